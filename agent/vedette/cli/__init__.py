@@ -1,0 +1,1 @@
+"""The `vedette` command: one file per subcommand, listed from the folder."""

@@ -1,0 +1,1 @@
+"""Every decision: synchronous, without clock, I/O, logging or chance."""

@@ -1,0 +1,1 @@
+"""Wires the parts into processes: configuration, privileges, supervision, notification."""

@@ -1,0 +1,1 @@
+"""The vocabulary: slotted, typed values without behaviour."""

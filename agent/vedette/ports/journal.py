@@ -1,0 +1,75 @@
+"""The port of the journal: the one hash-chained local log, evidence and outbox both."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vedette.model.journal import Entry, EntryDraft
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStatus:
+    """Where the journal stands.
+
+    Attributes:
+        is_degraded: entries are kept in memory only, because the disk refuses them.
+        reason: why, for people; "" when all is well.
+        delivered: every outbox entry up to this sequence is delivered.
+        root: RFC 6962 tree head of the epoch (32 bytes), over `size` leaves.
+    """
+
+    epoch: int
+    size: int
+    root: bytes
+    first_index: int
+    newest_sequence: int
+    delivered: int
+    pending: int
+    bytes_used: int
+    bytes_limit: int
+    dropped: int
+    is_degraded: bool
+    reason: str
+
+
+class Journal(ABC):
+    """Appends in order, syncs before it answers, and never blocks the loop."""
+
+    @abstractmethod
+    async def open(self) -> list[str]:
+        """Open or begin the journal.
+
+        Returns:
+            One line for each thing that was wrong and what was done (a damaged file set aside, a
+            new epoch); the caller reports them as a critical incident.
+        """
+
+    @abstractmethod
+    async def append(self, drafts: Sequence[EntryDraft]) -> list[Entry]:
+        """Record drafts as one group; when this returns they are on the disk.
+
+        Routine drafts alone may be held back for the next group. If the disk refuses, the entries
+        are kept in bounded memory and `status().is_degraded` is True.
+        """
+
+    @abstractmethod
+    async def outbox(self, after: int, limit: int) -> list[Entry]:
+        """At most `limit` entries with a topic and a sequence above `after`, in order."""
+
+    @abstractmethod
+    async def mark_delivered(self, sequence: int) -> None:
+        """Every outbox entry up to this sequence is delivered; kept lazily, never lowered."""
+
+    @abstractmethod
+    async def entries(self, kind: str, limit: int) -> list[Entry]:
+        """The newest entries of a kind ("" for all), newest first."""
+
+    @abstractmethod
+    def status(self) -> JournalStatus:
+        """Where it stands, without touching the disk."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Write what is held back, then close."""

@@ -1,0 +1,167 @@
+"""The port of every sensor: opens, proves itself, emits batches, leaves no trace.
+
+Rule 1: a new sensor is one new file in sensors/ whose last line is `sensor_class = TheClass`.
+Rule 2: only SensorError leaves the public methods.
+Rule 3: reading never blocks the loop; work per event is small, work per batch is shared.
+Rule 4: whatever a sensor changes in the kernel is written to its run folder before it is changed,
+so that `restore` can undo it after SIGKILL.
+Rule 5: all sensor modules are imported to be listed, so a library that is not in the standard
+library is imported inside `_open`: what an unused tier needs costs a device no memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, final
+
+from vedette.errors import SensorError
+from vedette.model.event import Event
+from vedette.model.tier import Tier
+from vedette.ports.baseline import Baseline
+
+Emit = Callable[[Sequence[Event]], None]
+
+PROOF_TIMEOUT_S = 3.0
+"""How long a sensor may take to see its own event: audit needs 20 ms, a poll its period."""
+
+
+@dataclass(frozen=True, slots=True)
+class SensorContext:
+    """What a sensor is given.
+
+    Attributes:
+        emit: takes a batch of events, synchronously; call it from the event loop only.
+        run_dir: gone after a reboot (0700): what `restore` needs.
+        state_dir: kept (0700).
+        watch: absolute paths of the trees whose files are watched.
+        options: the sensor's own table of the configuration, already checked.
+        baseline: the hash baseline, for the sensor that scans.
+    """
+
+    emit: Emit
+    run_dir: Path
+    state_dir: Path
+    watch: tuple[str, ...] = ()
+    options: Mapping[str, int | str | bool] = field(default_factory=dict)
+    baseline: Baseline | None = None
+
+
+class Sensor(ABC):
+    """A source of events.
+
+    The life of a sensor: `open`, `prove`, then events until `close`; `prove` again every five
+    minutes. After `close` the object is not used again.
+    """
+
+    tiers: ClassVar[tuple[Tier, ...]]
+    """One Tier for each class of events that this source can watch."""
+
+    def __init__(self, context: SensorContext) -> None:
+        self.context = context
+        self._proof: asyncio.Future[None] | None = None
+        self._token = ""
+
+    @final
+    async def open(self) -> None:
+        """Begin to watch.
+
+        Raises:
+            SensorError: it cannot watch here; what had been opened is closed again.
+        """
+        try:
+            await self._open()
+        except SensorError:
+            await self.close()
+            raise
+        except (OSError, ValueError) as error:
+            await self.close()
+            raise SensorError(f"{type(self).__name__}: {error}") from error
+
+    @final
+    async def prove(self, token: str) -> None:
+        """See an event of its own making.
+
+        Args:
+            token: at least 8 random letters; makes this proof's event unlike any other.
+
+        Raises:
+            SensorError: the event did not arrive within `proof_timeout_s`.
+        """
+        self._token = token
+        self._proof = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self.proof_timeout_s):
+                await self._provoke(token)
+                await self._proof
+        except TimeoutError as error:
+            raise SensorError(
+                f"{type(self).__name__}: expected to see its own test event within "
+                f"{self.proof_timeout_s:g} s, saw none"
+            ) from error
+        except OSError as error:
+            raise SensorError(f"{type(self).__name__}: the test event failed: {error}") from error
+        finally:
+            self._proof = None
+
+    @final
+    async def close(self) -> None:
+        """Stop watching and undo every change to the kernel. Safe to call twice."""
+        await self._close()
+
+    @classmethod
+    def restore(cls, run_dir: Path) -> list[str]:
+        """Undo what an instance killed earlier left behind.
+
+        Returns:
+            One line for each thing undone, for the journal; empty where there was nothing.
+        """
+        del run_dir
+        return []
+
+    @property
+    def proof_timeout_s(self) -> float:
+        """Seconds that `prove` waits; a polling sensor needs more than its period."""
+        return PROOF_TIMEOUT_S
+
+    def counters(self) -> Mapping[str, int]:
+        """What this stage counted: "in", "out", "dropped" and its own words."""
+        return {}
+
+    @final
+    def emit(self, batch: Sequence[Event]) -> None:
+        """Hand on a batch; while a proof is awaited its own event is taken out."""
+        if self._proof is not None:
+            batch = self._take_proof(batch)
+        if batch:
+            self.context.emit(batch)
+
+    def _take_proof(self, batch: Sequence[Event]) -> Sequence[Event]:
+        kept = [event for event in batch if not self._is_proof(event, self._token)]
+        if len(kept) < len(batch):
+            self._proved()
+        return kept
+
+    def _proved(self) -> None:
+        """Say that the awaited event was seen (for sensors that see it before it is an Event)."""
+        if self._proof is not None and not self._proof.done():
+            self._proof.set_result(None)
+
+    @abstractmethod
+    async def _open(self) -> None:
+        """Acquire; raise SensorError or OSError with the reason."""
+
+    @abstractmethod
+    async def _provoke(self, token: str) -> None:
+        """Make the harmless event that only this token could have caused."""
+
+    @abstractmethod
+    def _is_proof(self, event: Event, token: str) -> bool:
+        """Whether this event is the one `_provoke` made."""
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Release; must work on a half-opened object."""

@@ -1,0 +1,1 @@
+"""Sources of events, one file per tier; the folder is listed, there is no registry."""

@@ -1,0 +1,1 @@
+"""Keys, signatures and what may be accepted because of them."""

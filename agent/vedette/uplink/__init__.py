@@ -1,0 +1,1 @@
+"""The way out: the unprivileged process that speaks MQTT, and the sentinel's link to it."""
