@@ -1,27 +1,61 @@
 # Vedette's commands; `make help` lists them. All set-up is done by the targets themselves.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+PY := $(VENV)/bin/python
+SETUP := PYTHON="$(PYTHON)" agent/vedette_dev/setup.sh
+LOCK := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help check test
+.PHONY: help run attack test check lint bench bench-readme fuzz lock clean
+.DELETE_ON_ERROR:
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 16
 
 $(VENV)/ready: pyproject.toml requirements.txt
-	@echo "making $(VENV) (about a minute the first time)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@$(SETUP) venv $(VENV)
 
-check: $(VENV)/ready ## style, types, import contracts, unit tests (under a minute)
-	@$(BIN)/ruff format --check --quiet agent tests
-	@$(BIN)/ruff check --quiet agent tests
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -n 6
-	@$(BIN)/pytest -q tests/unit tests/playbook
+run: $(VENV)/ready ## guard this machine: broker, agent, and incidents as they come (Ctrl-C stops all)
+	@$(SETUP) programs broker
+	@exec $(PY) -m vedette_dev run $(ARGS)
 
-test: check ## everything this machine can run; what it cannot is skipped with its reason
-	@$(BIN)/pytest -q tests
+attack: $(VENV)/ready ## in a second terminal: play harmless attacks, say which were caught and how fast
+	@$(SETUP) programs attacks
+	@exec $(PY) -m vedette_dev attack $(ARGS)
+
+lint: $(VENV)/ready
+	@echo "style" && $(PY) -m ruff format --check --quiet agent tests && $(PY) -m ruff check --quiet agent tests
+	@echo "types (about a minute without a cache)" && $(PY) -m mypy
+	@echo "import contracts" && $(PY) -c 'from importlinter.cli import lint_imports_command as c; c()' --no-cache | tail -n 6
+
+check: lint ## style, types, import contracts, unit tests (under a minute)
+	@$(PY) -m pytest -q tests/unit tests/playbook
+
+test: lint ## everything this machine can run; what it cannot is skipped with its reason
+	@$(SETUP) programs tests
+	@$(PY) -m pytest $(ARGS) tests
+
+bench: $(VENV)/ready ## the figures of the README, one JSON line each (ARGS="--quick", "--only NAME")
+	@$(SETUP) programs tests
+	@$(PY) -m tests.bench $(ARGS)
+
+bench-readme: ## write the last figures (build/bench.jsonl) into the README's table
+	@$(PY) -m tests.bench.readme
+
+fuzz: $(VENV)/ready ## feed the parsers hostile bytes (ARGS="--seconds 600", "--only NAME")
+	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r tests/fuzz/requirements.txt || echo "no atheris for this Python: mutating without coverage"
+	@$(PY) -m tests.fuzz $(ARGS)
+
+$(LOCK)/bin/pip-compile:
+	@echo "making $(LOCK) with pip-tools" && $(PYTHON) -m venv $(LOCK)
+	@$(LOCK)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.5'
+
+lock: $(LOCK)/bin/pip-compile ## write requirements.txt anew: newest allowed versions, with hashes
+	@echo "resolving" && $(LOCK)/bin/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+		--extra operator --extra dev --no-header --no-annotate --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --output-file requirements.txt pyproject.toml
+
+clean: ## remove what the targets made, the development identity included
+	@rm -rf $(VENV) .dev build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find agent tests -name __pycache__ -prune -exec rm -rf {} +

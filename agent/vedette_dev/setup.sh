@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Sets a machine up for the Makefile: `setup.sh venv DIR | programs broker|tests|attacks`.
+#
+# Rule 1: as root on Debian what is missing is installed through apt; anybody else is told, in one
+# line, what to install. Rule 2: whatever takes longer than two seconds shows progress.
+set -euo pipefail
+
+say() { printf '%s\n' "$*" >&2; }
+
+# One line that moves: the newest line of a long command, cut to 72 columns; whole lines in a log.
+progress() {
+    local what=$1 line
+    if [[ -t 2 ]]; then
+        while IFS= read -r line; do printf '\r\033[K%s: %.60s' "$what" "$line" >&2; done
+        printf '\r\033[K' >&2
+    else
+        local count=0
+        while IFS= read -r line; do
+            count=$((count + 1))
+            ((count % 25)) || say "$what: $line"
+        done
+    fi
+}
+
+# Installs Debian packages, or says which are missing; "optional" never fails.
+install_packages() {
+    local need=$1
+    shift
+    (($# == 0)) && return 0
+    if ((EUID == 0)) && command -v apt-get >/dev/null; then
+        say "installing $* (apt)"
+        if { apt-get install -y --no-install-recommends "$@" ||
+            { apt-get update && apt-get install -y --no-install-recommends "$@"; }; } \
+            </dev/null 2>&1 | progress apt; then
+            return 0
+        fi
+        say "apt could not install $*: run 'apt-get install $*' to see why"
+    else
+        say "missing: $*. Install with: sudo apt-get install $*"
+    fi
+    [[ $need == optional ]]
+}
+
+# Prints the packages that have no command here; arguments are command:package.
+missing() {
+    local pair path="$PATH:/usr/sbin:/sbin:/usr/local/sbin"
+    for pair in "$@"; do
+        PATH=$path command -v "${pair%%:*}" >/dev/null || printf '%s\n' "${pair#*:}"
+    done
+}
+
+programs() {
+    local lacking
+    case $1 in
+    broker)
+        mapfile -t lacking < <(missing mosquitto:mosquitto)
+        install_packages required "${lacking[@]}"
+        ;;
+    attacks)
+        mapfile -t lacking < <(missing busybox:busybox-static)
+        install_packages required "${lacking[@]}"
+        ;;
+    tests)
+        mapfile -t lacking < <(missing mosquitto:mosquitto busybox:busybox-static nft:nftables \
+            gcc:gcc setpriv:util-linux ip:iproute2)
+        install_packages optional "${lacking[@]}" || true
+        ;;
+    *)
+        say "expected broker, attacks or tests, got $1"
+        return 2
+        ;;
+    esac
+}
+
+# Makes the virtual environment from the pinned, hashed requirements.
+venv() {
+    local dir=$1 python=${PYTHON:-python3}
+    command -v "$python" >/dev/null || { say "missing: $python. Install with: sudo apt-get install python3"; return 1; }
+    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || {
+        say "expected Python 3.11 to 3.13, got $("$python" --version). Try: make PYTHON=python3.11 …"
+        return 1
+    }
+    if [[ -e $dir && ! -w $dir ]]; then
+        say "$dir belongs to $(stat -c %U "$dir") and is out of date: remove it, or work in a clone of your own"
+        return 1
+    fi
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        install_packages required "python3-venv"
+    say "making $dir from requirements.txt (about a minute the first time)"
+    "$python" -m venv "$dir"
+    local pip=("$dir/bin/python" -m pip --disable-pip-version-check --no-input)
+    "${pip[@]}" install --progress-bar off --require-hashes -r requirements.txt \
+        > >(progress pip) 2>"$dir/pip.log" ||
+        { say "pip failed; the end of $dir/pip.log:"; tail -n 5 "$dir/pip.log" >&2; return 1; }
+    "${pip[@]}" install --quiet --no-deps --no-build-isolation -e . 2>>"$dir/pip.log" ||
+        { say "the editable install failed; the end of $dir/pip.log:"; tail -n 5 "$dir/pip.log" >&2; return 1; }
+    touch "$dir/ready"
+    say "$dir is ready: $("$dir/bin/python" --version)"
+}
+
+case ${1:-} in
+venv) venv "$2" ;;
+programs) programs "$2" ;;
+*)
+    say "usage: setup.sh venv DIR | setup.sh programs broker|attacks|tests"
+    exit 2
+    ;;
+esac
