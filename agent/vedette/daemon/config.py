@@ -1,0 +1,314 @@
+"""The configuration file: TOML in, one frozen Config out, or every mistake with its place.
+
+Rule 1: applied wholly or not at all: there is no half-read Config.
+Rule 2: each key is written once, here; packaging/vedette.toml explains all of them.
+Rule 3: no secret stands in the file, only paths of files that hold secrets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, cast
+
+from vedette.codec.text import escape
+from vedette.codec.toml_places import Path as KeyPath
+from vedette.codec.toml_places import Place, nearest, places
+from vedette.daemon.device_id import derived_device_id
+from vedette.daemon.schema import (
+    AbsolutePath,
+    Choice,
+    Flag,
+    Many,
+    Mistake,
+    Number,
+    Text,
+    UserName,
+    kinds,
+    read_section,
+    setting,
+    unknown,
+)
+from vedette.daemon.sensor_options import Sensors, read_sensors
+from vedette.errors import ConfigError
+
+MAX_BYTES = 256 * 1024
+"""A longer file is a mistake: ours has 60 lines."""
+
+LONGEST_RUN_DIR = 80
+"""unix(7): a socket's path has at most 107 bytes, and ours are named below this folder."""
+
+_NAME = Text(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+    "1 to 64 letters, digits, dots, _ and - (a letter or digit first)",
+)
+_HOST = Text(
+    r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}",
+    "a host name or address without port and brackets",
+)
+_FILE = AbsolutePath()
+_TREES = Many(AbsolutePath(), 1, 256)
+
+WATCHED = (
+    "/etc",
+    "/root",
+    "/home",
+    "/usr/bin",
+    "/usr/sbin",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/usr/lib/systemd",
+    "/usr/local",
+    "/opt",
+    "/var/spool/cron",
+    "/tmp",  # noqa: S108 (watched, not written)
+    "/var/tmp",  # noqa: S108 (watched, not written)
+    "/dev/shm",  # noqa: S108 (watched, not written)
+)
+"""Where persistence and dropped programs appear on routers and cameras."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Device:
+    """Who this device is in the fleet: both names are levels of the MQTT topic."""
+
+    id: str = setting(_NAME, "")
+    tenant: str = setting(_NAME, "default")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Paths:
+    """`state` is kept, `run` is gone after a reboot; both are made with mode 0700."""
+
+    state: str = setting(AbsolutePath(), "/var/lib/vedette")
+    run: str = setting(AbsolutePath(longest=LONGEST_RUN_DIR), "/run/vedette")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Files:
+    """Which trees are watched; those that do not exist are skipped and named by doctor."""
+
+    watch: tuple[str, ...] = setting(_TREES, WATCHED)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rules:
+    """The signed bundle, and the trust document that names the keys allowed to sign it."""
+
+    bundle: str = setting(_FILE, "/var/lib/vedette/rules.bundle")
+    trust: str = setting(_FILE, "/etc/vedette/trust.json")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Uplink:
+    """The broker. Unless it is said, the uplink is enabled where a host is given.
+
+    Attributes:
+        ca: certificates that may have signed the broker's; "" only for a broker on loopback.
+        user: name or uid that the uplink runs as when the agent runs as root.
+        budget_bytes_per_day: what may be sent a day; 0 means no limit.
+    """
+
+    enabled: bool = setting(Flag(), default=False)
+    host: str = setting(_HOST, "")
+    port: int = setting(Number(1, 65_535), 8883)
+    ca: str = setting(AbsolutePath(is_optional=True), "")
+    certificate: str = setting(AbsolutePath(is_optional=True), "")
+    key: str = setting(AbsolutePath(is_optional=True), "")
+    user: str = setting(UserName(), "vedette-uplink")
+    encoding: Literal["json", "msgpack"] = cast(
+        "Literal['json', 'msgpack']", setting(Choice(("json", "msgpack")), "json")
+    )
+    budget_bytes_per_day: int = setting(Number(0, 2**40), 0)
+    keepalive_s: int = setting(Number(10, 65_535), 60)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """The device's signing key; read by the sentinel alone."""
+
+    key: str = setting(_FILE, "/var/lib/vedette/identity.key")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Journal:
+    """How much flash the journal may take."""
+
+    max_mb: int = setting(Number(1, 4096), 16)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Incidents:
+    """An incident is closed after `quiet_s` seconds without a finding."""
+
+    quiet_s: int = setting(Number(5, 86_400), 300)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Control:
+    """How many commands may talk to the sentinel at once."""
+
+    max_clients: int = setting(Number(1, 64), 8)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Config:
+    """All that a person decides about this device's agent."""
+
+    device: Device = Device()
+    paths: Paths = Paths()
+    files: Files = Files()
+    sensors: Sensors = Sensors()
+    rules: Rules = Rules()
+    uplink: Uplink = Uplink()
+    identity: Identity = Identity()
+    journal: Journal = Journal()
+    incidents: Incidents = Incidents()
+    control: Control = Control()
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the command line reaches the sentinel."""
+        return Path(self.paths.run) / "control.sock"
+
+    @property
+    def uplink_socket(self) -> Path:
+        """Where the uplink reaches the sentinel."""
+        return Path(self.paths.run) / "uplink.sock"
+
+
+def load(path: Path) -> Config:
+    """Read the configuration; a device without an id gets one derived from /etc/machine-id.
+
+    Raises:
+        ConfigError: the file cannot be read or used; one line for each mistake.
+    """
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot read the configuration ({error.strerror}); "
+            "name the file with --config, or start from packaging/vedette.toml"
+        ) from error
+    config = parse(_decode(raw, str(path)), str(path))
+    if config.device.id:
+        return config
+    device = dataclasses.replace(config.device, id=derived_device_id())
+    return dataclasses.replace(config, device=device)
+
+
+def parse(text: str, name: str) -> Config:
+    """Read the text of a configuration.
+
+    Args:
+        text: TOML 1.0.
+        name: of the file, for messages.
+
+    Raises:
+        ConfigError: one line `file:line:column: ...` for each mistake, in the order of the file.
+    """
+    document = _document(text, name)
+    mistakes: list[Mistake] = []
+    config = _read(document, mistakes)
+    if mistakes:
+        known = places(text)
+        raise ConfigError("\n".join(_lines(mistakes, known, name)))
+    return config
+
+
+def _lines(mistakes: list[Mistake], known: Mapping[KeyPath, Place], name: str) -> list[str]:
+    placed = sorted((nearest(known, path), _table(path), words) for path, words in mistakes)
+    lines = [
+        f"{escape(name)}:{place.line}:{place.column}: {table}{words}"
+        for place, table, words in placed
+    ]
+    if len(lines) > 1:
+        lines.insert(0, f"{escape(name)}: expected a configuration, found {len(lines)} mistakes")
+    return lines
+
+
+def _table(path: KeyPath) -> str:
+    keys = [escape(str(key))[:60] for key in path[:-1] if isinstance(key, str)]
+    keys = keys[:-1] if path and isinstance(path[-1], int) else keys
+    return f"[{'.'.join(keys)}] " if keys else ""
+
+
+def _decode(raw: bytes, name: str) -> str:
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{name}: expected at most {MAX_BYTES} bytes of configuration, got more")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        raise ConfigError(
+            f"{name}:{line}:{column}: expected UTF-8, got byte 0x{raw[error.start]:02x}; "
+            "save the file as UTF-8"
+        ) from error
+
+
+def _document(text: str, name: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError(f"{name}: expected flat tables, got lists nested without end") from error
+    except ValueError as error:
+        # TOMLDecodeError, and int() of more than 4,300 digits.
+        message = str(error)
+        place = re.search(r" \(at line (\d+), column (\d+)\)$", message)
+        where = f":{place[1]}:{place[2]}" if place else ""
+        words = escape(message[: place.start()] if place else message)
+        raise ConfigError(f"{escape(name)}{where}: not TOML: {words}; mend this line") from error
+
+
+def _read(document: dict[str, object], mistakes: list[Mistake]) -> Config:
+    sections: dict[str, object] = {}
+    known = {field.name: type(field.default) for field in dataclasses.fields(Config)}
+    for name, table in document.items():
+        if name not in known:
+            mistakes.append(Mistake((name,), _unknown_table(name, table, known)))
+        elif name == "sensors":
+            sections[name] = read_sensors(table, mistakes)
+        else:
+            sections[name] = read_section(known[name], table, (name,), mistakes)
+    uplink = sections.get("uplink")
+    if isinstance(uplink, Uplink):
+        sections["uplink"] = _read_uplink(uplink, document["uplink"], mistakes)
+    return Config(**sections)  # type: ignore[arg-type] # each section was made by its own class
+
+
+def _unknown_table(name: str, value: object, known: Mapping[str, type]) -> str:
+    if isinstance(value, dict):
+        return unknown("table", name, known)
+    homes = [table for table, section in known.items() if name in kinds(section)]
+    if homes:
+        return f'"{escape(name)[:60]}" stands outside its table: put it below [{homes[0]}]'
+    return unknown("key", name, known)
+
+
+def _read_uplink(uplink: Uplink, table: object, mistakes: list[Mistake]) -> Uplink:
+    """Judge what no single key shows."""
+    given = table if isinstance(table, dict) else {}
+    if "enabled" not in given:
+        uplink = dataclasses.replace(uplink, enabled=bool(uplink.host))
+    if uplink.enabled and "host" not in given:
+        words = "enabled: expected the broker's host beside it; add host, or set enabled = false"
+        mistakes.append(Mistake(("uplink", "enabled"), words))
+    if bool(uplink.certificate) != bool(uplink.key):
+        present = "certificate" if uplink.certificate else "key"
+        words = "expected certificate and key together; add the other one, or remove this"
+        mistakes.append(Mistake(("uplink", present), f"{present}: {words}"))
+    if uplink.enabled and not uplink.ca and not is_loopback(uplink.host):
+        words = "host: expected ca beside a broker that is not on loopback; name the CA's file"
+        mistakes.append(Mistake(("uplink", "host"), words))
+    return uplink
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of the configuration can only be this machine."""
+    return host in {"", "localhost", "::1"} or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
