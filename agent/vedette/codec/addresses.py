@@ -1,0 +1,60 @@
+"""IP addresses from the network's bytes to the text events carry.
+
+Rule 1: one address has one text: RFC 5952 for IPv6, dotted decimal for IPv4 and for IPv4-mapped
+IPv6 (RFC 4291 2.5.5.2), because a rule compares text.
+Rule 2: any 4 or 16 bytes have a text.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from vedette.errors import ParseError
+
+_EIGHT_GROUPS = Struct(">8H")
+_IPV4_BYTES = 4
+_IPV6_BYTES = 16
+_SHORTEST_RUN = 2  # RFC 5952 4.2.2: one group alone is never shortened
+_MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
+
+
+def address_text(raw: bytes) -> str:
+    """Text of an address in network byte order.
+
+    Args:
+        raw: 4 bytes (IPv4) or 16 bytes (IPv6).
+
+    Raises:
+        ParseError: any other length.
+    """
+    if len(raw) == _IPV4_BYTES:
+        return _ipv4_text(raw)
+    if len(raw) != _IPV6_BYTES:
+        raise ParseError(f"expected an address of 4 or 16 bytes, got {len(raw)}")
+    if raw.startswith(_MAPPED_PREFIX):
+        return _ipv4_text(raw[12:])
+    return _ipv6_text(_EIGHT_GROUPS.unpack(raw))
+
+
+def _ipv4_text(raw: bytes) -> str:
+    first, second, third, fourth = raw
+    return f"{first}.{second}.{third}.{fourth}"
+
+
+def _ipv6_text(groups: tuple[int, ...]) -> str:
+    start, length = _longest_zero_run(groups)
+    if length < _SHORTEST_RUN:
+        return ":".join(map("%x".__mod__, groups))
+    head = ":".join(map("%x".__mod__, groups[:start]))
+    tail = ":".join(map("%x".__mod__, groups[start + length :]))
+    return f"{head}::{tail}"
+
+
+def _longest_zero_run(groups: tuple[int, ...]) -> tuple[int, int]:
+    """Where RFC 5952 4.2.3 puts the `::`: the longest run, the first of equals."""
+    best_start, best_length, length = 0, 0, 0
+    for position, group in enumerate(groups):
+        length = length + 1 if group == 0 else 0
+        if length > best_length:
+            best_start, best_length = position - length + 1, length
+    return best_start, best_length

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vedette.codec.addresses import address_text
+from vedette.errors import ParseError
+
+RFC_5952 = {
+    "the longest run of zeros is shortened": ("2001:0:0:1:0:0:0:1", "2001:0:0:1::1"),
+    "of equal runs the first is shortened": ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
+    "one zero group alone stays": ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
+    "the unspecified address": ("0:0:0:0:0:0:0:0", "::"),
+    "loopback": ("0:0:0:0:0:0:0:1", "::1"),
+    "a run at the end": ("fe80:0:0:0:0:0:0:0", "fe80::"),
+    "mapped IPv4 reads as IPv4": ("::ffff:192.0.2.7", "192.0.2.7"),
+}
+
+
+@pytest.mark.parametrize("case", RFC_5952)
+def test_ipv6_text_follows_rfc_5952(case: str) -> None:
+    given_text, expected = RFC_5952[case]
+    assert address_text(ipaddress.ip_address(given_text).packed) == expected
+
+
+def test_ipv4_is_dotted_decimal() -> None:
+    assert address_text(b"\xc0\x00\x02\xff") == "192.0.2.255"
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_ipv6_text_agrees_with_the_standard_library(raw: bytes) -> None:
+    address = ipaddress.IPv6Address(raw)
+    expected = address.ipv4_mapped or address
+    assert address_text(raw) == expected.compressed
+
+
+@given(st.binary(max_size=40).filter(lambda raw: len(raw) not in {4, 16}))
+def test_other_lengths_are_refused(raw: bytes) -> None:
+    with pytest.raises(ParseError, match="4 or 16"):
+        address_text(raw)
