@@ -22,6 +22,8 @@ class EventClass(StrEnum):
     KERNEL = "kernel"
     LOG = "log"
     MODEL = "model"
+    AGENT = "agent"
+    """What the agent says of itself: it has no ladder."""
 
 
 class ProcessStarted(NamedTuple):

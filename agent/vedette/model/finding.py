@@ -76,7 +76,8 @@ class Incident:
     Attributes:
         incident_id: unique on this device for ever (16 hex digits of a digest).
         revision: 1 at creation, one more with each report.
-        finding: the first finding, whole.
+        finding: the finding that this revision tells: the first one at creation, later the newest
+            that showed something new.
         count: how many findings are joined, those of this revision included.
         actions: what was done, in words; empty means nothing was.
     """

@@ -45,3 +45,11 @@ class SessionChanged(NamedTuple):
     reason: str
     maximum_packet_bytes: int
     receive_maximum: int
+
+
+class Identity(NamedTuple):
+    """Whose messages these are; `boot` is the kernel's boot id (32 hex digits)."""
+
+    tenant: str
+    device: str
+    boot: str

@@ -60,6 +60,12 @@ class Sensor(ABC):
     tiers: ClassVar[tuple[Tier, ...]]
     """One Tier for each class of events that this source can watch."""
 
+    is_companion: ClassVar[bool] = False
+    """Runs beside the chosen source of its class instead of competing with it."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+    """Linux capabilities it needs after `open`, such as "CAP_NET_ADMIN"."""
+
     def __init__(self, context: SensorContext) -> None:
         self.context = context
         self._proof: asyncio.Future[None] | None = None

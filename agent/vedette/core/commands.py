@@ -1,0 +1,39 @@
+"""What the core asks for: orders to the shell, as a closed union."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from vedette.model.finding import Incident
+from vedette.model.journal import EntryDraft
+
+
+class Subject(NamedTuple):
+    """A process whose details are wanted; the shell checks that the pid still means this one."""
+
+    pid: int
+    start_ticks: int
+    image: str
+
+
+class Resolve(NamedTuple):
+    """Find out unit, start time and executable digest; answer with Resolved, in any order."""
+
+    ticket: int
+    subjects: tuple[Subject, ...]
+
+
+class Append(NamedTuple):
+    """Record this; `incident` is given along for those who follow incidents on the device."""
+
+    draft: EntryDraft
+    incident: Incident | None
+
+
+class Wake(NamedTuple):
+    """Send Ticked at this CLOCK_BOOTTIME second; replaces the wake-up asked for before."""
+
+    at_s: float
+
+
+Command: TypeAlias = Resolve | Append | Wake

@@ -1,0 +1,177 @@
+"""Joins findings into incidents: same rule, same process tree, close in time.
+
+Rule 1: an incident is told at once when it begins and when it shows something new (another
+subject), up to MAX_SUBJECTS; what merely repeats is counted and told every UPDATE_S.
+Rule 2: it is closed after `quiet_s` without a finding, or after MAX_AGE_S, whichever comes first.
+Rule 3: bounded: one rule may begin MAX_BEGUN incidents within BEGUN_WINDOW_S, further trees are
+joined into one incident of that rule; above MAX_OPEN the quietest is closed.
+Rule 4: ids depend on inputs only, so that a replay gives the same ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from vedette.model.finding import Finding, Incident, IncidentStatus, Severity
+from vedette.model.process import ProcessKey
+
+UPDATE_S = 30.0
+MAX_AGE_S = 3600.0
+MAX_SUBJECTS = 16
+MAX_OPEN = 256
+MAX_BEGUN = 32
+BEGUN_WINDOW_S = 60.0
+MANY_TREES = ProcessKey(0, 0)
+
+
+class Key(NamedTuple):
+    """What makes findings one incident while it is open."""
+
+    rule_id: str
+    tree: ProcessKey
+
+
+class _Open:
+    __slots__ = (
+        "began_s", "count", "finding", "first_wall_s", "incident_id", "is_told", "last_s",
+        "last_wall_s", "revision", "severity", "subjects", "told_count", "told_s",
+    )  # fmt: skip
+
+    def __init__(self, incident_id: str, severity: Severity, at_s: float, wall_s: float) -> None:
+        self.incident_id = incident_id
+        self.severity = severity
+        self.began_s = self.last_s = self.told_s = at_s
+        self.first_wall_s = self.last_wall_s = wall_s
+        self.count = 0
+        self.told_count = 0
+        self.revision = 0
+        self.subjects: set[str] = set()
+        self.finding: Finding | None = None
+        self.is_told = False
+
+
+class Incidents:
+    """The open incidents.
+
+    Args:
+        identity: device and boot; makes the ids of two devices differ.
+        quiet_s: seconds without a finding after which an incident is closed.
+    """
+
+    def __init__(self, identity: str, quiet_s: float) -> None:
+        self._identity = identity
+        self._quiet_s = quiet_s
+        self._open: dict[Key, _Open] = {}
+        self._begun: dict[str, deque[float]] = {}
+        self._number = 0
+        self.coalesced_trees = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def count(self, key: Key, subject: str, severity: Severity, at_s: float, wall_s: float) -> Key:
+        """Count a finding; returns its key, or one with rule_id "" when there is nothing to tell.
+
+        `subject` is what the finding is about (program, file, peer); one that the open incident
+        has shown before is only counted.
+        """
+        incident = self._open.get(key)
+        if incident is None:
+            key = self._budgeted(key, at_s)
+            incident = self._open.get(key)
+        if incident is None:
+            incident = self._begin(key, severity, at_s, wall_s)
+        incident.count += 1
+        incident.last_s = at_s
+        incident.last_wall_s = wall_s
+        if subject in incident.subjects or len(incident.subjects) >= MAX_SUBJECTS:
+            return Key("", key.tree)
+        incident.subjects.add(subject)
+        return key
+
+    def tell(self, key: Key, finding: Finding) -> Incident | None:
+        """The report that a counted finding calls for; None when it was closed meanwhile."""
+        incident = self._open.get(key)
+        if incident is None:
+            return None
+        incident.finding = finding
+        status = IncidentStatus.UPDATED if incident.is_told else IncidentStatus.CREATED
+        incident.is_told = True
+        return self._report(incident, status, finding.at_s)
+
+    def tick(self, at_s: float) -> list[Incident]:
+        """Updates that are due, and incidents that have ended."""
+        reports: list[Incident] = []
+        for key, incident in list(self._open.items()):
+            if self._has_ended(incident, at_s):
+                reports.extend(self._close(key, at_s))
+            elif incident.count > incident.told_count and at_s - incident.told_s >= UPDATE_S:
+                reports.extend(self._update(incident, at_s))
+        while len(self._open) > MAX_OPEN:
+            quietest = min(self._open, key=lambda key: self._open[key].last_s)
+            reports.extend(self._close(quietest, at_s))
+        return reports
+
+    def close_all(self, at_s: float) -> list[Incident]:
+        """Close what is open, as at the end of the agent."""
+        return [report for key in list(self._open) for report in self._close(key, at_s)]
+
+    def next_s(self) -> float | None:
+        """When `tick` has something to do next, or None."""
+        if not self._open:
+            return None
+        return min(self._due_s(incident) for incident in self._open.values())
+
+    def _begin(self, key: Key, severity: Severity, at_s: float, wall_s: float) -> _Open:
+        self._number += 1
+        text = f"{self._identity}|{self._number}|{key.rule_id}|{key.tree.pid}|{at_s:.6f}"
+        incident_id = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self._open[key] = incident = _Open(incident_id, severity, at_s, wall_s)
+        return incident
+
+    def _budgeted(self, key: Key, at_s: float) -> Key:
+        begun = self._begun.setdefault(key.rule_id, deque(maxlen=MAX_BEGUN))
+        if len(begun) == MAX_BEGUN and at_s - begun[0] < BEGUN_WINDOW_S:
+            self.coalesced_trees += 1
+            return Key(key.rule_id, MANY_TREES)
+        begun.append(at_s)
+        return key
+
+    def _due_s(self, incident: _Open) -> float:
+        end_s = min(incident.last_s + self._quiet_s, incident.began_s + MAX_AGE_S)
+        if incident.count > incident.told_count:
+            return min(end_s, incident.told_s + UPDATE_S)
+        return end_s
+
+    def _has_ended(self, incident: _Open, at_s: float) -> bool:
+        return at_s - incident.last_s >= self._quiet_s or at_s - incident.began_s >= MAX_AGE_S
+
+    def _update(self, incident: _Open, at_s: float) -> Iterable[Incident]:
+        if incident.finding is not None:
+            yield self._report(incident, IncidentStatus.UPDATED, at_s)
+
+    def _close(self, key: Key, at_s: float) -> Iterable[Incident]:
+        incident = self._open.pop(key)
+        if incident.finding is not None:
+            yield self._report(incident, IncidentStatus.CLOSED, at_s)
+
+    def _report(self, incident: _Open, status: IncidentStatus, at_s: float) -> Incident:
+        if incident.finding is None:
+            raise RuntimeError(f"incident {incident.incident_id} is told before its finding")
+        incident.revision += 1
+        incident.told_count = incident.count
+        incident.told_s = at_s
+        return Incident(
+            incident_id=incident.incident_id,
+            status=status,
+            revision=incident.revision,
+            severity=incident.severity,
+            finding=incident.finding,
+            count=incident.count,
+            first_seen_wall_s=incident.first_wall_s,
+            last_seen_wall_s=incident.last_wall_s,
+            actions=(),
+        )

@@ -1,0 +1,90 @@
+"""What the core is told: everything that happened, with its time, as a closed union.
+
+Rule 1: an input holds all that the core needs to decide; a recorded stream of inputs replays to the
+same findings bit for bit.
+Rule 2: `at_s` is CLOCK_BOOTTIME and only grows; `wall_s` is for people and may jump either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+from vedette.model.event import Event, ProcessStarted
+from vedette.model.finding import Severity
+from vedette.model.rule import Bundle
+
+
+class Seeded(NamedTuple):
+    """The processes and users there were when the agent began (or looked again)."""
+
+    at_s: float
+    wall_s: float
+    processes: tuple[ProcessStarted, ...]
+    users: Mapping[int, str]
+
+
+class Observed(NamedTuple):
+    """A batch of events in the order their source gave them."""
+
+    at_s: float
+    wall_s: float
+    events: tuple[Event, ...]
+
+
+class ProcessDetail(NamedTuple):
+    """What the shell found out about one process; unknown is 0 or ""."""
+
+    pid: int
+    start_ticks: int
+    unit: str
+    sha256: str
+
+
+class Resolved(NamedTuple):
+    """The answer to a Resolve command."""
+
+    at_s: float
+    wall_s: float
+    ticket: int
+    details: tuple[ProcessDetail, ...]
+
+
+class Swept(NamedTuple):
+    """The pids that exist now: every other one has ended unseen."""
+
+    at_s: float
+    wall_s: float
+    alive: frozenset[int]
+
+
+class Ticked(NamedTuple):
+    """The time asked for by a Wake command has come."""
+
+    at_s: float
+    wall_s: float
+
+
+class RulesLoaded(NamedTuple):
+    """A verified bundle takes the place of the running one."""
+
+    at_s: float
+    wall_s: float
+    bundle: Bundle
+
+
+class Reported(NamedTuple):
+    """The shell noticed something about the agent itself that people must know.
+
+    `condition` is a stable word such as "tier-lost"; it becomes the rule id "vedette:<condition>".
+    """
+
+    at_s: float
+    wall_s: float
+    condition: str
+    title: str
+    severity: Severity
+    fields: Mapping[str, str]
+
+
+Input: TypeAlias = Seeded | Observed | Resolved | Swept | Ticked | RulesLoaded | Reported

@@ -1,0 +1,209 @@
+"""The processes of this device, as far as events told: ancestry without reading /proc.
+
+Rule 1: bounded; the oldest entry goes first and evictions are counted.
+Rule 2: an ended process is kept for a while, because its file and network events may still come.
+Rule 3: a pid that starts anew never inherits from the process that had it before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from vedette.model.event import ProcessForked, ProcessStarted
+from vedette.model.process import ProcessFacts, ProcessKey
+
+MAX_PROCESSES = 4096
+"""About 1.6 MB when full; routers run 50 to 200 processes."""
+
+KEEP_ENDED_S = 10.0
+"""fanotify is read 20 ms after the event, conntrack hints may take a second."""
+
+MAX_DEPTH = 16
+MULTI_CALL = frozenset({"busybox", "toybox", "busybox.static", "busybox.nosuid", "busybox.suid"})
+"""Programs that are many programs; which one they are is said by argv[0]."""
+
+
+class Process:
+    """One process, as of its last exec."""
+
+    __slots__ = (
+        "alias", "argv0", "command_line", "cwd", "has_ended", "image", "lineage", "login_uid",
+        "pid", "ppid", "seen_at_s", "start_ticks", "uid",
+    )  # fmt: skip
+
+    def __init__(self, pid: int, ppid: int, start_ticks: int, seen_at_s: float) -> None:
+        self.pid = pid
+        self.ppid = ppid
+        self.start_ticks = start_ticks
+        self.seen_at_s = seen_at_s
+        self.image = ""
+        self.alias = ""
+        self.argv0 = ""
+        self.command_line = ""
+        self.cwd = ""
+        self.uid = -1
+        self.login_uid = -1
+        self.lineage = ""
+        self.has_ended = False
+
+
+class ProcessTable:
+    """Learns from events; answers by pid."""
+
+    def __init__(self, limit: int = MAX_PROCESSES) -> None:
+        self._limit = limit
+        self._by_pid: dict[int, Process] = {}
+        self._running: dict[str, int] = {}
+        self._ended: deque[tuple[float, Process]] = deque()
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._by_pid)
+
+    def __contains__(self, pid: int) -> bool:
+        return pid in self._by_pid
+
+    def get(self, pid: int) -> Process | None:
+        """The process that has this pid now, or had it within KEEP_ENDED_S."""
+        return self._by_pid.get(pid)
+
+    def is_running(self, path: str) -> bool:
+        """Whether a process of this executable is known and was not seen to end."""
+        return path in self._running
+
+    def start(self, event: ProcessStarted) -> Process:
+        """A process executed a program: same process, new image."""
+        known = self._by_pid.pop(event.pid, None)
+        if known is not None:
+            self._forget_image(known)
+        process = Process(event.pid, event.ppid, event.start_ticks, event.at_s)
+        if known is not None and not process.start_ticks and not known.has_ended:
+            process.start_ticks = known.start_ticks
+        process.image = event.image
+        process.argv0 = event.argv0
+        process.command_line = event.command_line
+        process.cwd = event.cwd
+        process.uid = event.uid
+        process.login_uid = event.login_uid
+        process.alias = alias_of(event.image, event.argv0, event.command_line)
+        parent = self._by_pid.get(event.ppid)
+        if parent is not None:
+            process.lineage = _lineage(parent)
+        self._insert(process)
+        return process
+
+    def fork(self, event: ProcessForked) -> None:
+        """A process copied itself: the child is what its parent is."""
+        parent = self._by_pid.get(event.ppid)
+        stale = self._by_pid.pop(event.pid, None)
+        if stale is not None:
+            self._forget_image(stale)
+        child = Process(event.pid, event.ppid, event.start_ticks, event.at_s)
+        if parent is not None:
+            child.image = parent.image
+            child.alias = parent.alias
+            child.argv0 = parent.argv0
+            child.command_line = parent.command_line
+            child.cwd = parent.cwd
+            child.uid = parent.uid
+            child.login_uid = parent.login_uid
+            child.lineage = _lineage(parent)
+        self._insert(child)
+
+    def end(self, pid: int, at_s: float) -> None:
+        """A process ended; it stays known for KEEP_ENDED_S."""
+        process = self._by_pid.get(pid)
+        if process is not None and not process.has_ended:
+            self._forget_image(process)
+            process.has_ended = True
+            self._ended.append((at_s, process))
+        self._drop_ended(at_s)
+
+    def sweep(self, alive: frozenset[int], at_s: float) -> None:
+        """Every pid that is not alive has ended unseen."""
+        for pid in [pid for pid in self._by_pid if pid not in alive]:
+            self.end(pid, at_s)
+        self._drop_ended(at_s)
+
+    def chain(self, pid: int) -> Iterator[Process]:
+        """The process and its known ancestors, nearest first, at most MAX_DEPTH."""
+        seen: set[int] = set()
+        while pid > 0 and pid not in seen and len(seen) < MAX_DEPTH:
+            process = self._by_pid.get(pid)
+            if process is None:
+                return
+            seen.add(pid)
+            yield process
+            pid = process.ppid
+
+    def tree(self, pid: int) -> ProcessKey:
+        """The oldest known ancestor below pid 1: what makes findings belong together."""
+        oldest = ProcessKey(pid, 0)
+        for process in self.chain(pid):
+            if process.pid == 1:
+                break
+            oldest = ProcessKey(process.pid, process.start_ticks)
+        return oldest
+
+    def _insert(self, process: Process) -> None:
+        self._by_pid[process.pid] = process
+        if process.image:
+            self._running[process.image] = self._running.get(process.image, 0) + 1
+        if len(self._by_pid) > self._limit:
+            oldest = next(iter(self._by_pid))
+            self._forget_image(self._by_pid.pop(oldest))
+            self.evicted += 1
+
+    def _forget_image(self, process: Process) -> None:
+        if process.has_ended or not process.image:
+            return
+        left = self._running.get(process.image, 0) - 1
+        if left > 0:
+            self._running[process.image] = left
+        else:
+            self._running.pop(process.image, None)
+
+    def _drop_ended(self, at_s: float) -> None:
+        while self._ended and at_s - self._ended[0][0] > KEEP_ENDED_S:
+            _, process = self._ended.popleft()
+            if self._by_pid.get(process.pid) is process:
+                del self._by_pid[process.pid]
+
+
+def facts(process: Process, users: dict[int, str]) -> ProcessFacts:
+    """What a finding shows of a process before the shell adds unit and digest."""
+    return ProcessFacts(
+        key=ProcessKey(process.pid, process.start_ticks),
+        ppid=process.ppid,
+        image=process.image,
+        argv0=process.argv0,
+        command_line=process.command_line,
+        uid=process.uid,
+        user=users.get(process.uid, ""),
+        unit="",
+        sha256="",
+    )
+
+
+def alias_of(image: str, argv0: str, command_line: str) -> str:
+    """The path of the applet a multi-call program was run as, "" for every other program.
+
+    `/bin/busybox` run as `wget` (or as `busybox wget`) is `/bin/wget`.
+    """
+    folder, _, name = image.rpartition("/")
+    if name not in MULTI_CALL:
+        return ""
+    applet = argv0.lstrip("-").rpartition("/")[2]
+    if applet in MULTI_CALL:
+        words = command_line.split(" ", 2)
+        applet = words[1] if len(words) > 1 else ""
+    return f"{folder}/{applet}" if applet and "/" not in applet else ""
+
+
+def _lineage(parent: Process) -> str:
+    """Images of the ancestors, nearest first, joined by "|" and cut at MAX_DEPTH of them."""
+    own = parent.alias or parent.image
+    if not parent.lineage:
+        return own
+    return "|".join([own, *parent.lineage.split("|", MAX_DEPTH - 1)[: MAX_DEPTH - 1]])
