@@ -1,0 +1,168 @@
+"""Plays attacks one by one and says what came of each over MQTT.
+
+Rule 1: an attack is recognised by the random word of its own run in the incident's text, together
+with an ATT&CK tag it expects; never by the id of a rule.
+Rule 2: time runs from the act itself to the arrival of the verified message at the subscriber.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vedette.errors import DeviceError
+from vedette.model.rule import Rule
+from vedette_dev.stage import Stage
+
+DEADLINE_S = 8.0
+POLLED_DEADLINE_S = 40.0
+"""Without root processes are polled and trees scanned, every few seconds."""
+
+
+class Attack(NamedTuple):
+    """One file of tests/attacks.
+
+    Attributes:
+        technique: of ATT&CK, such as "T1053.003".
+        expects: prefixes of Sigma tags, one of which the incident must carry.
+        needs_root: why an ordinary user cannot see it, or "".
+        act: plays it on a stage and returns the random word that names this run.
+    """
+
+    name: str
+    technique: str
+    expects: tuple[str, ...]
+    needs_root: str
+    act: Callable[[Stage], str]
+
+
+class Arrival(NamedTuple):
+    """A verified incident as the subscriber got it; `at_s` is monotonic."""
+
+    at_s: float
+    incident: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attack; exactly one of `arrival` and `reason` tells."""
+
+    attack: Attack
+    arrival: Arrival | None
+    delay_s: float
+    reason: str
+    is_excused: bool
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether the agent should have seen it and did not."""
+        return self.arrival is None and not self.is_excused
+
+
+class Arrivals:
+    """What the subscriber received; filled by its thread, searched by the player's."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._arrived: list[Arrival] = []
+
+    def add(self, incident: Mapping[str, Any]) -> None:
+        """Take a verified incident, now."""
+        with self._changed:
+            self._arrived.append(Arrival(time.monotonic(), incident))
+            self._changed.notify_all()
+
+    def wait_for(self, fits: Callable[[Arrival], bool], timeout_s: float) -> Arrival | None:
+        """The first arrival that fits, also one that came before; None after the timeout."""
+        ends_s = time.monotonic() + timeout_s
+        seen = 0
+        with self._changed:
+            while True:
+                for arrival in self._arrived[seen:]:
+                    if fits(arrival):
+                        return arrival
+                seen = len(self._arrived)
+                if not self._changed.wait(ends_s - time.monotonic()) and seen == len(self._arrived):
+                    return None
+
+
+def attacks(repository: Path) -> list[Attack]:
+    """The attacks of tests/attacks, in the order of their names."""
+    folder = repository / "tests" / "attacks"
+    if str(repository) not in sys.path:
+        sys.path.insert(0, str(repository))
+    names = sorted(info.name for info in pkgutil.iter_modules([str(folder)]))
+    return [_load(name) for name in names if not name.startswith("_")]
+
+
+def _load(name: str) -> Attack:
+    module = importlib.import_module(f"tests.attacks.{name}")
+    return Attack(
+        name=name.replace("_", " "),
+        technique=module.TECHNIQUE,
+        expects=tuple(module.EXPECTS),
+        needs_root=getattr(module, "NEEDS_ROOT", ""),
+        act=module.act,
+    )
+
+
+def play(
+    attack: Attack,
+    arrivals: Arrivals,
+    *,
+    rules: Sequence[Rule],
+    root: Path,
+    timeout_s: float | None = None,
+) -> Outcome:
+    """Play one attack and wait for its incident.
+
+    Args:
+        attack: which.
+        arrivals: where incidents come in.
+        rules: those that the agent runs.
+        root: the watched throwaway tree.
+        timeout_s: how long to wait; by default as long as the tiers of this user need.
+    """
+    is_root = os.geteuid() == 0
+    if attack.needs_root and not is_root:
+        return Outcome(
+            attack, None, 0.0, f"not visible without root: {attack.needs_root}", is_excused=True
+        )
+    wait_s = timeout_s or (DEADLINE_S if is_root else POLLED_DEADLINE_S)
+    with Stage(rules, root) as stage:
+        try:
+            token = attack.act(stage)
+        except (OSError, DeviceError) as error:
+            return Outcome(attack, None, 0.0, f"could not be played: {error}", is_excused=False)
+        arrival = arrivals.wait_for(lambda one: is_of(one.incident, attack, token), wait_s)
+        if arrival is None:
+            reason = f"no incident with {token} within {wait_s:g} s"
+            return Outcome(attack, None, 0.0, reason, is_excused=False)
+        return Outcome(attack, arrival, arrival.at_s - stage.began_s, "", is_excused=False)
+
+
+def is_of(incident: Mapping[str, Any], attack: Attack, token: str) -> bool:
+    """Whether an incident is about this run of this attack."""
+    texts = list(_texts(incident))
+    return any(token in text for text in texts) and any(
+        text.startswith(attack.expects) for text in texts
+    )
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, Sequence) and not isinstance(value, bytes):
+        for part in value:
+            yield from _texts(part)

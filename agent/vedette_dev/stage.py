@@ -1,0 +1,237 @@
+"""Where an attack plays: names drawn at random, folders of its own, everything put back.
+
+Rule 1: nothing of the host is changed: attacks write below temporary folders and below `root`, a
+throwaway tree that the development configuration has watched.
+Rule 2: what is random is drawn anew in each run, so no rule can know it; what a rule knows is drawn
+from the compiled rules, so no attack is written around one rule.
+Rule 3: `close` ends every process and removes every folder, also when the attack failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import secrets
+import shutil
+import socket
+import string
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from vedette.errors import DeviceError
+from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not, Rule
+
+STOP_TIMEOUT_S = 3.0
+LINGER_S = 60
+"""How long a played process stays: long enough for the slowest poll, ended by `close` before."""
+
+
+class Drawn(NamedTuple):
+    """A value that a rule looks for, and the rule it was drawn from."""
+
+    rule: Rule
+    match: Match
+
+
+class Stage:
+    """What one attack is given; close it when the attack is over."""
+
+    def __init__(self, rules: Sequence[Rule], root: Path) -> None:
+        """Begin with the rules that the agent runs and the tree that it watches."""
+        self.rules = rules
+        self.root = root
+        self.random = random.SystemRandom()
+        self.began_s = 0.0
+        self._exit = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes, close the sockets, remove the folders."""
+        self._exit.close()
+
+    def begin(self) -> None:
+        """Say that the act itself comes now: from here on time counts."""
+        self.began_s = time.monotonic()
+
+    def word(self, length: int = 9) -> str:
+        """A random word of lower-case letters."""
+        return "".join(self.random.choices(string.ascii_lowercase, k=length))
+
+    def loopback(self) -> str:
+        """A random address of this host, never 127.0.0.1."""
+        return ".".join(
+            ["127", *(str(self.random.randint(1, 254)) for _ in range(3))],
+        )
+
+    def folder(self) -> Path:
+        """A new folder in one of the temporary folders from which programs may be run."""
+        candidates = [
+            place
+            for place in ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 (the attack's usual places)
+            if os.access(place, os.W_OK | os.X_OK) and not os.statvfs(place).f_flag & os.ST_NOEXEC
+        ]
+        if not candidates:
+            raise DeviceError(
+                "expected /tmp, /var/tmp or /dev/shm to be writable and without noexec, "
+                "found none: mount one of them so to play this attack"
+            )
+        made = Path(tempfile.mkdtemp(prefix=self.word(), dir=self.random.choice(candidates)))
+        self._exit.callback(shutil.rmtree, made, ignore_errors=True)
+        return made
+
+    def watched_folder(self) -> Path:
+        """A new folder in the watched throwaway tree."""
+        made = self.root / self.word()
+        made.mkdir(parents=True)
+        self._exit.callback(shutil.rmtree, made, ignore_errors=True)
+        return made
+
+    def busybox(self) -> Path:
+        """The static BusyBox of this machine."""
+        found = shutil.which("busybox", path=f"{os.environ.get('PATH', '')}:/bin:/usr/bin")
+        if found is None:
+            raise DeviceError("busybox is missing: sudo apt-get install busybox-static")
+        return Path(found)
+
+    def copy(self, program: Path, target: Path) -> Path:
+        """An executable copy; random bytes after its end make its digest unlike any other."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Written by another process: a fork elsewhere in this one would hold the file open for
+        # writing across its exec, and ours would fail with ETXTBSY.
+        subprocess.run(["cp", "--", program, target], check=True, timeout=STOP_TIMEOUT_S)
+        subprocess.run(
+            ["sh", "-c", 'printf %s "$1" >>"$2"', "sh", secrets.token_hex(16), target],
+            check=True,
+            timeout=STOP_TIMEOUT_S,
+        )
+        target.chmod(0o755)
+        return target
+
+    def start(
+        self, argv: Sequence[str | Path], *, program: Path | None = None, cwd: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a process that `close` ends, with all that it started.
+
+        Args:
+            argv: its arguments; argv[0] need not be the program's name.
+            program: the file to execute, argv[0] without it.
+            cwd: its working directory, ours without it.
+        """
+        process = subprocess.Popen(
+            [os.fspath(part) for part in argv],
+            executable=program,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._exit.callback(_end, process)
+        return process
+
+    def listen(self, address: str, port: int = 0) -> socket.socket:
+        """A listening TCP socket; its port is random when 0."""
+        listener = socket.create_server((address, port), backlog=64)
+        self._exit.callback(listener.close)
+        return listener
+
+    def free_port(self) -> int:
+        """A TCP port on which nobody listens now."""
+        with socket.socket() as prober:
+            prober.bind(("", 0))
+            return int(prober.getsockname()[1])
+
+    def await_listener(self, address: str, port: int) -> None:
+        """Wait until somebody accepts connections there."""
+
+        def accepts() -> bool:
+            with contextlib.suppress(OSError), socket.create_connection((address, port), 1):
+                return True
+            return False
+
+        self._until(accepts, f"a listener on {address}:{port}")
+
+    def await_image(self, program: Path) -> None:
+        """Wait until a process runs this program."""
+        self._until(lambda: _runs(program), f"a process of {program}")
+
+    def _until(self, is_so: Callable[[], bool], expected: str) -> None:
+        ends_s = time.monotonic() + STOP_TIMEOUT_S
+        while not is_so():
+            if time.monotonic() > ends_s:
+                raise DeviceError(f"expected {expected} within {STOP_TIMEOUT_S:g} s, saw none")
+            time.sleep(0.005)
+
+    def on_close(self, undo: Callable[[], object]) -> None:
+        """Have something undone at the end, the newest first."""
+        self._exit.callback(undo)
+
+    def draw(
+        self,
+        category: str,
+        field: str,
+        *,
+        operators: Sequence[str],
+        where: Callable[[Drawn], bool] = lambda _: True,
+    ) -> Drawn:
+        """Draw one of the values that the compiled rules look for in a field.
+
+        Args:
+            category: of the rules, such as "process_creation".
+            field: such as "ParentImage".
+            operators: the comparisons that the attack can satisfy, such as "endswith".
+            where: which of them fit the attack.
+
+        Raises:
+            DeviceError: no rule looks for such a value.
+        """
+        found = [
+            drawn
+            for rule in self.rules
+            if rule.category == category
+            for match in wanted(rule.condition)
+            if match.field == field and match.operator in operators
+            if where(drawn := Drawn(rule, match))
+        ]
+        if not found:
+            raise DeviceError(
+                f"expected a loaded rule of {category} that compares {field} "
+                f"({', '.join(operators)}), found none: is the bundle the one of rules/?"
+            )
+        return self.random.choice(found)
+
+
+def wanted(condition: Condition) -> Iterator[Match]:
+    """The comparisons whose success helps a condition, those under Not left out."""
+    match condition:
+        case Match():
+            yield condition
+        case AllOf() | AnyOf():
+            for part in condition.parts:
+                yield from wanted(part)
+        case Not():
+            return
+
+
+def _runs(program: Path) -> bool:
+    for link in Path("/proc").glob("[0-9]*/exe"):
+        with contextlib.suppress(OSError):
+            if link.readlink() == program:
+                return True
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, 9)
+    process.wait(STOP_TIMEOUT_S)
