@@ -114,7 +114,7 @@ def _read_scalar(annotation: Any, plain: Any, path: str) -> Any:
         try:
             return annotation(plain)
         except ValueError as error:
-            raise ParseError(f"{path}: {error}") from error
+            raise ParseError(f"{path}: expected a known value, {error}") from error
     if annotation is float and type(plain) is int:
         return float(plain)
     _expect(type(plain) is annotation, annotation, plain, path)

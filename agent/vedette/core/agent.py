@@ -368,7 +368,8 @@ class Agent:
     def _tell(self, incident: Incident | None) -> None:
         if incident is None:
             return
-        body = ocsf.canonical(ocsf.detection_finding(incident))
+        device, tenant = self._settings.device, self._settings.tenant
+        body = ocsf.canonical(ocsf.detection_finding(incident, device, tenant))
         draft = EntryDraft(
             kind="incident",
             severity=incident.severity,

@@ -1,7 +1,7 @@
 """Notices one source trying many ports of a host, or one port on many hosts.
 
 Rule 1: bounded state: MAX_SOURCES windows of WINDOW_S, each with at most MAX_DISTINCT targets; the
-oldest window goes first.
+window unused for longest goes first.
 Rule 2: a sweep is told once per doubling of its size, so that a fast scan costs few judgements.
 """
 
@@ -66,10 +66,10 @@ class SweepWatch:
         if window is None or connection.at_s - window.began_s > WINDOW_S:
             window = _Window(connection.at_s)
             self._windows[key] = window
-            self._windows.move_to_end(key)
             if len(self._windows) > MAX_SOURCES:
                 self._windows.popitem(last=False)
                 self.evicted += 1
+        self._windows.move_to_end(key)
         if len(window.targets) < MAX_DISTINCT:
             window.targets.add(target)
         window.pid = connection.pid or window.pid

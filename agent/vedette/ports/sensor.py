@@ -64,7 +64,7 @@ class Sensor(ABC):
     """Runs beside the chosen source of its class instead of competing with it."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
-    """Linux capabilities it needs after `open`, such as "CAP_NET_ADMIN"."""
+    """Linux capabilities it needs, as daemon.privileges names them: "net_admin"."""
 
     def __init__(self, context: SensorContext) -> None:
         self.context = context
