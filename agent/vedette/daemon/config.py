@@ -32,7 +32,7 @@ from vedette.daemon.schema import (
     setting,
     unknown,
 )
-from vedette.daemon.sensor_options import Sensors, read_sensors
+from vedette.daemon.sensor_options import ALL_SENSORS, Sensors, read_sensors
 from vedette.errors import ConfigError
 
 MAX_BYTES = 256 * 1024
@@ -162,7 +162,7 @@ class Config:
     device: Device = Device()
     paths: Paths = Paths()
     files: Files = Files()
-    sensors: Sensors = Sensors()
+    sensors: Sensors = ALL_SENSORS
     rules: Rules = Rules()
     uplink: Uplink = Uplink()
     identity: Identity = Identity()

@@ -51,6 +51,9 @@ class Sensors:
     options: Mapping[str, Options] = dataclasses.field(default_factory=dict)
 
 
+ALL_SENSORS = Sensors()
+
+
 def sensor_names() -> list[str]:
     """The sources there are, from their folder, without importing one."""
     found = (info.name for info in pkgutil.iter_modules(sensor_package.__path__))
