@@ -1,8 +1,8 @@
 """IP packets that may carry DNS, down to the message.
 
 Rule 1: any bytes give a DnsPacket, None (nothing of DNS in it) or a ParseError.
-Rule 2: TCP is read segment by segment and never put together again: a message that spans segments
-is a ParseError, which its reader counts.
+Rule 2: TCP is read segment by segment and never put together again: of a message that spans
+segments the first part is given, in which the answers may be whole.
 """
 
 from __future__ import annotations
@@ -72,14 +72,7 @@ def _message(data: bytes, start: int, end: int, protocol: int) -> bytes | None:
     if protocol == _UDP:
         return data[start + _UDP_HEADER_BYTES : end]
     if protocol == _TCP:
-        return _segment(data[start + (data[start + 12] >> 4) * 4 : end], start)
+        content = data[start + (data[start + 12] >> 4) * 4 : end]
+        # RFC 1035 4.2.2: a length of two bytes comes first, and may travel alone.
+        return content[_TCP_LENGTH_BYTES:] if len(content) > _TCP_LENGTH_BYTES else None
     raise ParseError(f"expected UDP or TCP, got protocol {protocol}", start)
-
-
-def _segment(content: bytes, start: int) -> bytes | None:
-    """The message of a TCP segment that holds a whole one (RFC 1035 4.2.2)."""
-    if not content:
-        return None
-    if int.from_bytes(content[:_TCP_LENGTH_BYTES]) != len(content) - _TCP_LENGTH_BYTES:
-        raise ParseError("expected one whole DNS message in the segment", start)
-    return content[_TCP_LENGTH_BYTES:]
