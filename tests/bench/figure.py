@@ -1,4 +1,4 @@
-"""One figure of `make bench`: a value, its unit, what stands beside it, and the ratio of the two."""
+"""One figure of `make bench`: a value, its unit, what stands beside it, and their ratio."""
 
 from __future__ import annotations
 
