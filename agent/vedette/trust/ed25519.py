@@ -14,6 +14,7 @@ import ctypes
 import ctypes.util
 import functools
 import re
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, TypeAlias
@@ -55,6 +56,7 @@ class Ed25519Signer:
             lib.OPENSSL_cleanse(copy, SEED_BYTES)
         if not self._key:
             raise _failed(lib, "EVP_PKEY_new_raw_private_key")
+        self._free = weakref.finalize(self, lib.EVP_PKEY_free, self._key)
         self._public_key = _public_half(lib, self._key)
 
     @property
@@ -88,13 +90,12 @@ class Ed25519Signer:
         return signature.raw
 
     def close(self) -> None:
-        """Wipe and free the private half (EVP_PKEY_free does both). Safe to call twice."""
-        if self._key is not None:
-            _libcrypto().EVP_PKEY_free(self._key)
-            self._key = None
+        """Wipe and free the private half (EVP_PKEY_free does both). Safe to call twice.
 
-    def __del__(self) -> None:
-        self.close()
+        It also happens when the object is forgotten and when the process ends in good order.
+        """
+        self._free()
+        self._key = None
 
     def __repr__(self) -> str:
         return f"Ed25519Signer(public_key={self._public_key.hex()})"

@@ -6,12 +6,11 @@ Rule 2: a key file is never overwritten.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from pathlib import Path
 
-from vedette.codec import key_pem
+from vedette.codec import key_pem, trust_document
 from vedette.errors import ParseError, StoreError, TrustError
 from vedette.trust.ed25519 import SEED_BYTES, Ed25519Signer
 
@@ -21,7 +20,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 def key_id(public_key: bytes) -> str:
     """The name of a key: SHA-256 of its 32 raw bytes in hex."""
-    return hashlib.sha256(public_key).hexdigest()
+    return trust_document.key_id(public_key)
 
 
 def short_key_id(public_key: bytes) -> str:
