@@ -1,0 +1,69 @@
+"""Processes that the workbench starts: each in a session of its own, ended by its pid alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from vedette.errors import DeviceError
+
+STOP_TIMEOUT_S = 20.0
+"""The agent flushes for up to 10 s and its uplink for 3 more; after that something is wrong."""
+
+
+class Child:
+    """A started process with its log."""
+
+    def __init__(self, name: str, argv: Sequence[str], log: Path) -> None:
+        """Start it; its output goes to the log, which begins anew."""
+        self.name = name
+        self.log = log
+        with log.open("wb") as stream:
+            try:
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise DeviceError(f"{name}: cannot start {argv[0]}: {error.strerror}") from error
+
+    @property
+    def pid(self) -> int:
+        """Its pid."""
+        return self._process.pid
+
+    def ended(self) -> str:
+        """How it ended with the end of its log, or "" while it runs."""
+        code = self._process.poll()
+        if code is None:
+            return ""
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"left with {code}"
+        return f"{self.name} {how}; {self.log} ends with:\n{self.tail()}"
+
+    def tail(self, lines: int = 8) -> str:
+        """The end of its log, indented."""
+        with contextlib.suppress(OSError):
+            kept = self.log.read_text("utf-8", "replace").splitlines()[-lines:]
+            return "\n".join(f"    {line}" for line in kept) or "    (nothing)"
+        return "    (no log)"
+
+    def stop(self) -> bool:
+        """Ask it to end; returns False when it had to be killed."""
+        if self._process.poll() is not None:
+            return True
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+            return False
+        return True

@@ -1,0 +1,61 @@
+"""Development keys: made once, kept in `.dev/keys`, and trusted by nobody but this clone.
+
+Rule 1: what exists is reused, so that the second start is fast and the device keeps its name.
+Rule 2: the trust document is made anew when its keys are not the ones here any more.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from vedette.codec import dsse
+from vedette.codec import trust_document as codec
+from vedette.errors import TrustError
+from vedette.model.trust import Role, TrustDocument
+from vedette.trust.document import verify_initial
+from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
+from vedette.trust.keyfile import create_signer, key_id, load_signer
+from vedette_dev.workbench import Workbench
+
+ROOT = "root.key"
+RULES = "rules.key"
+DEVICE = "device.key"
+VALID_S = 10 * 365 * 86400
+
+
+def signer(path: Path) -> Ed25519Signer:
+    """The key of a file, made when it is not there yet."""
+    return load_signer(path) if path.exists() else create_signer(path)
+
+
+def make_trust(bench: Workbench) -> None:
+    """Write a trust document that names the development keys, unless the one there does."""
+    root, rules = signer(bench.keys / ROOT), signer(bench.keys / RULES)
+    if _is_current(bench.trust, root.public_key, rules.public_key):
+        return
+    now_s = int(time.time())
+    document = TrustDocument(
+        version=now_s,
+        issued_s=now_s,
+        expires_s=now_s + VALID_S,
+        root=_role(root.public_key),
+        purposes={"rules": _role(rules.public_key)},
+    )
+    payload = codec.encode(document)
+    signature = root.sign(dsse.pae(codec.PAYLOAD_TYPE, payload))
+    envelope = dsse.encode(codec.PAYLOAD_TYPE, payload, [(key_id(root.public_key), signature)])
+    bench.trust.write_bytes(envelope)
+
+
+def _is_current(path: Path, root: bytes, rules: bytes) -> bool:
+    try:
+        document = verify_initial(path.read_bytes(), Ed25519Verifier())
+    except (OSError, TrustError):
+        return False
+    known = document.purposes.get("rules")
+    return document.root == _role(root) and known == _role(rules)
+
+
+def _role(public_key: bytes) -> Role:
+    return Role({key_id(public_key): public_key}, 1)

@@ -1,0 +1,56 @@
+"""Writes the configuration of a development run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+
+from vedette.daemon.config import WATCHED, parse
+from vedette_dev.workbench import UPLINK_UID, Workbench
+
+TENANT = "workbench"
+QUIET_S = 60
+
+
+def device_name() -> str:
+    """This machine's name as a topic may have it: letters, digits, hyphens."""
+    name = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().lower()).strip("-")
+    return name[:60].strip("-") or "this-machine"
+
+
+def write(bench: Workbench, *, port: int) -> None:
+    """Write `.dev/vedette.toml` for a broker on this port of loopback.
+
+    Raises:
+        ConfigError: what was written is not what the agent reads (a defect of ours).
+    """
+    tls = bench.uplink_tls
+    tables: dict[str, dict[str, object]] = {
+        "device": {"id": device_name(), "tenant": TENANT},
+        "paths": {"state": str(bench.state), "run": str(bench.run)},
+        "files": {"watch": [*WATCHED, str(bench.watched)]},
+        "rules": {"bundle": str(bench.bundle), "trust": str(bench.trust)},
+        "uplink": {
+            "host": "127.0.0.1",
+            "port": port,
+            "ca": str(tls / "ca.pem"),
+            "certificate": str(tls / "device.pem"),
+            "key": str(tls / "device.key"),
+            "user": str(UPLINK_UID) if os.geteuid() == 0 else str(os.geteuid()),
+        },
+        "identity": {"key": str(bench.keys / "device.key")},
+        "incidents": {"quiet_s": QUIET_S},
+    }
+    text = "# Written by `make run`: changes are lost at its next start.\n" + "\n".join(
+        f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
+        for name, table in tables.items()
+    )
+    parse(text, str(bench.config))
+    bench.config.write_text(text)
+
+
+def _toml(value: object) -> str:
+    # Texts and numbers of TOML are JSON's, lists of them too (TOML 1.0 "String", "Array").
+    return json.dumps(value, ensure_ascii=False)
