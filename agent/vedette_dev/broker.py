@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from vedette_dev.certificates import Authority, KeyPair
 
@@ -77,7 +78,7 @@ class Broker:
         }
         self.log = settings.folder / "mosquitto.log"
 
-    def __enter__(self) -> Broker:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
