@@ -20,13 +20,16 @@ from vedette.core.engine import Engine
 from vedette.core.incidents import MAX_OPEN, Incidents, Key
 from vedette.core.inputs import (
     Input,
+    LookedUp,
     Observed,
     Reported,
     Resolved,
     RulesLoaded,
     Seeded,
+    Stopping,
     Swept,
     Ticked,
+    UsersChanged,
 )
 from vedette.core.ledger import Ledger
 from vedette.core.names import Names
@@ -114,7 +117,7 @@ class Agent:
             TierChanged: self._tier_changed,
         }
 
-    def handle(self, given: Input) -> list[Command]:
+    def handle(self, given: Input) -> list[Command]:  # noqa: C901 - one case for each input
         """Take one input; returns what is to be done, in order."""
         self._offset_s = given.wall_s - given.at_s
         match given:
@@ -129,8 +132,13 @@ class Agent:
                 self.processes.sweep(given.alive, given.at_s)
             case Seeded():
                 self._users = dict(given.users)
-                for process in given.processes:
-                    self.processes.start(process)
+                self._learn(given.processes)
+            case LookedUp():
+                self._learn(given.processes)
+            case UsersChanged():
+                self._users = dict(given.users)
+            case Stopping():
+                self._stop(given.at_s)
             case RulesLoaded():
                 self._adopt(given.bundle)
             case Reported():
@@ -139,13 +147,28 @@ class Agent:
                 assert_never(given)
         return self._take_commands(given.at_s)
 
-    def finish(self, at_s: float) -> list[Command]:
-        """Tell what waits for an answer and close all incidents: the agent stops."""
+    def unknown_pids(self, events: Sequence[Event]) -> set[int]:
+        """Pids that these events speak of and the process table does not hold.
+
+        A tier that sees only execs knows no process that was begun before it, or by fork alone;
+        the shell looks these up and tells them before the batch.
+        """
+        known = self.processes
+        wanted = {
+            event.ppid if isinstance(event, ProcessStarted) else getattr(event, "pid", 0)
+            for event in events
+        }
+        return {pid for pid in wanted if pid > 0 and pid not in known}
+
+    def _learn(self, processes: Sequence[ProcessStarted]) -> None:
+        for process in processes:
+            self.processes.start(process)
+
+    def _stop(self, at_s: float) -> None:
         for pending in self._pending.values():
             self._tell(self.incidents.tell(pending.key, pending.finding))
         self._pending.clear()
         self._tell_all(self.incidents.close_all(at_s))
-        return self._take_commands(at_s)
 
     def _take_commands(self, at_s: float) -> list[Command]:
         if len(self.incidents) > MAX_OPEN:
@@ -384,19 +407,6 @@ class Agent:
     def _append(self, kind: str, severity: Severity, at_s: float, body: bytes) -> None:
         draft = EntryDraft(kind, severity, at_s + self._offset_s, body, "", "", is_routine=True)
         self._commands.append(Append(draft, None))
-
-    def unknown_pids(self, events: Sequence[Event]) -> set[int]:
-        """Pids that these events speak of and the process table does not hold.
-
-        A tier that sees only execs knows no process that was begun before it, or by fork alone;
-        the shell looks these up and puts what it finds before the batch.
-        """
-        known = self.processes
-        wanted = {
-            event.ppid if isinstance(event, ProcessStarted) else getattr(event, "pid", 0)
-            for event in events
-        }
-        return {pid for pid in wanted if pid > 0 and pid not in known}
 
 
 _SUBJECT_FIELDS = (

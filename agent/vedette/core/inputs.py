@@ -16,11 +16,27 @@ from vedette.model.rule import Bundle
 
 
 class Seeded(NamedTuple):
-    """The processes and users there were when the agent began (or looked again)."""
+    """The processes and users there were when the agent began; rules do not judge them."""
 
     at_s: float
     wall_s: float
     processes: tuple[ProcessStarted, ...]
+    users: Mapping[int, str]
+
+
+class LookedUp(NamedTuple):
+    """Processes that events spoke of and nobody had told of; rules do not judge them."""
+
+    at_s: float
+    wall_s: float
+    processes: tuple[ProcessStarted, ...]
+
+
+class UsersChanged(NamedTuple):
+    """The login names by uid, read again."""
+
+    at_s: float
+    wall_s: float
     users: Mapping[int, str]
 
 
@@ -65,6 +81,13 @@ class Ticked(NamedTuple):
     wall_s: float
 
 
+class Stopping(NamedTuple):
+    """The agent ends: tell what waits and close what is open."""
+
+    at_s: float
+    wall_s: float
+
+
 class RulesLoaded(NamedTuple):
     """A verified bundle takes the place of the running one."""
 
@@ -87,4 +110,15 @@ class Reported(NamedTuple):
     fields: Mapping[str, str]
 
 
-Input: TypeAlias = Seeded | Observed | Resolved | Swept | Ticked | RulesLoaded | Reported
+Input: TypeAlias = (
+    Seeded
+    | LookedUp
+    | UsersChanged
+    | Observed
+    | Resolved
+    | Swept
+    | Ticked
+    | Stopping
+    | RulesLoaded
+    | Reported
+)

@@ -1,6 +1,7 @@
 """The processes of this device, as far as events told: ancestry without reading /proc.
 
-Rule 1: bounded; the oldest entry goes first and evictions are counted.
+Rule 1: bounded; what was neither begun nor a parent for longest goes first, evictions are counted.
+A daemon that is pushed out by a storm is looked up again when its pid is spoken of.
 Rule 2: an ended process is kept for a while, because its file and network events may still come.
 Rule 3: a pid that starts anew never inherits from the process that had it before.
 """
@@ -87,8 +88,9 @@ class ProcessTable:
         process.uid = event.uid
         process.login_uid = event.login_uid
         process.alias = alias_of(event.image, event.argv0, event.command_line)
-        parent = self._by_pid.get(event.ppid)
+        parent = self._by_pid.pop(event.ppid, None)
         if parent is not None:
+            self._by_pid[parent.pid] = parent
             process.lineage = _lineage(parent)
         self._insert(process)
         return process

@@ -1,0 +1,286 @@
+"""Stories: what happens to the device on one side, what the agent asks for on the other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from vedette.codec import ocsf
+from vedette.core.agent import Agent, AgentSettings
+from vedette.core.commands import Append, Command, Resolve, Wake
+from vedette.core.inputs import (
+    Input,
+    LookedUp,
+    Observed,
+    ProcessDetail,
+    Reported,
+    Resolved,
+    RulesLoaded,
+    Seeded,
+    Stopping,
+    Swept,
+    Ticked,
+)
+from vedette.core.recording import decode, encode_header, encode_input
+from vedette.model.event import (
+    ConnectionOpened,
+    Event,
+    EventClass,
+    EventsLost,
+    FileChanged,
+    NameResolved,
+    ProcessStarted,
+    TierChanged,
+)
+from vedette.model.finding import Incident, IncidentStatus, Severity
+from vedette.model.rule import AllOf, Bundle, Match, Rule
+
+SETTINGS = AgentSettings(tenant="home", device="cam-1", boot="0" * 32, quiet_s=60.0)
+WALL = 1_795_000_000.0
+
+
+def rule(rule_id: str, category: str, *matches: Match) -> Rule:
+    return Rule(
+        rule_id, f"Rule {rule_id}", "An Author", Severity.HIGH, ("attack.t1059",), category,
+        AllOf(matches), (),
+    )  # fmt: skip
+
+
+RULES = (
+    rule("shell", "process_creation", Match("Image", "endswith", "/sh", False),
+         Match("ParentImage", "endswith", "/httpd", False)),
+    rule("wget", "process_creation", Match("Image", "endswith", "/wget", False)),
+    rule("running", "file_event", Match("TargetRunning", "equals", "true", False)),
+    rule("tunnel", "network_connection",
+         Match("DestinationHostname", "endswith", ".tunnel.example", False)),
+    rule("sweep", "network_sweep", Match("DistinctCount", "gte", "16", False)),
+    rule("key", "file_event", Match("TargetFilename", "endswith", "/authorized_keys", False)),
+)  # fmt: skip
+BUNDLE = Bundle("test", 1, 0, 2**40, RULES, (r"password=(\S+)",), "ab" * 32)
+
+
+def started(pid: int, ppid: int, image: str, at_s: float, command_line: str = "") -> ProcessStarted:
+    argv0 = (command_line or image).split(" ")[0]
+    return ProcessStarted(
+        at_s, "audit", pid, ppid, 0, image, argv0, command_line or image, True, 0, -1, "", "", 0, 0
+    )  # fmt: skip
+
+
+class Story:
+    """An agent with rules, and all it asked for."""
+
+    def __init__(self) -> None:
+        self.agent = Agent(SETTINGS)
+        self.recording = encode_header(SETTINGS)
+        self.commands: list[Command] = []
+        self.tell(RulesLoaded(0.0, WALL, BUNDLE))
+        self.tell(Seeded(0.0, WALL, (started(1, 0, "/init", 0.0),), {0: "root"}))
+
+    def tell(self, given: Input) -> list[Command]:
+        self.recording += encode_input(given)
+        commands = self.agent.handle(given)
+        self.commands += commands
+        return commands
+
+    def see(self, at_s: float, *events: Event) -> list[Command]:
+        return self.tell(Observed(at_s, WALL + at_s, events))
+
+    def answer(self, at_s: float) -> None:
+        """Answer every open question with a digest and a unit."""
+        for command in list(self.commands):
+            if isinstance(command, Resolve):
+                self.commands.remove(command)
+                details = tuple(
+                    ProcessDetail(subject.pid, 900 + subject.pid, "web.service", "cd" * 32)
+                    for subject in command.subjects
+                )
+                self.tell(Resolved(at_s, WALL + at_s, command.ticket, details))
+
+    def incidents(self) -> list[Incident]:
+        return [
+            command.incident
+            for command in self.commands
+            if isinstance(command, Append) and command.incident is not None
+        ]
+
+    def documents(self) -> list[dict[str, Any]]:
+        return [
+            json.loads(command.draft.body)
+            for command in self.commands
+            if isinstance(command, Append) and command.incident is not None
+        ]
+
+
+def test_a_shell_of_a_web_server_becomes_an_incident_with_its_chain() -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/usr/sbin/httpd", 1.0))
+    asked = story.see(2.0, started(11, 10, "/bin/sh", 2.0, "sh -c id password=hunter2"))
+    assert [type(command) for command in asked] == [Resolve, Wake]
+    assert story.incidents() == []
+    story.answer(2.1)
+    (incident,) = story.incidents()
+    assert incident.status is IncidentStatus.CREATED
+    assert [link.image for link in incident.finding.chain] == [
+        "/bin/sh",
+        "/usr/sbin/httpd",
+        "/init",
+    ]
+    assert incident.finding.chain[0].sha256 == "cd" * 32
+    assert incident.finding.chain[0].key.start_ticks == 911
+    assert incident.finding.chain[0].user == "root"
+    assert incident.finding.author == "An Author"
+    (document,) = story.documents()
+    assert document["device"]["uid"] == "cam-1"
+    assert "hunter2" not in json.dumps(document)
+    assert "password=[redacted]" in json.dumps(document)
+
+
+def test_a_storm_asks_once_and_tells_once() -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/usr/sbin/httpd", 1.0))
+    batch = [started(100 + n, 10, "/bin/sh", 2.0 + n / 10_000, "sh -c x") for n in range(10_000)]
+    story.see(3.0, *batch)
+    story.answer(3.1)
+    assert len(story.incidents()) == 1
+    story.tell(Ticked(200.0, WALL + 200.0))
+    assert [(i.status, i.count) for i in story.incidents()][1:] == [(IncidentStatus.CLOSED, 10_000)]
+
+
+def test_busybox_run_as_wget_is_wget() -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/bin/busybox", 1.0, "wget http://x/y"))
+    story.answer(1.1)
+    (incident,) = story.incidents()
+    assert incident.finding.rule_id == "wget"
+
+
+def test_deleting_a_running_program_is_seen_until_it_ends() -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/tmp/x", 1.0))
+    deleted = FileChanged(2.0, "fanotify", "deleted", "/tmp/x", "", 10, -1, -1, False, "")
+    story.see(2.0, deleted)
+    story.answer(2.1)
+    assert [i.finding.rule_id for i in story.incidents()] == ["running"]
+    story.tell(Swept(3.0, WALL + 3.0, frozenset({1})))
+    story.see(4.0, deleted._replace(path="/tmp/x", at_s=4.0))
+    assert len(story.incidents()) == 1
+
+
+def test_a_connection_gets_its_name_also_when_the_answer_comes_late() -> None:
+    story = Story()
+    connection = ConnectionOpened(
+        1.0, "conntrack", "tcp", True, "10.0.0.1", 4000, "192.0.2.7", 443, 0, 0
+    )  # fmt: skip
+    story.see(1.0, connection)
+    assert story.incidents() == []
+    story.see(1.2, NameResolved(1.2, "dns", "a.tunnel.example", "192.0.2.7", 60))
+    (incident,) = story.incidents()
+    assert incident.finding.fields["DestinationHostname"] == "a.tunnel.example"
+    assert incident.finding.tier == "conntrack"
+
+
+def test_a_port_sweep_is_one_incident() -> None:
+    story = Story()
+    for port in range(100):
+        story.see(
+            1.0 + port / 100,
+            ConnectionOpened(
+                1.0 + port / 100, "conntrack", "tcp", True, "127.0.0.1", 4000 + port, "127.0.0.1",
+                port, 0, 0,
+            ),
+        )  # fmt: skip
+    assert [i.finding.rule_id for i in story.incidents()] == ["sweep"]
+
+
+def test_a_loss_is_a_finding_and_is_in_the_findings_of_its_window() -> None:
+    story = Story()
+    story.see(1.0, EventsLost(1.0, "audit", EventClass.PROCESS, "kernel", 7, False, "ENOBUFS"))
+    (own,) = story.incidents()
+    assert (own.finding.rule_id, own.finding.author) == ("vedette:events-lost", "Vedette")
+    story.see(2.0, started(10, 1, "/usr/bin/wget", 2.0))
+    story.answer(2.1)
+    assert [(loss.stage, loss.count) for loss in story.incidents()[-1].finding.losses] == [
+        ("kernel", 7)
+    ]
+
+
+def test_the_first_tier_is_an_entry_and_a_lost_one_a_critical_incident() -> None:
+    story = Story()
+    story.see(1.0, TierChanged(1.0, "audit", EventClass.PROCESS, "", "start"))
+    assert story.incidents() == []
+    story.see(2.0, TierChanged(2.0, "", EventClass.PROCESS, "audit", "saw nothing"))
+    (incident,) = story.incidents()
+    assert incident.severity is Severity.CRITICAL
+    kinds = [c.draft.kind for c in story.commands if isinstance(c, Append)]
+    assert kinds == ["tier", "tier", "incident"]
+
+
+def test_what_was_looked_up_is_known_but_not_judged() -> None:
+    story = Story()
+    httpd = started(10, 1, "/usr/sbin/httpd", 1.0)
+    shell = started(11, 10, "/bin/sh", 2.0)
+    assert story.agent.unknown_pids([shell]) == {10}
+    story.tell(LookedUp(2.0, WALL, (httpd, started(12, 10, "/bin/sh", 1.0))))
+    assert story.agent.unknown_pids([shell]) == set()
+    assert story.incidents() == []
+    story.see(2.0, shell)
+    story.answer(2.1)
+    assert [i.finding.rule_id for i in story.incidents()] == ["shell"]
+
+
+def test_what_the_shell_reports_is_an_incident_of_ours() -> None:
+    story = Story()
+    story.tell(
+        Reported(1.0, WALL, "rules-refused", "A bundle was refused", Severity.HIGH, {"A": "b"})
+    )
+    (incident,) = story.incidents()
+    assert incident.finding.rule_id == "vedette:rules-refused"
+    assert incident.finding.event_class is EventClass.AGENT
+
+
+def test_stopping_tells_what_waited_for_an_answer_and_closes_it() -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/usr/bin/wget", 1.0))
+    story.tell(Stopping(2.0, WALL + 2.0))
+    assert [i.status for i in story.incidents()] == [
+        IncidentStatus.CREATED,
+        IncidentStatus.CLOSED,
+    ]
+
+
+def test_without_rules_nothing_is_found_and_nothing_breaks() -> None:
+    agent = Agent(SETTINGS)
+    assert agent.handle(Observed(1.0, WALL, (started(10, 1, "/usr/bin/wget", 1.0),))) == []
+
+
+def test_a_replay_gives_the_same_bytes() -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/usr/sbin/httpd", 1.0))
+    for n in range(50):
+        story.see(2.0 + n, started(100 + n, 10, "/bin/sh", 2.0 + n, f"sh -c {n % 7} \udcff"))
+        story.answer(2.5 + n)
+    story.tell(Ticked(500.0, WALL + 500.0))
+    live = [c.draft.body for c in story.commands if isinstance(c, Append)]
+    settings, inputs = decode(story.recording)
+    again = Agent(settings)
+    replayed = [
+        command.draft.body
+        for given in inputs
+        for command in again.handle(given)
+        if isinstance(command, Append)
+    ]
+    assert replayed == live
+    assert len(live) > 2
+    assert ocsf.canonical(json.loads(live[0])) == live[0]
+
+
+def test_a_clock_that_jumps_changes_what_people_read_and_nothing_else() -> None:
+    story = Story()
+    story.tell(Observed(1.0, 0.0, (started(10, 1, "/usr/bin/wget", 1.0),)))
+    story.answer(1.1)
+    story.tell(Observed(2.0, 4e9, (started(11, 1, "/usr/bin/wget", 2.0, "wget b"),)))
+    story.answer(2.1)
+    assert [(i.status, i.first_seen_wall_s) for i in story.incidents()] == [
+        (IncidentStatus.CREATED, 0.0),
+        (IncidentStatus.CREATED, 4e9),
+    ]

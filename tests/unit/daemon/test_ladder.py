@@ -1,0 +1,159 @@
+"""The ladder: the best that proves itself, its replacement when it goes blind, honest reports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import pytest
+
+from vedette.daemon.ladder import Ladder, name_of, probe
+from vedette.errors import SensorError
+from vedette.model.event import Event, EventClass, ProcessExited
+from vedette.model.tier import Tier
+from vedette.ports.sensor import Sensor, SensorContext
+
+T = TypeVar("T")
+
+
+def tier(event_class: EventClass, name: str, rank: int) -> Tier:
+    return Tier(event_class, name, rank, "all", (), ())
+
+
+class Simulated(Sensor):
+    """Sees its own test event unless it is told to be blind."""
+
+    tiers: ClassVar[tuple[Tier, ...]] = ()
+    cannot_open: ClassVar[str] = ""
+    is_blind: ClassVar[bool] = False
+    life: ClassVar[list[str]] = []
+
+    async def _open(self) -> None:
+        self.life.append(f"open {type(self).__name__}")
+        if self.cannot_open:
+            raise SensorError(self.cannot_open)
+
+    async def _provoke(self, token: str) -> None:
+        if not type(self).is_blind:
+            self.emit([ProcessExited(0.0, token, 1)])
+
+    def _is_proof(self, event: Event, token: str) -> bool:
+        return event.tier == token
+
+    async def _close(self) -> None:
+        self.life.append(f"close {type(self).__name__}")
+
+    @property
+    def proof_timeout_s(self) -> float:
+        return 0.01
+
+
+def sensor(name: str, *tiers: Tier, **attributes: object) -> type[Simulated]:
+    made = type(name, (Simulated,), {"tiers": tiers, "life": [], **attributes})
+    made.__module__ = f"sensors.{name}"
+    return made
+
+
+def ladder(*kinds: type[Sensor], disabled: frozenset[str] = frozenset()) -> Ladder:
+    def context(_: str) -> SensorContext:
+        return SensorContext(lambda batch: None, Path("/nonexistent"), Path("/nonexistent"))
+
+    return Ladder(kinds, context, disabled)
+
+
+def run(awaitable: Awaitable[T]) -> T:
+    async def wait() -> T:
+        return await awaitable
+
+    return asyncio.run(wait())
+
+
+PROCESS, KERNEL, FILE = EventClass.PROCESS, EventClass.KERNEL, EventClass.FILE
+
+
+def test_the_best_that_works_is_taken_and_the_others_say_why_not() -> None:
+    best = sensor("best", tier(PROCESS, "best", 90), cannot_open="no kernel support")
+    blind = sensor("blind", tier(PROCESS, "blind", 80), is_blind=True)
+    good = sensor("good", tier(PROCESS, "good", 70))
+    spare = sensor("spare", tier(PROCESS, "spare", 60))
+    climbing = ladder(spare, good, blind, best)
+    (change,) = run(climbing.climb())
+    assert (change.tier, change.previous, change.event_class) == ("good", "", PROCESS)
+    report = climbing.reports()[0]
+    assert report.tier is not None
+    assert report.tier.name == "good"
+    assert [name for name, _ in report.failures] == ["best", "blind"]
+    assert report.failures[0][1] == "no kernel support"
+    assert "saw none" in report.failures[1][1]
+    assert spare.life == []
+    assert blind.life == ["open blind", "close blind"]
+
+
+def test_a_source_of_two_classes_is_opened_once() -> None:
+    audit = sensor("audit", tier(PROCESS, "audit", 80), tier(KERNEL, "audit", 80))
+    climbing = ladder(audit)
+    changes = run(climbing.climb())
+    assert [change.event_class for change in changes] == [PROCESS, KERNEL]
+    assert audit.life == ["open audit"]
+
+
+def test_a_source_that_goes_blind_is_replaced_and_told() -> None:
+    better = sensor("better", tier(PROCESS, "better", 80))
+    worse = sensor("worse", tier(PROCESS, "worse", 20))
+
+    async def story() -> None:
+        climbing = ladder(better, worse)
+        await climbing.climb()
+        assert await climbing.check() == []
+        better.is_blind = True
+        (change,) = await climbing.check()
+        assert (change.tier, change.previous) == ("worse", "better")
+        assert "saw none" in change.reason
+        worse.is_blind = True
+        (change,) = await climbing.check()
+        assert (change.tier, change.previous) == ("", "worse")
+        assert climbing.reports()[0].tier is None
+        await climbing.close()
+
+    run(story())
+    assert better.life[:2] == ["open better", "close better"]
+    assert worse.life[-1] == "close worse"
+
+
+def test_a_companion_runs_beside_and_is_no_rung() -> None:
+    scan = sensor("scan", tier(FILE, "scan", 99), is_companion=True)
+    inotify = sensor("inotify", tier(FILE, "inotify", 50))
+    climbing = ladder(scan, inotify)
+    (change,) = run(climbing.climb())
+    assert change.tier == "inotify"
+    assert [name for name, _ in climbing.sensors()] == ["inotify", "scan"]
+
+
+def test_what_is_disabled_is_not_tried() -> None:
+    only = sensor("only", tier(PROCESS, "only", 80))
+    climbing = ladder(only, disabled=frozenset({"only"}))
+    assert run(climbing.climb()) == []
+    assert only.life == []
+
+
+def test_a_probe_leaves_nothing_open() -> None:
+    only = sensor("only", tier(PROCESS, "only", 80))
+    reports = run(probe(ladder(only)))
+    assert reports[0].tier is not None
+    assert only.life == ["open only", "close only"]
+
+
+def test_a_sensor_is_named_by_its_file() -> None:
+    assert name_of(sensor("audit")) == "audit"
+
+
+def test_only_sensor_errors_leave_a_sensor() -> None:
+    class Broken(Simulated):
+        async def _open(self) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+    context = SensorContext(lambda batch: None, Path("/nonexistent"), Path("/nonexistent"))
+    with pytest.raises(SensorError, match="not permitted"):
+        run(Broken(context).open())
