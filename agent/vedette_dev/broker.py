@@ -110,7 +110,11 @@ class Broker:
         config = self._write_config()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._program, "-c", str(config)], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [self._program, "-c", str(config)],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is ours to hear: the agent flushes to it first
             )
         deadline_s = time.monotonic() + READY_TIMEOUT_S
         while not _takes_connections(self.port):

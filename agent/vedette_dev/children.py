@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vedette.errors import DeviceError
@@ -18,8 +18,21 @@ STOP_TIMEOUT_S = 20.0
 class Child:
     """A started process with its log."""
 
-    def __init__(self, name: str, argv: Sequence[str], log: Path) -> None:
-        """Start it; its output goes to the log, which begins anew."""
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it; its output goes to the log, which begins anew.
+
+        Args:
+            name: for messages.
+            argv: what to run.
+            log: a file.
+            environment: added to ours.
+        """
         self.name = name
         self.log = log
         with log.open("wb") as stream:
@@ -30,6 +43,7 @@ class Child:
                     stdout=stream,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    env={**os.environ, **(environment or {})},
                 )
             except OSError as error:
                 raise DeviceError(f"{name}: cannot start {argv[0]}: {error.strerror}") from error
