@@ -1,40 +1,20 @@
-"""The port of the hash baseline: what the files of this device are meant to be."""
+"""The port of the hash baseline: what the files of this device are meant to be.
+
+Rule 1: only StoreError leaves the methods.
+Rule 2: one process opens the baseline to write, the sentinel; a scanner reads the same file.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
 
+from vedette.model.baseline import Difference, FileRecord
 
-class FileRecord(NamedTuple):
-    """A file as a scan saw it; `capabilities` is security.capability in hex, "" for none.
+__all__ = ["BASELINE_FILE", "Baseline", "Difference", "FileRecord"]
 
-    `kind` is "file", "link" (digest of the target's text), "dir" or "other".
-    """
-
-    path: str
-    kind: str
-    mode: int
-    uid: int
-    gid: int
-    size_bytes: int
-    inode: int
-    mtime_ns: int
-    ctime_ns: int
-    digest: str
-    capabilities: str
-
-
-class Difference(NamedTuple):
-    """One file that is not as the baseline has it; `words` names what differs."""
-
-    change: Literal["added", "removed", "changed"]
-    path: str
-    words: tuple[str, ...]
-    expected: FileRecord | None
-    found: FileRecord | None
-    changed_by: str
+BASELINE_FILE = "baseline.db"
+"""Its name in the state folder: the scanner, a process of its own, opens it by this name."""
 
 
 class Baseline(ABC):
@@ -50,7 +30,7 @@ class Baseline(ABC):
 
     @abstractmethod
     def replace(self, records: Iterable[FileRecord]) -> int:
-        """Make these records the whole baseline; returns how many."""
+        """Make these records the whole baseline, all of them or none; returns how many."""
 
     @abstractmethod
     def accept(self, records: Iterable[FileRecord], removed: Sequence[str]) -> int:
@@ -59,3 +39,14 @@ class Baseline(ABC):
     @abstractmethod
     def paths(self, prefix: str) -> Iterable[FileRecord]:
         """All expected records at or below a path, in path order."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many files are expected."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """SHA-256 in hex over what is expected of every file, in path order.
+
+        Inode, mtime and ctime are left out: they change without anybody's consent.
+        """

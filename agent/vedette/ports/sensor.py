@@ -137,6 +137,10 @@ class Sensor(ABC):
         """What this stage counted: "in", "out", "dropped" and its own words."""
         return {}
 
+    def blind_spots(self) -> tuple[str, ...]:
+        """What this open sensor cannot see beyond its tier's `misses`, one line each."""
+        return ()
+
     @final
     def emit(self, batch: Sequence[Event]) -> None:
         """Hand on a batch; while a proof is awaited its own event is taken out."""
