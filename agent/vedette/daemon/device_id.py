@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from pathlib import Path
 
@@ -34,4 +32,7 @@ def derived_device_id(machine_id: Path = MACHINE_ID) -> str:
             f"{machine_id}: expected 32 hex digits, got {len(machine)} other bytes; "
             'add id = "a-name" below [device] in the configuration'
         )
+    import hashlib  # noqa: PLC0415 (libcrypto: 4 MB that the keeper does not need)
+    import hmac  # noqa: PLC0415 (likewise)
+
     return hmac.new(machine, PURPOSE, hashlib.sha256).hexdigest()[:LENGTH]

@@ -8,7 +8,6 @@ Rule 2: all mistakes are collected; the reader never stops at the first.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -215,6 +214,8 @@ def read_section(
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown and which one was likely meant, or which there are."""
+    import difflib  # noqa: PLC0415 (1 MB that only a mistyped name needs)
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     there_are = f"there are: {', '.join(names)}" if names else "there are none here: remove it"

@@ -1,0 +1,55 @@
+"""Put back what a killed sentinel left changed in the kernel (audit, nftables and the like).
+
+`vedette run` and the systemd unit (ExecStopPost) call it after each end of the sentinel; by hand it
+is safe at any time while the agent does not run, and does nothing where nothing was left.
+
+Examples:
+  vedette restore
+  vedette restore --json
+
+exit codes: 0 all is as it was found, 2 something could not be put back
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from vedette.cli._options import add_config, add_json, summary
+from vedette.codec.text import escape
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("restore", help=summary(__doc__), description=__doc__)
+    add_config(parser)
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Let every sensor undo what an instance of it left behind."""
+    from vedette import sensors  # noqa: PLC0415 (not for --help)
+    from vedette.daemon import config  # noqa: PLC0415
+    from vedette.errors import DeviceError  # noqa: PLC0415
+    from vedette.ports.discover import sensor_classes  # noqa: PLC0415
+
+    run_dir = Path(config.load(args.config).paths.run)
+    undone: list[str] = []
+    failed: list[str] = []
+    for sensor_class in sensor_classes(sensors):
+        try:
+            undone += sensor_class.restore(run_dir)
+        except (DeviceError, OSError) as error:
+            failed.append(f"{sensor_class.__module__.rpartition('.')[2]}: {error}")
+    if args.json:
+        print(json.dumps({"undone": undone, "failed": failed}))
+    else:
+        for line in undone:
+            print(f"restored: {escape(line)}")
+    if failed:
+        raise DeviceError(
+            "not everything could be put back; run it again as root\n" + "\n".join(failed)
+        )
+    return 0

@@ -1,0 +1,331 @@
+"""Keeps the agent's parts running: starts them, restarts what fails, stops them in order.
+
+Rule 1: one thread, no asyncio, few imports (`vedette run` execs this module): it stays resident
+beside the sentinel and the uplink and may cost next to nothing.
+Rule 2: signals stay blocked and are taken one by one with sigtimedwait(2): no handler, no race.
+Rule 3: it ends only what it started: each part leads a session of its own, is known by its pid, and
+its session is cleared while the zombie still holds that pid.
+Rule 4: after each end of the sentinel, also by SIGKILL, `vedette restore` puts back what the
+sensors changed in the kernel.
+Rule 5: the first part stops first while the others still serve it; a second signal cuts that short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from vedette.daemon.restart_budget import MOST_FAILURES, WINDOW_S, RestartBudget
+
+STOP_DEADLINE_S = 10.0
+"""What the first part has to flush in; the journal needs one fsync, flash can take seconds."""
+LAST_DEADLINE_S = 3.0
+RESTORE_DEADLINE_S = 10.0
+
+REPORT = "keeper.json"
+LOCK = "keeper.lock"
+
+EXIT_KILLED = 1
+EXIT_ERROR = 2
+EXIT_NO_PROGRAM = 127
+
+SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "NOTIFY_SOCKET", "WATCHDOG_USEC", "NO_COLOR")
+"""Nothing else of the environment reaches a part: it is read by root and may hold secrets."""
+
+
+class Part(NamedTuple):
+    """One process to keep; argv holds no secret, since everybody may read it."""
+
+    name: str
+    argv: tuple[str, ...]
+
+
+class Running:
+    """A part and what became of it; `pid` is 0 while it does not run."""
+
+    __slots__ = ("budget", "due_s", "last_end", "part", "pause_s", "pid", "started_s")
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.pid = 0
+        self.budget = RestartBudget()
+        self.started_s = 0.0
+        self.due_s = 0.0
+        self.pause_s = 0.0
+        self.last_end = ""
+
+
+class Keeper:
+    """Runs parts until it is told to stop.
+
+    Args:
+        parts: in the order of their start and stop; SIGHUP goes to the first.
+        restore: argv that undoes what the first part left behind.
+        run_dir: gets the report of failures (`keeper_report.read`).
+        environment: of the parts.
+        say: takes one line for people.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        restore: tuple[str, ...],
+        run_dir: str,
+        environment: Mapping[str, str],
+        say: Callable[[str], None],
+    ) -> None:
+        self._parts = [Running(part) for part in parts]
+        self._restore = restore
+        self._run_dir = run_dir
+        self._environment = environment
+        self._say = say
+        self._is_stopping = False
+        self._mask: set[int] = set()
+
+    def run(self) -> int:
+        """Keep the parts running.
+
+        Returns:
+            0 after a stop in good order, EXIT_KILLED if a part had to be killed.
+        """
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # `vedette run` blocks them before its exec already: the parts need them open.
+        self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)) - SIGNALS
+        try:
+            while True:
+                self._start_due()
+                received = self._wait(self._next_due_s())
+                if received in STOP_SIGNALS:
+                    return self._stop()
+                if received == signal.SIGHUP and self._parts[0].pid:
+                    os.kill(self._parts[0].pid, signal.SIGHUP)
+                self._reap()
+        finally:
+            self._kill_all()
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _start_due(self) -> None:
+        now_s = time.monotonic()
+        for running in self._parts:
+            if not running.pid and running.due_s <= now_s:
+                running.pid = self._spawn(running.part.argv)
+                running.started_s = now_s
+
+    def _next_due_s(self) -> float:
+        waiting = [running.due_s for running in self._parts if not running.pid]
+        return min(waiting, default=float("inf"))
+
+    def _wait(self, until_s: float) -> int:
+        """The next signal, or 0 when it is `until_s`."""
+        if until_s == float("inf"):
+            return signal.sigwaitinfo(SIGNALS).si_signo
+        left_s = max(0.0, until_s - time.monotonic())
+        received = signal.sigtimedwait(SIGNALS, left_s)
+        return received.si_signo if received else 0
+
+    def _reap(self) -> None:
+        for index, running in enumerate(self._parts):
+            if not running.pid or not _has_ended(running.pid):
+                continue
+            running.last_end = _bury(running.pid)
+            running.pid = 0
+            if index == 0:
+                self._run_restore()
+            if not self._is_stopping:
+                self._note_failure(running)
+
+    def _note_failure(self, running: Running) -> None:
+        now_s = time.monotonic()
+        running.pause_s = running.budget.failed(running.started_s, now_s)
+        running.due_s = now_s + running.pause_s
+        self._write_report()
+        name = running.part.name
+        if running.pause_s:
+            self._say(
+                f"{name} {running.last_end}, more than {MOST_FAILURES} times within "
+                f"{WINDOW_S:.0f} s: next start in {running.pause_s:.0f} s; its reason stands above"
+            )
+        else:
+            self._say(f"{name} {running.last_end}: starting it again")
+
+    def _write_report(self) -> None:
+        from vedette.daemon import keeper_report  # noqa: PLC0415 (json: only a failure needs it)
+
+        states = [
+            keeper_report.PartState(
+                running.part.name, running.budget.restarts, running.last_end, running.pause_s
+            )
+            for running in self._parts
+        ]
+        try:
+            keeper_report.write(self._run_dir, states)
+        except OSError as error:
+            self._say(f"cannot write {self._run_dir}/{REPORT}: {error.strerror}")
+
+    def _stop(self) -> int:
+        self._is_stopping = True
+        code = 0
+        for index, running in enumerate(self._parts):
+            deadline_s = STOP_DEADLINE_S if index == 0 else LAST_DEADLINE_S
+            if running.pid and not self._end(running, deadline_s):
+                self._say(f"{running.part.name} had to be killed: what it had not written is lost")
+                code = EXIT_KILLED
+        return code
+
+    def _end(self, running: Running, deadline_s: float) -> bool:
+        """Ask one part to end; False if it had to be killed."""
+        os.kill(running.pid, signal.SIGTERM)
+        until_s = time.monotonic() + deadline_s
+        while running.pid and time.monotonic() < until_s:
+            if self._wait(until_s) in STOP_SIGNALS:
+                break
+            self._reap()
+        if not running.pid:
+            return True
+        self._kill(running)
+        return False
+
+    def _kill(self, running: Running) -> None:
+        os.kill(running.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+        self._reap()
+
+    def _kill_all(self) -> None:
+        """After a fault of our own: leave nothing behind."""
+        self._is_stopping = True
+        for running in self._parts:
+            if running.pid:
+                self._kill(running)
+
+    def _run_restore(self) -> None:
+        pid = self._spawn(self._restore)
+        until_s = time.monotonic() + RESTORE_DEADLINE_S
+        while not _has_ended(pid):
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                os.kill(pid, signal.SIGKILL)
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            else:
+                # A SIGCHLD of another part is taken here too; each round of the loop reaps all.
+                signal.sigtimedwait({signal.SIGCHLD}, left_s)
+        end = _bury(pid)
+        if end != _ended(0):
+            self._say(f"vedette restore {end}: run it by hand and read what it says")
+
+    def _spawn(self, argv: tuple[str, ...]) -> int:
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become(argv, parent)
+        return pid
+
+    def _become(self, argv: tuple[str, ...], parent: int) -> None:
+        """The child's side: never returns."""
+        try:
+            os.setsid()
+            from vedette.daemon.privileges import die_with_parent  # noqa: PLC0415 (ctypes)
+
+            die_with_parent(signal.SIGTERM, parent)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, 0)
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+            os.execve(argv[0], argv, dict(self._environment))  # noqa: S606 (argv is ours)
+        except BaseException as error:  # noqa: BLE001 (a forked child must not return into run())
+            os.write(2, f"vedette: cannot start {argv[0]}: {error}\n".encode("utf-8", "replace"))
+        finally:
+            os._exit(EXIT_NO_PROGRAM)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child is a zombie; it stays one, so that its pid means nobody else."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _bury(pid: int) -> str:
+    """Kill what a zombie's session still runs, take its status, and say how it ended."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        # Its group is empty, or holds only the zombie of a process that had become another user.
+        os.killpg(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    return _ended(status)
+
+
+def _ended(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was ended by {signal.Signals(-code).name}"
+
+
+def lock(run_dir: str) -> int:
+    """Make sure that one keeper serves a run folder; the descriptor holds the lock.
+
+    Raises:
+        BlockingIOError: another one does; `str(error)` says what to do.
+    """
+    descriptor = os.open(f"{run_dir}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise BlockingIOError(
+            f"already running in {run_dir} as pid {holder or 'unknown'}; see: vedette status"
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+def say(line: str) -> None:
+    """One line on stderr."""
+    print(f"vedette: {line}", file=sys.stderr, flush=True)  # noqa: T201 (stderr is the system log)
+
+
+def program() -> tuple[str, ...]:
+    """The argv that begins every command of ours: this Python, without PYTHON* and user site."""
+    return (sys.executable, "-I", "-m", "vedette.cli")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Keep sentinel and uplink.
+
+    Args:
+        arguments: run folder, configuration, "uplink" or "", and the file to record to or "".
+    """
+    run_dir, config, uplink, record = arguments
+    os.umask(0o077)
+    try:
+        descriptor = lock(run_dir)
+    except OSError as error:
+        say(str(error))
+        return EXIT_ERROR
+    recording = ("--record", record) if record else ()
+    parts = [Part("sentinel", (*program(), "sentinel", "--config", config, *recording))]
+    if uplink:
+        parts.append(Part("uplink", (*program(), "uplink", "--config", config)))
+    keeper = Keeper(
+        parts,
+        restore=(*program(), "restore", "--config", config),
+        run_dir=run_dir,
+        environment={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        say=say,
+    )
+    try:
+        return keeper.run()
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
