@@ -1,7 +1,8 @@
 """Rules as the engine runs them: Sigma's meaning without its spelling.
 
 Rule 1: matching follows Sigma 2: case-insensitive unless `is_cased`; a missing field matches only
-Not and an `exists` of "false".
+Not, `null` and an `exists` of "false". Text that is unknown is "", so an empty field counts as
+missing for these two.
 Rule 2: values of insensitive matches are stored in lower case, so that nothing is folded twice.
 """
 
@@ -22,13 +23,16 @@ class Match(NamedTuple):
     r"""One comparison of one field with one value.
 
     `field` is "" for a keyword, which is searched in the whole event. A `glob` keeps Sigma's
-    wildcards (* and ?, with \ as escape); numbers and networks are in text form.
+    wildcards (* and ?, with \ as escape); numbers and networks are in text form. A `re` says in its
+    flags whether case matters; `gate` is lower-case ASCII that every text it matches holds ("" when
+    there is none), found by the compiler.
     """
 
     field: str
     operator: Operator
     value: str
     is_cased: bool
+    gate: str = ""
 
 
 class AllOf(NamedTuple):

@@ -1,0 +1,182 @@
+"""Conditions as functions: what a rule asks, ready to be asked of a whole event.
+
+Rule 1: meaning is Sigma 2's (model/rule.py); tests/simulators/linear_engine.py says the same the
+slow way and must always agree.
+Rule 2: a value is looked at up to SCAN_CHARS; of a longer one the head and the tail are, so that
+padding in front does not hide what stands behind it.
+Rule 3: a field that has an alias matches by either value (FIELD_ALIASES, here and nowhere else).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeAlias, assert_never
+
+from vedette.core.comparison import TOGETHER, Test, compile_test
+from vedette.errors import RuleError
+from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not
+
+SCAN_CHARS = 4096
+"""Ours: 4 KB hostile lines are the budgeted worst case of DESIGN section 11."""
+
+_TAIL_CHARS = 1024
+_GAP = "\n\x00\n"
+"""Between head and tail: no program can be given a NUL, so no literal matches across the gap."""
+
+FIELD_ALIASES: Mapping[str, str] = {"Image": "ImageAlias", "ParentImage": "ParentImageAlias"}
+"""A multi-call program (BusyBox) is known by its applet's path too: a match on the left field is
+true of either value, and so a Not only when it is true of neither."""
+
+_EFFORT = {"contains": 2, "glob": 4, "cidr": 4, "re": 6}
+_KEYWORD_EFFORT = 3
+
+Fields: TypeAlias = Mapping[str, str]
+
+
+class View(NamedTuple):
+    """One event as conditions see it: its values cut, in lower case and as they came."""
+
+    folded: Fields
+    plain: Fields
+
+
+Check: TypeAlias = Callable[[View], bool]
+
+
+def cut(value: str) -> str:
+    """The part of a value that is looked at: all of it, or the head and the tail of a long one."""
+    if len(value) <= SCAN_CHARS:
+        return value
+    head = SCAN_CHARS - _TAIL_CHARS - len(_GAP)
+    return value[:head] + _GAP + value[-_TAIL_CHARS:]
+
+
+def view(fields: Fields) -> View:
+    """Prepare an event for checks."""
+    plain = {name: cut(value) for name, value in fields.items()}
+    return View({name: value.lower() for name, value in plain.items()}, plain)
+
+
+def compile_condition(condition: Condition) -> Check:
+    """Make a function of a condition.
+
+    Raises:
+        RuleError: a value cannot be used (a pattern, network or number this device cannot read).
+    """
+    match condition:
+        case Match():
+            return _compile_matches([condition])
+        case Not():
+            check = compile_condition(condition.part)
+            return lambda event: not check(event)
+        case AllOf():
+            return _every([compile_condition(part) for part in sorted(condition.parts, key=effort)])
+        case AnyOf():
+            return _some(_alternatives(condition.parts))
+        case _:
+            assert_never(condition)
+
+
+def effort(condition: Condition) -> int:
+    """A rank for the order of evaluation: what is cheap comes first."""
+    match condition:
+        case Match():
+            return _EFFORT.get(condition.operator, 1) + (0 if condition.field else _KEYWORD_EFFORT)
+        case Not():
+            return effort(condition.part) + 1
+        case AllOf() | AnyOf():
+            return 2 + max(map(effort, condition.parts), default=0)
+        case _:
+            assert_never(condition)
+
+
+def _alternatives(parts: tuple[Condition, ...]) -> list[Check]:
+    """Alternatives that ask the same of the same field are asked together."""
+    groups: dict[tuple[str, str, bool], list[Match]] = {}
+    rest: list[Condition] = []
+    for part in parts:
+        if isinstance(part, Match) and part.operator in TOGETHER:
+            groups.setdefault((part.field, part.operator, part.is_cased), []).append(part)
+        else:
+            rest.append(part)
+    checks = [_compile_matches(group) for group in groups.values()]
+    return checks + [compile_condition(part) for part in sorted(rest, key=effort)]
+
+
+def _every(checks: list[Check]) -> Check:
+    if len(checks) == 1:
+        return checks[0]
+
+    def every(event: View) -> bool:
+        for check in checks:  # noqa: SIM110 (a generator costs more than the checks)
+            if not check(event):
+                return False
+        return True
+
+    return every
+
+
+def _some(checks: list[Check]) -> Check:
+    if len(checks) == 1:
+        return checks[0]
+
+    def some(event: View) -> bool:
+        for check in checks:  # noqa: SIM110 (a generator costs more than the checks)
+            if check(event):
+                return True
+        return False
+
+    return some
+
+
+def _compile_matches(matches: list[Match]) -> Check:
+    first = matches[0]
+    if first.operator in ("exists", "null"):
+        return _presence(first)
+    test = compile_test(matches)
+    # A pattern says by its own flags whether case matters: it is asked of the value as it came.
+    is_plain = first.is_cased or first.operator == "re"
+    if first.field == "":
+        return _anywhere(test, is_plain=is_plain)
+    alias = FIELD_ALIASES.get(first.field)
+    if alias is not None:
+        return _either(first.field, alias, test, is_plain=is_plain)
+    return _one(first.field, test, is_plain=is_plain)
+
+
+def _presence(match: Match) -> Check:
+    if match.field == "" or (match.operator == "exists" and match.value not in ("true", "false")):
+        raise RuleError(f"expected {match.operator} with a field and true or false, got {match}")
+    field = match.field
+    if match.operator == "exists" and match.value == "true":
+        return lambda event: bool(event.plain.get(field))
+    return lambda event: not event.plain.get(field)
+
+
+def _one(field: str, test: Test, *, is_plain: bool) -> Check:
+    side = 1 if is_plain else 0
+
+    def one(event: View) -> bool:
+        value = event[side].get(field)
+        return value is not None and test(value)
+
+    return one
+
+
+def _either(field: str, alias: str, test: Test, *, is_plain: bool) -> Check:
+    side = 1 if is_plain else 0
+
+    def either(event: View) -> bool:
+        values = event[side]
+        value = values.get(field)
+        if value is not None and test(value):
+            return True
+        value = values.get(alias)
+        return value is not None and test(value)
+
+    return either
+
+
+def _anywhere(test: Test, *, is_plain: bool) -> Check:
+    side = 1 if is_plain else 0
+    return lambda event: any(map(test, event[side].values()))

@@ -1,0 +1,110 @@
+"""A partition: the rules of one category, filed under the fields that lead to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias, assert_never
+
+from vedette.core.condition import FIELD_ALIASES
+from vedette.core.engine_index import FieldIndex
+from vedette.core.memo import Memo
+from vedette.core.triggers import trigger
+from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not, Rule
+
+_VALUES_SHARE = 4
+"""Ours: repeated events never reach the fields, so fewer values than events are worth keeping."""
+
+Key: TypeAlias = tuple[object, ...]
+
+
+class Partition:
+    """Leads from events of one category to rule numbers; filled by `add`, then frozen.
+
+    Args:
+        memo: how many events are remembered.
+    """
+
+    def __init__(self, memo: int) -> None:
+        self.memo: Memo[Key, tuple[Rule, ...]] = Memo(memo)
+        self.always: list[int] = []
+        self._values = memo // _VALUES_SHARE
+        self._fields: dict[str, None] = {}
+        self._indexes: dict[str, FieldIndex] = {}
+        self._names: tuple[str, ...] = ()
+        self._probes: tuple[tuple[str, FieldIndex], ...] = ()
+        self._keywords: FieldIndex | None = None
+
+    def add(self, number: int, condition: Condition) -> None:
+        """File a rule.
+
+        Raises:
+            RuleError: a value of its trigger cannot be used.
+        """
+        for field in fields_of(condition):
+            self._fields[field] = None
+        clause = trigger(condition)
+        if clause is None:
+            self.always.append(number)
+            return
+        for match in clause:
+            if match.field not in self._indexes:
+                self._indexes[match.field] = FieldIndex(self._values)
+            self._indexes[match.field].add(match, number)
+
+    def freeze(self) -> None:
+        """Lay out what the hot path reads; nothing is added after this."""
+        self._keywords = self._indexes.pop("", None)
+        names = dict(self._fields)
+        probes = list(self._indexes.items())
+        for field, alias in FIELD_ALIASES.items():
+            if field in names:
+                names[alias] = None
+            if field in self._indexes:
+                probes.append((alias, self._indexes[field]))
+        self._names = () if "" in names else tuple(names)
+        self._probes = tuple(probes)
+
+    def key(self, fields: Mapping[str, str]) -> Key:
+        """What makes two events equal for these rules: the fields that any of them looks at."""
+        if self._names:
+            return tuple(map(fields.get, self._names))
+        return tuple(fields.items())  # keyword rules look at all of them
+
+    def size(self, fields: Mapping[str, str]) -> int:
+        """Characters that remembering an event holds in memory."""
+        if self._names:
+            return sum(len(fields.get(name, "")) for name in self._names)
+        return sum(map(len, fields.values()))
+
+    def candidates(self, fields: Mapping[str, str]) -> set[int]:
+        """Numbers of the rules that an event may meet."""
+        numbers = set(self.always)
+        for field, index in self._probes:
+            value = fields.get(field)
+            if value is not None:
+                numbers.update(index.find(value))
+        if self._keywords is not None:
+            for value in fields.values():
+                numbers.update(self._keywords.find(value))
+        return numbers
+
+    def evicted(self) -> int:
+        """Answers forgotten for want of room."""
+        indexes = list(self._indexes.values())
+        if self._keywords is not None:
+            indexes.append(self._keywords)
+        return self.memo.evicted + sum(index.memo.evicted for index in indexes)
+
+
+def fields_of(condition: Condition) -> Iterator[str]:
+    """The fields that a condition looks at, in order, as often as it does; "" for keywords."""
+    match condition:
+        case Match():
+            yield condition.field
+        case Not():
+            yield from fields_of(condition.part)
+        case AllOf() | AnyOf():
+            for part in condition.parts:
+                yield from fields_of(part)
+        case _:
+            assert_never(condition)

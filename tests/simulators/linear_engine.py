@@ -1,0 +1,129 @@
+"""Sigma's meaning the slow way, every rule and clause each time: what the engine must equal."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import assert_never
+
+from vedette.core.comparison import number
+from vedette.core.condition import FIELD_ALIASES, cut
+from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not, Rule
+
+
+class LinearEngine:
+    """Takes the same bundle as core.engine.Engine and gives the same rules."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._rules = bundle.rules
+
+    def match(self, category: str, fields: Mapping[str, str]) -> tuple[Rule, ...]:
+        return tuple(
+            rule
+            for rule in self._rules
+            if _is_of(rule.category, category) and is_met(rule.condition, fields)
+        )
+
+
+def is_met(condition: Condition, fields: Mapping[str, str]) -> bool:
+    match condition:
+        case Match():
+            return _is_matched(condition, fields)
+        case Not():
+            return not is_met(condition.part, fields)
+        case AllOf():
+            return all(is_met(part, fields) for part in condition.parts)
+        case AnyOf():
+            return any(is_met(part, fields) for part in condition.parts)
+        case _:
+            assert_never(condition)
+
+
+def _is_of(rule_category: str, category: str) -> bool:
+    if rule_category == "service:":
+        return category.startswith("service:")
+    return rule_category == category
+
+
+def _is_matched(match: Match, fields: Mapping[str, str]) -> bool:
+    is_empty = fields.get(match.field, "") == ""
+    if match.operator == "null":
+        return is_empty
+    if match.operator == "exists":
+        return is_empty == (match.value == "false")
+    return any(_is_value_matched(match, cut(value)) for value in _values(match.field, fields))
+
+
+def _values(field: str, fields: Mapping[str, str]) -> Iterator[str]:
+    if field == "":
+        yield from fields.values()
+    for name in (field, FIELD_ALIASES.get(field, "")):
+        if name and name in fields:
+            yield fields[name]
+
+
+def _is_value_matched(match: Match, raw: str) -> bool:
+    value = raw if match.is_cased else raw.lower()
+    wanted = match.value
+    match match.operator:
+        case "equals":
+            return value == wanted
+        case "contains":
+            return wanted in value
+        case "startswith":
+            return value.startswith(wanted)
+        case "endswith":
+            return value.endswith(wanted)
+        case "glob":
+            return _is_glob(wanted, value)
+        case "re":
+            return re.search(wanted, raw, re.ASCII) is not None
+        case "cidr":
+            return _is_inside(wanted, value)
+        case "lt" | "lte" | "gt" | "gte":
+            return _is_ordered(match.operator, number(value), number(wanted))
+        case "exists" | "null":
+            raise AssertionError
+        case _:
+            assert_never(match.operator)
+
+
+def _is_glob(glob: str, value: str) -> bool:
+    """By dynamic programming over places in the value, unlike the engine's patterns."""
+    places = {0}
+    index = 0
+    while index < len(glob):
+        char = glob[index]
+        if char == "*":
+            places = set(range(min(places), len(value) + 1)) if places else set()
+        elif char == "?":
+            places = {place + 1 for place in places if place < len(value)}
+        else:
+            if char == "\\" and glob[index + 1 : index + 2] in {"*", "?", "\\"}:
+                index += 1
+                char = glob[index]
+            places = {place + 1 for place in places if value[place : place + 1] == char}
+        index += 1
+    return len(value) in places
+
+
+def _is_inside(network: str, value: str) -> bool:
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    wanted = ipaddress.ip_network(network, strict=False)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address in wanted or (mapped is not None and mapped in wanted)
+
+
+def _is_ordered(operator: str, found: float | None, wanted: float | None) -> bool:
+    if found is None or wanted is None:
+        return False
+    return {
+        "lt": found < wanted,
+        "lte": found <= wanted,
+        "gt": found > wanted,
+        "gte": found >= wanted,
+    }[operator]

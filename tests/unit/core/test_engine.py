@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.simulators.linear_engine import LinearEngine
+
+from vedette.core.condition import SCAN_CHARS
+from vedette.core.engine import RULES_PER_SLICE, Engine
+from vedette.model.finding import Severity
+from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not, Operator, Rule
+
+FIELDS = ("Image", "ImageAlias", "ParentImage", "CommandLine", "UserId", "DestinationIp")
+CATEGORIES = ("process_creation", "network_connection", "service:sshd", "service:")
+
+
+def rule(condition: Condition, category: str = "process_creation", name: str = "r") -> Rule:
+    return Rule(name, name, "Vedette project", Severity.HIGH, (), category, condition, ())
+
+
+def bundle(*rules: Rule) -> Bundle:
+    return Bundle("test", 1, 0, 0, rules, (), "")
+
+
+def names(engine: Engine, fields: dict[str, str], category: str = "process_creation") -> list[str]:
+    return [found.rule_id for found in engine.match(category, fields)]
+
+
+def contains(field: str, value: str) -> Match:
+    return Match(field, "contains", value, is_cased=False)
+
+
+# Few letters and short texts: what is random still meets often.
+texts = st.text(alphabet="aAb/-*?\\Σσς\udc80", max_size=12)
+long_texts = texts.map(lambda text: text + "x" * SCAN_CHARS + text)
+folded = texts.map(str.lower)
+numbers = st.sampled_from(["0", "5", "-3", "2.5", "12", "x", "", "1e3", "inf"])
+addresses = st.sampled_from(["10.0.0.1", "::ffff:10.0.0.1", "fe80::1", "192.168.3.4", "x"])
+
+
+@st.composite
+def matches(draw: st.DrawFn) -> Match:
+    field = draw(st.sampled_from(FIELDS))
+    text_operator: Operator = draw(
+        st.sampled_from(["equals", "contains", "startswith", "endswith", "glob"])
+    )
+    cased = draw(st.booleans())
+    text = draw(texts if cased else folded)
+    return draw(
+        st.sampled_from(
+            [
+                Match(field, text_operator, text, is_cased=cased),
+                Match("", "contains", text, is_cased=cased),
+                Match(field, "re", "a+b", is_cased=True),
+                Match(field, "re", "(?i)x*aab/", is_cased=True, gate="aab/"),
+                Match("DestinationIp", "cidr", "10.0.0.0/8", is_cased=False),
+                Match("DestinationIp", "cidr", "fe80::/10", is_cased=False),
+                Match("UserId", draw(st.sampled_from(["lt", "lte", "gt", "gte"])), "5", False),
+                Match(field, "exists", draw(st.sampled_from(["true", "false"])), is_cased=False),
+                Match(field, "null", "", is_cased=False),
+            ]
+        )
+    )
+
+
+conditions: st.SearchStrategy[Condition] = st.recursive(
+    matches(),
+    lambda parts: st.one_of(
+        st.lists(parts, min_size=1, max_size=4).map(lambda found: AllOf(tuple(found))),
+        st.lists(parts, min_size=1, max_size=4).map(lambda found: AnyOf(tuple(found))),
+        parts.map(Not),
+    ),
+    max_leaves=8,
+)
+rule_lists = st.lists(st.tuples(conditions, st.sampled_from(CATEGORIES)), max_size=8)
+events = st.dictionaries(
+    st.sampled_from(FIELDS),
+    st.one_of(texts, long_texts, numbers, addresses),
+    max_size=len(FIELDS),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(rule_lists, st.lists(st.tuples(st.sampled_from(CATEGORIES), events), max_size=6))
+def test_the_index_finds_what_asking_every_rule_finds(
+    pairs: list[tuple[Condition, str]], stream: list[tuple[str, dict[str, str]]]
+) -> None:
+    rules = [
+        rule(condition, category, str(index)) for index, (condition, category) in enumerate(pairs)
+    ]
+    engine = Engine(bundle(*rules), memo=4)
+    linear = LinearEngine(bundle(*rules))
+    for category, event in stream + stream:
+        assert engine.match(category, event) == linear.match(category, event)
+
+
+def test_rules_come_in_the_order_of_the_bundle() -> None:
+    engine = Engine(
+        bundle(*(rule(contains("CommandLine", "curl"), name=name) for name in ("c", "a", "b")))
+    )
+    assert names(engine, {"CommandLine": "CURL x"}) == ["c", "a", "b"]
+
+
+def test_a_multi_call_program_is_known_by_its_applet_too() -> None:
+    wget = Match("Image", "endswith", "/wget", is_cased=False)
+    engine = Engine(bundle(rule(wget, name="is"), rule(Not(wget), name="is not")))
+    busybox = {"Image": "/bin/busybox", "ImageAlias": "/bin/wget"}
+    assert names(engine, busybox) == ["is"]
+    assert names(engine, {"Image": "/bin/busybox", "ImageAlias": "/bin/ls"}) == ["is not"]
+    assert names(engine, {"Image": "/bin/wget"}) == ["is"]
+
+
+def test_padding_hides_neither_the_head_nor_the_tail() -> None:
+    engine = Engine(bundle(rule(contains("CommandLine", "/dev/tcp/"), name="found")))
+    padding = "A" * 100_000
+    assert names(engine, {"CommandLine": f"sh -c /dev/tcp/ {padding}"}) == ["found"]
+    assert names(engine, {"CommandLine": f"sh {padding} /dev/tcp/1"}) == ["found"]
+
+
+@pytest.mark.parametrize("size", range(1, 20))
+@pytest.mark.parametrize("indent", range(9))
+def test_a_substring_is_found_at_every_alignment(size: int, indent: int) -> None:
+    literal = "qwertzuiopasdfghjklyx"[:size]
+    engine = Engine(bundle(rule(contains("CommandLine", literal), name="found")), memo=0)
+    assert names(engine, {"CommandLine": "-" * indent + literal}) == ["found"]
+    assert names(engine, {"CommandLine": "-" * indent + literal[:-1]}) == []
+
+
+def test_rules_for_every_service_see_each_service() -> None:
+    every = rule(contains("", "segfault"), "service:", "every")
+    sshd = rule(contains("", "accepted"), "service:sshd", "sshd")
+    engine = Engine(bundle(every, sshd))
+    line = {"Message": "Accepted password, then a segfault"}
+    assert names(engine, line, "service:sshd") == ["every", "sshd"]
+    assert names(engine, line, "service:cron") == ["every"]
+    assert names(engine, line, "process_creation") == []
+
+
+def test_a_rule_this_device_cannot_run_stops_no_other() -> None:
+    bad = rule(Match("CommandLine", "re", "(", is_cased=True), name="bad")
+    good = rule(contains("CommandLine", "curl"), name="good")
+    engine = Engine(bundle(bad, good))
+    assert names(engine, {"CommandLine": "curl ("}) == ["good"]
+    ((rule_id, reason),) = engine.refused
+    assert rule_id == "bad"
+    assert "regular expression" in reason
+
+
+def test_rules_without_a_trigger_are_named() -> None:
+    no_trigger = rule(Not(contains("CommandLine", "curl")), name="always")
+    engine = Engine(bundle(no_trigger, rule(contains("CommandLine", "curl"), name="indexed")))
+    assert engine.always == ("always",)
+    assert names(engine, {"CommandLine": "ls"}) == ["always"]
+
+
+def test_work_is_counted_the_same_each_time() -> None:
+    rules = bundle(rule(contains("CommandLine", "curl"), name="one"))
+    counted = []
+    for _ in range(2):
+        engine = Engine(rules)
+        for index in range(10):
+            names(engine, {"CommandLine": f"curl {index % 5}"})
+        counted.append((engine.counters(), engine.work()))
+    assert counted[0] == counted[1]
+    counters, work = counted[0]
+    assert (counters["in"], counters["repeated"], counters["candidates"]) == (10, 5, 5)
+    assert work["one"] == (5, 5 * len("curl 0"))
+
+
+def test_memory_for_answers_is_bounded_and_what_is_forgotten_counted() -> None:
+    engine = Engine(bundle(rule(contains("CommandLine", "curl"), name="one")), memo=16)
+    for index in range(1000):
+        names(engine, {"CommandLine": f"ls {index}"})
+    names(engine, {"CommandLine": "x" * 1_000_000})
+    partition = engine._partitions["process_creation"]
+    assert len(partition.memo) <= 16
+    assert engine.counters()["evicted"] >= 1000 - 16
+
+
+def drain(building: Generator[None, None, Engine]) -> tuple[int, Engine]:
+    slices = 0
+    while True:
+        try:
+            next(building)
+        except StopIteration as stop:
+            return slices, stop.value
+        slices += 1
+
+
+def test_an_engine_built_in_slices_is_the_same_engine() -> None:
+    rules = bundle(*(rule(contains("CommandLine", f"word{n}x"), name=str(n)) for n in range(100)))
+    building = Engine.in_slices(rules)
+    slices, engine = drain(building)
+    assert slices == 100 // RULES_PER_SLICE
+    assert names(engine, {"CommandLine": "word42x"}) == ["42"]
