@@ -30,7 +30,6 @@ MAX_RULES = 20_000
 MAX_DEPTH = 16
 """Ours: the deepest of SigmaHQ's Linux rules has 4."""
 
-MAX_PARTS = 4096
 MAX_NODES = 20_000
 """Ours: comparisons and groups in one rule; the largest of SigmaHQ's Linux rules has 100."""
 
@@ -100,6 +99,8 @@ def _pack(condition: Condition) -> Packed:
             return [_NOT, _pack(condition.part)]
         case AnyOf():
             parts = _pack_alternatives(condition.parts)
+            if len(parts) == 1 and len(condition.parts) > 1:
+                return parts[0]
             return [_OR, *parts]
 
 
@@ -199,7 +200,7 @@ class _Decoder:
         start = self._reader.offset
         if depth > MAX_DEPTH:
             raise ParseError(f"expected a condition nested at most {MAX_DEPTH} deep", start)
-        count = self._reader.array("a condition", MAX_PARTS)
+        count = self._reader.array("a condition", MAX_NODES)
         self._nodes += max(count, 1)
         if count == 0 or self._nodes > MAX_NODES:
             raise ParseError(

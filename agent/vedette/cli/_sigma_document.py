@@ -1,0 +1,118 @@
+"""YAML documents with the places of their keys, so that an error names file, line and column.
+
+Rule 1: operator side only: YAML is imported when a document is read.
+Rule 2: what YAML would pass over in silence (a key given twice) is an error here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from vedette.errors import DeviceError, RuleError
+
+MAX_FILE_BYTES = 1 << 20
+"""Ours: the largest of SigmaHQ's Linux rules has 6 KB."""
+
+
+class Key(NamedTuple):
+    """One key of a mapping: where it stands (from 1) and the keys that lead to it."""
+
+    path: tuple[str, ...]
+    line: int
+    column: int
+
+
+class Document(NamedTuple):
+    """One YAML document: its value and its keys in the order of the file."""
+
+    file: Path
+    value: Mapping[str, Any]
+    keys: tuple[Key, ...]
+
+    def refuse(self, message: str, *path: str, skip: int = 0) -> NoReturn:
+        """Raise a RuleError at a key, or at the nearest key above it that there is.
+
+        Args:
+            message: what was expected and what came.
+            path: the keys that lead to the place.
+            skip: characters to the right of the key's beginning.
+        """
+        line, column = self.place(*path)
+        raise RuleError(f"{self.file}:{line}:{column + skip}: {message}")
+
+    def place(self, *path: str) -> tuple[int, int]:
+        """Line and column of a key, or of the nearest key above it that there is."""
+        for length in range(len(path), 0, -1):
+            for key in self.keys:
+                if key.path == path[:length]:
+                    return key.line, key.column
+        return (self.keys[0].line, 1) if self.keys else (1, 1)
+
+
+def load(file: Path) -> list[Document]:
+    """Read the documents of a file.
+
+    Raises:
+        RuleError: it cannot be read, is no YAML, or a document is no mapping.
+        DeviceError: PyYAML is not installed.
+    """
+    yaml = _yaml()
+    try:
+        data = file.read_bytes()
+        if len(data) > MAX_FILE_BYTES:
+            raise RuleError(f"{file}:1:1: expected at most {MAX_FILE_BYTES} bytes of YAML")
+        text = data.decode()
+        nodes = [node for node in yaml.compose_all(text, yaml.SafeLoader) if node is not None]
+        values = [value for value in yaml.safe_load_all(text) if value is not None]
+    except OSError as error:
+        raise RuleError(f"{file}:1:1: cannot read it: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RuleError(f"{file}:1:1: expected UTF-8 text, byte {error.start} is none") from error
+    except yaml.YAMLError as error:
+        raise RuleError(_yaml_message(file, error)) from error
+    except (RecursionError, ValueError) as error:
+        raise RuleError(f"{file}:1:1: expected YAML of plain values: {error}") from error
+    return [_document(file, node, value) for node, value in zip(nodes, values, strict=True)]
+
+
+def _document(file: Path, node: Any, value: Any) -> Document:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        line = node.start_mark.line + 1
+        raise RuleError(f"{file}:{line}:1: expected a mapping with named keys at the top")
+    return Document(file, value, tuple(_keys(file, node, ())))
+
+
+def _keys(file: Path, node: Any, path: tuple[str, ...]) -> Iterator[Key]:
+    if node.id == "sequence":
+        for child in node.value:
+            yield from _keys(file, child, path)
+    if node.id != "mapping":
+        return
+    seen: set[str] = set()
+    for name, child in node.value:
+        line, column = name.start_mark.line + 1, name.start_mark.column + 1
+        text = str(name.value)
+        if text in seen:
+            raise RuleError(f"{file}:{line}:{column}: expected {text!r} once, got it twice")
+        seen.add(text)
+        yield Key((*path, text), line, column + (1 if name.style else 0))
+        yield from _keys(file, child, (*path, text))
+
+
+def _yaml_message(file: Path, error: Any) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return f"{file}:{line}:{column}: expected YAML: {getattr(error, 'problem', None) or error}"
+
+
+def _yaml() -> Any:
+    try:
+        import yaml  # noqa: PLC0415 (operator side only)
+    except ImportError as error:
+        raise DeviceError(
+            "reading rules needs PyYAML, which a device does not carry: on the operator's machine "
+            "run `pip install 'vedette[operator]'`"
+        ) from error
+    return yaml
