@@ -92,6 +92,12 @@ class Ladder:
         """Where each class stands, with the reasons why not better."""
         return tuple(self._report(event_class) for event_class in LADDER_CLASSES)
 
+    def lift(self, name: str, event_class: EventClass) -> tuple[str, ...]:
+        """What would make a source work that does not, one line each."""
+        kind = next((kind for kind in self._offered if name_of(kind) == name), None)
+        tier = tier_of(kind, event_class) if kind else None
+        return tier.lift if tier else ()
+
     def sensors(self) -> list[tuple[str, Sensor]]:
         """The running ones by name."""
         return sorted((name_of(kind), sensor) for kind, sensor in self._running.items())

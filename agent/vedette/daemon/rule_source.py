@@ -1,4 +1,4 @@
-"""Where the running rules come from: the offered file if it may be accepted, else the last good one.
+"""Where the running rules come from: the offered file if it may be taken, else the last good one.
 
 Rule 1: an offered bundle that is refused changes nothing; the reason becomes a finding.
 Rule 2: a stale bundle runs on and is a finding: a date is never a reason to run without rules.
@@ -15,7 +15,7 @@ from vedette.daemon.build import BUILD_S
 from vedette.errors import StoreError, TrustError
 from vedette.model.rule import Bundle
 from vedette.ports.state import State
-from vedette.store.shelf import FolderShelf
+from vedette.store.shelf import FileShelf
 from vedette.trust.bundle_gate import Accepted, BundleGate
 from vedette.trust.document import TrustAnchor
 from vedette.trust.ed25519 import Ed25519Verifier
@@ -39,6 +39,11 @@ class Chosen(NamedTuple):
     refused: str
     problems: tuple[str, ...]
 
+    @property
+    def digest(self) -> str:
+        """Of the bundle, "" for none."""
+        return self.bundle.digest if self.bundle else ""
+
 
 class RuleSource:
     """Verifies, keeps and loads bundles.
@@ -59,7 +64,7 @@ class RuleSource:
         anchor = TrustAnchor(
             _read(trust_file, "trust document"),
             state=state,
-            shelf=FolderShelf(state_dir / "trust"),
+            shelf=FileShelf(state_dir / "trust", max_bytes=MAX_BUNDLE_BYTES),
             verifier=verifier,
         )
         self._bundle_file = bundle_file
@@ -68,7 +73,7 @@ class RuleSource:
             document=anchor.document,
             verifier=verifier,
             state=state,
-            shelf=FolderShelf(state_dir / "rules"),
+            shelf=FileShelf(state_dir / "rules", max_bytes=MAX_BUNDLE_BYTES),
             parse=bundle_codec.decode,
             build_s=BUILD_S,
         )

@@ -1,0 +1,210 @@
+"""Answers what the control socket is asked; the shapes are in daemon/control.py.
+
+Rule 1: an answer reads what is there; only `reload` and `baseline.accept` change something, and
+both leave a journal entry.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from vedette import __version__
+from vedette.codec import ocsf, strict_json
+from vedette.codec.strict_json import Json
+from vedette.daemon.control import Answer, Handler, Params, Stream, number, text
+from vedette.daemon.feed import Feed
+from vedette.daemon.ladder import Ladder
+from vedette.daemon.shell import now
+from vedette.errors import ParseError, RequestError
+from vedette.model.finding import Incident
+from vedette.model.journal import Entry
+from vedette.model.tier import TierReport
+
+if TYPE_CHECKING:
+    from vedette.daemon.sentinel import Sentinel
+
+MAX_SCANNED = 5000
+"""Newest entries looked through for the incidents of a list."""
+
+
+class Answers:
+    """The handlers, over the parts of a sentinel."""
+
+    def __init__(self, sentinel: Sentinel) -> None:
+        self._sentinel = sentinel
+        self._feed = Feed()
+
+    def handlers(self) -> dict[str, Handler]:
+        """By the name of the request."""
+        return {
+            "status": self._status,
+            "doctor": self._doctor,
+            "incidents.list": self._list,
+            "incidents.show": self._show,
+            "reload": self._reload,
+        }
+
+    def streams(self) -> dict[str, Stream]:
+        """Answers without end, by the name of the request."""
+        return {"incidents.follow": self._feed.follow}
+
+    def recorded(self, incidents: Sequence[Incident]) -> None:
+        """Hand recorded incidents to those who follow."""
+        if not len(self._feed):
+            return
+        device = self._sentinel.config.device
+        for incident in incidents:
+            document = ocsf.detection_finding(incident, device.id, device.tenant)
+            self._feed.publish({"incident": document})
+
+    def headline(self) -> str:
+        """One line on what watches each class."""
+        reports = self._sentinel.ladder.reports()
+        parts = (f"{r.event_class}: {r.tier.name if r.tier else 'nothing'}" for r in reports)
+        return ", ".join(parts)
+
+    async def _status(self, params: Params) -> Answer:
+        del params
+        sentinel = self._sentinel
+        return {
+            "version": __version__,
+            "device": sentinel.config.device.id,
+            "tenant": sentinel.config.device.tenant,
+            "pid": os.getpid(),
+            "uptime_s": round(now()[0] - sentinel.started_s, 1),
+            "memory": _memory(),
+            "tiers": self._tiers(),
+            "ledger": self._ledger(),
+            "journal": self._journal(),
+            "uplink": self._uplink(),
+            "rules": self._rules(),
+            "incidents_open": len(sentinel.agent.incidents),
+        }
+
+    async def _doctor(self, params: Params) -> Answer:
+        del params
+        return {"tiers": self._tiers()}
+
+    async def _list(self, params: Params) -> Answer:
+        limit = number(params, "limit", default=20, low=1, high=1000)
+        newest: dict[str, Json] = {}
+        for entry in await self._sentinel.journal.entries("incident", MAX_SCANNED):
+            if entry.draft.incident_id not in newest:
+                newest[entry.draft.incident_id] = _document(entry)
+            if len(newest) >= limit:
+                break
+        return {"incidents": list(newest.values())}
+
+    async def _show(self, params: Params) -> Answer:
+        wanted = text(params, "id", most=64)
+        entries = await self._sentinel.journal.entries("incident", MAX_SCANNED)
+        found = [_document(e) for e in entries if e.draft.incident_id.startswith(wanted)]
+        if not found:
+            raise RequestError(f"there is no incident {wanted}; see: vedette incidents list")
+        return {"reports": found[::-1]}
+
+    async def _reload(self, params: Params) -> Answer:
+        del params
+        return {"changed": cast("list[Json]", list(await self._sentinel.reload()))}
+
+    def _tiers(self) -> list[Json]:
+        ladder = self._sentinel.ladder
+        return [_tier(report, ladder) for report in ladder.reports()]
+
+    def _ledger(self) -> list[Json]:
+        rows: list[Json] = [
+            {
+                "stage": row.stage, "class": row.event_class, "in": row.taken_in,
+                "out": row.given_out, "dropped": row.dropped, "losses": row.losses,
+            }
+            for row in self._sentinel.agent.ledger.rows()
+        ]  # fmt: skip
+        for name, sensor in self._sentinel.ladder.sensors():
+            counters = sensor.counters()
+            classes = "+".join(tier.event_class for tier in sensor.tiers)
+            rows.append(
+                {
+                    "stage": name, "class": classes, "in": counters.get("in", 0),
+                    "out": counters.get("out", 0), "dropped": counters.get("dropped", 0),
+                    "losses": 0, "counters": dict(counters),
+                }
+            )  # fmt: skip
+        return rows
+
+    def _journal(self) -> dict[str, Json]:
+        status = self._sentinel.journal.status()
+        return {
+            "epoch": status.epoch,
+            "size": status.size,
+            "root": status.root.hex(),
+            "pending": status.pending,
+            "bytes_used": status.bytes_used,
+            "bytes_limit": status.bytes_limit,
+            "dropped": status.dropped,
+            "degraded": status.is_degraded,
+            "reason": status.reason,
+        }
+
+    def _uplink(self) -> dict[str, Json]:
+        delivery = self._sentinel.delivery
+        status = self._sentinel.journal.status()
+        if not self._sentinel.config.uplink.enabled or delivery is None:
+            state = "off"
+        else:
+            state = "up" if delivery.session.is_up else "down"
+        return {
+            "state": state,
+            "reason": delivery.session.reason if delivery else "",
+            "delivered": status.delivered,
+            "newest": status.newest_sequence,
+            "sent": delivery.sent if delivery else 0,
+        }
+
+    def _rules(self) -> dict[str, Json]:
+        chosen = self._sentinel.chosen
+        bundle = chosen.bundle
+        return {
+            "bundle": bundle.name if bundle else "",
+            "digest": bundle.digest if bundle else "",
+            "counter": bundle.counter if bundle else 0,
+            "rules": len(bundle.rules) if bundle else 0,
+            "expires_s": bundle.expires_s if bundle else 0,
+            "reason": chosen.refused or "; ".join(chosen.problems),
+        }
+
+
+def _tier(report: TierReport, ladder: Ladder) -> dict[str, Json]:
+    tier = report.tier
+    return {
+        "class": str(report.event_class),
+        "tier": tier.name if tier else "",
+        "sees": tier.sees if tier else "",
+        "misses": list(tier.misses) if tier else ["everything of this class"],
+        "failures": [
+            {
+                "tier": name,
+                "reason": reason,
+                "lift": list(ladder.lift(name, report.event_class)),
+            }
+            for name, reason in report.failures
+        ],
+    }
+
+
+def _document(entry: Entry) -> Json:
+    try:
+        return strict_json.parse(entry.draft.body, max_bytes=len(entry.draft.body))
+    except ParseError:
+        return {"message": "this entry is damaged", "unmapped": {"index": entry.index}}
+
+
+def _memory() -> dict[str, Json]:
+    sizes: dict[str, Json] = {}
+    with open("/proc/self/smaps_rollup", encoding="ascii") as stream:  # noqa: PTH123 - one read
+        for line in stream:
+            name, _, rest = line.partition(":")
+            if name in {"Rss", "Pss"}:
+                sizes[f"{name.lower()}_kb"] = int(rest.split()[0])
+    return sizes

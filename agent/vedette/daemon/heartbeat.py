@@ -1,0 +1,70 @@
+"""Bodies of birth, state and will: what a fleet knows of a device that finds nothing.
+
+Rule 1: made by the sentinel alone and signed; never by the uplink, whose health proves nothing.
+Rule 2: `counter` and `newest_sequence` only grow within a boot: a replayed state shows as one that
+does not. A will and whatever is retained are hints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vedette import __version__
+from vedette.codec import ocsf
+from vedette.model.message import Identity
+from vedette.model.tier import TierReport
+from vedette.ports.journal import JournalStatus
+
+PERIOD_S = 900.0
+"""A fleet of 10,000 makes 11 messages a second of it."""
+
+WILL = ocsf.canonical({"status": "lost"})
+
+
+def birth(identity: Identity, public_key: bytes, rules: str) -> bytes:
+    """What is published at each connect; the key is for people to compare, never to be trusted."""
+    return ocsf.canonical(
+        {
+            "version": __version__,
+            "boot": identity.boot,
+            "key": public_key.hex(),
+            "rules": rules,
+        }
+    )
+
+
+def state(
+    identity: Identity,
+    *,
+    counter: int,
+    uptime_s: float,
+    journal: JournalStatus,
+    reports: Sequence[TierReport],
+    rules: str,
+    incidents_open: int,
+) -> bytes:
+    """A heartbeat.
+
+    Args:
+        counter: of heartbeats since the sentinel began, from 1.
+        rules: digest of the bundle in use, "" for none.
+    """
+    return ocsf.canonical(
+        {
+            "status": "watching",
+            "counter": counter,
+            "boot": identity.boot,
+            "uptime_s": round(uptime_s),
+            "period_s": round(PERIOD_S),
+            "newest_sequence": journal.newest_sequence,
+            "tiers": {r.event_class: r.tier.name if r.tier else "" for r in reports},
+            "rules": rules,
+            "incidents_open": incidents_open,
+            "journal": {
+                "epoch": journal.epoch,
+                "size": journal.size,
+                "root": journal.root.hex(),
+            },
+            "degraded": journal.reason,
+        }
+    )

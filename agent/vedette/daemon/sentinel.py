@@ -1,0 +1,390 @@
+"""The sentinel: sensors, core, journal and signing key in one process without a network.
+
+Rule 1: the start goes state and journal, trust and rules, sockets; then privileges are given up;
+then the sensors prove themselves; then "ready".
+Rule 2: the end goes back the same way: the kernel is left as it was found, incidents are closed
+and written, the uplink delivers what it can, the journal closes.
+Rule 3: a broken invariant ends the process with its traceback; the supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import vedette.sensors
+from vedette import __version__
+from vedette.codec import ocsf
+from vedette.core.agent import Agent, AgentSettings
+from vedette.core.inputs import RulesLoaded
+from vedette.core.recording import encode_header
+from vedette.daemon import config as configuration
+from vedette.daemon import folders, heartbeat, keeper_report, privileges
+from vedette.daemon.answers import Answers
+from vedette.daemon.config import Config
+from vedette.daemon.control import ControlServer
+from vedette.daemon.delivery import Delivery
+from vedette.daemon.ladder import Ladder
+from vedette.daemon.notify import Notifier
+from vedette.daemon.rule_source import Chosen, RuleSource
+from vedette.daemon.shell import Shell, now
+from vedette.errors import ConfigError, ParseError, TrustError
+from vedette.model.finding import Incident, Severity
+from vedette.model.journal import Entry
+from vedette.model.message import Identity
+from vedette.ports.discover import sensor_classes
+from vedette.ports.sensor import SensorContext
+from vedette.store.baseline import SqliteBaseline
+from vedette.store.journal import SqliteJournal
+from vedette.store.state import FileState
+from vedette.trust.keyfile import load_signer
+from vedette.uplink.link import LinkUplink
+
+CHECK_S = 300.0
+"""How often every source proves itself again (DESIGN section 4)."""
+SWEEP_S = 60.0
+DRAIN_S = 3.0
+"""What the uplink has at the end to deliver what was just written."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+ALWAYS = frozenset({"dac_read_search", "kill", "sys_ptrace"})
+"""Reading what is to be hashed, ending our own children of other users, looking into /proc."""
+LIVE_SECTIONS = frozenset({"rules", "files", "sensors"})
+"""What a reload can change; the others say who we are and where we keep and send things."""
+
+
+def main(config_path: Path, record: Path | None = None) -> int:
+    """Run the sentinel until SIGTERM or SIGINT; returns the exit code.
+
+    Raises:
+        ConfigError: the configuration cannot be used; nothing was started.
+        TrustError: the device's key or trust document cannot be used.
+        StoreError: the state cannot be read.
+    """
+    config = configuration.load(config_path)
+    folders.prepare(config.paths.state, "[paths] state")
+    folders.prepare(config.paths.run, "[paths] run")
+    with asyncio.Runner() as runner:
+        return runner.run(Sentinel(config, config_path, record).run())
+
+
+class Sentinel:
+    """One run of the sentinel; its parts are public for those who answer questions about them."""
+
+    def __init__(self, config: Config, config_path: Path, record: Path | None) -> None:
+        self.config = config
+        self.config_path = config_path
+        self._state_dir, self._run_dir = Path(config.paths.state), Path(config.paths.run)
+        boot = BOOT_ID.read_text("ascii").strip().replace("-", "")
+        device = config.device
+        self.identity = Identity(device.tenant, device.id, boot)
+        self.signer = load_signer(Path(config.identity.key))
+        self._state = FileState(self._state_dir)
+        self._rules = self._rule_source(config)
+        self.chosen = Chosen(None, is_new=False, is_stale=False, refused="", problems=())
+        self.journal = SqliteJournal(
+            self._state_dir,
+            boot=boot,
+            state=self._state,
+            signer=self.signer,
+            limit_bytes=config.journal.max_mb << 20,
+        )
+        self.baseline = SqliteBaseline(self._state_dir)
+        settings = AgentSettings(device.tenant, device.id, boot, float(config.incidents.quiet_s))
+        self.agent = Agent(settings)
+        self.answers = Answers(self)
+        self.shell = Shell(self.agent, self.journal, self._recorded, _open(record, settings))
+        self.ladder = self._new_ladder(config)
+        self.notifier = Notifier(os.environ)
+        self.started_s = now()[0]
+        self.delivery: Delivery | None = None
+        self._heartbeats = 0
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def run(self) -> int:
+        """Start, watch, stop; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._broken)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        problems = [*self._restore(), *await self.journal.open()]
+        try:
+            await self._serve(problems)
+        finally:
+            await self.journal.close()
+        if self._failure is not None:
+            raise RuntimeError("the sentinel is broken") from self._failure
+        return 0
+
+    async def reload(self) -> tuple[str, ...]:
+        """Apply the configuration file wholly or not at all; returns what changed.
+
+        Raises:
+            ConfigError: the file has mistakes, or changes what only a restart can change.
+            TrustError: the new trust document or all bundles are refused.
+        """
+        self.notifier.reloading()
+        try:
+            changed = await self._apply(configuration.load(self.config_path))
+        except (ConfigError, TrustError) as error:
+            self.shell.report(
+                "reload-refused", "The changed configuration was refused; the old one is in use",
+                Severity.MEDIUM, {"Reason": str(error)},
+            )  # fmt: skip
+            raise
+        finally:
+            self.notifier.ready(self.answers.headline())
+        self.shell.note("reload", ocsf.canonical({"changed": list(changed)}))
+        return changed
+
+    async def _serve(self, problems: Sequence[str]) -> None:
+        self.shell.note("start", ocsf.canonical({"version": __version__, "pid": os.getpid()}))
+        if problems:
+            self._report_problems("mended", "What an earlier run left was mended", problems)
+        self._choose_rules()
+        self.delivery = self._new_delivery()
+        control = ControlServer(
+            self.config.control_socket,
+            handlers=self.answers.handlers(),
+            streams=self.answers.streams(),
+            max_clients=self.config.control.max_clients,
+        )
+        control.open()
+        birth = heartbeat.birth(self.identity, self.signer.public_key, self.chosen.digest)
+        await self.delivery.open(birth=birth, will=heartbeat.WILL)
+        self._drop_privileges()
+        try:
+            await self._run_parts(self.delivery, control)
+        finally:
+            control.close()
+            await self.delivery.close()
+
+    async def _run_parts(self, delivery: Delivery, control: ControlServer) -> None:
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(self.shell.run())
+            others = [
+                group.create_task(delivery.run()),
+                group.create_task(control.serve()),
+                watching := group.create_task(self._watch()),
+            ]
+            await self._stop.wait()
+            self.notifier.stopping()
+            watching.cancel()
+            await self.ladder.close()
+            self.shell.note("stop", ocsf.canonical({"pid": os.getpid()}))
+            writing.cancel()
+            await asyncio.wait([writing])
+            await self.shell.stop()
+            delivery.poke()
+            if delivery.session.is_up:
+                await delivery.drain(DRAIN_S)
+            for task in others:
+                task.cancel()
+
+    async def _watch(self) -> None:
+        """Open the sources, then look after them until cancelled."""
+        self.shell.seed()
+        self.shell.observe(await self.ladder.climb())
+        self._beat()
+        self.notifier.ready(self.answers.headline())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_every(CHECK_S, self._check))
+            group.create_task(_every(SWEEP_S, self._sweep))
+            group.create_task(_every(heartbeat.PERIOD_S, self._beat))
+            group.create_task(self._reload_when_asked())
+            if self.notifier.watchdog_period_s > 0:
+                group.create_task(_every(self.notifier.watchdog_period_s, self.notifier.watchdog))
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            with contextlib.suppress(ConfigError, TrustError):  # told by reload itself
+                await self.reload()
+
+    async def _apply(self, config: Config) -> tuple[str, ...]:
+        changed = {
+            name for name in config.__slots__ if getattr(config, name) != getattr(self.config, name)
+        }
+        fixed = sorted(changed - LIVE_SECTIONS)
+        if fixed:
+            raise ConfigError(
+                f"{self.config_path}: {', '.join(f'[{name}]' for name in fixed)} changed, which "
+                "only a restart can apply; restart the agent, or undo that change"
+            )
+        self._rules = self._rule_source(config)
+        self.config = config
+        self._choose_rules()
+        if changed & {"files", "sensors"}:
+            await self.ladder.close()
+            self.ladder = self._new_ladder(config)
+            self.shell.observe(await self.ladder.climb())
+        return (*sorted(changed), "rules re-read")
+
+    async def _check(self) -> None:
+        self.shell.observe(await self.ladder.check())
+        self._read_keeper()
+
+    def _sweep(self) -> None:
+        self.shell.sweep()
+
+    def _beat(self) -> None:
+        self._heartbeats += 1
+        body = heartbeat.state(
+            self.identity,
+            counter=self._heartbeats,
+            uptime_s=now()[0] - self.started_s,
+            journal=self.journal.status(),
+            reports=self.ladder.reports(),
+            rules=self.chosen.digest,
+            incidents_open=len(self.agent.incidents),
+        )
+        if self.delivery is not None:
+            self.delivery.publish_state(body)
+
+    def _choose_rules(self) -> None:
+        self.chosen = chosen = self._rules.choose()
+        if chosen.bundle is not None:
+            self.shell.tell(RulesLoaded(*now(), chosen.bundle))
+            self.shell.note(
+                "rules",
+                ocsf.canonical({"digest": chosen.bundle.digest, "counter": chosen.bundle.counter}),
+            )
+        else:
+            self.shell.report(
+                "no-rules", "No rules can be used: nothing is detected", Severity.CRITICAL,
+                {"Reason": chosen.refused},
+            )  # fmt: skip
+        if chosen.refused and chosen.bundle is not None:
+            self.shell.report(
+                "rules-refused", "An offered bundle of rules was refused", Severity.HIGH,
+                {"Reason": chosen.refused},
+            )  # fmt: skip
+        if chosen.is_stale:
+            self.shell.report(
+                "stale-rules", "The rules in use have passed their date", Severity.LOW, {}
+            )
+        if chosen.problems:
+            self._report_problems(
+                "rules-mended", "Rules or trust had to be mended", chosen.problems
+            )
+
+    def _report_problems(self, condition: str, title: str, problems: Sequence[str]) -> None:
+        self.shell.report(condition, title, Severity.CRITICAL, {"Reason": "\n".join(problems)})
+
+    def _read_keeper(self) -> None:
+        with contextlib.suppress(OSError, ParseError):  # the keeper is optional
+            for part in keeper_report.read(self._run_dir):
+                if part.restarts:
+                    self.shell.report(
+                        "part-restarted", f"The part {part.name} had to be restarted", Severity.HIGH,
+                        {"Class": part.name, "Reason": part.last_end},
+                    )  # fmt: skip
+
+    def _restore(self) -> list[str]:
+        return [
+            line for kind in sensor_classes(vedette.sensors) for line in kind.restore(self._run_dir)
+        ]
+
+    def _recorded(self, entries: Sequence[Entry], incidents: Sequence[Incident]) -> None:
+        del entries
+        if self.delivery is not None:
+            self.delivery.poke()
+        self.answers.recorded(incidents)
+
+    def _uplink_report(self, condition: str, detail: str) -> None:
+        if detail:
+            severity = Severity.MEDIUM if condition == "uplink-down" else Severity.HIGH
+            self.shell.report(
+                condition, f"The way out has a problem: {condition}", severity, {"Reason": detail}
+            )
+        else:
+            self.shell.note("uplink", ocsf.canonical({"ended": condition}))
+
+    def _rule_source(self, config: Config) -> RuleSource:
+        return RuleSource(
+            trust_file=Path(config.rules.trust),
+            bundle_file=Path(config.rules.bundle),
+            state=self._state,
+            state_dir=self._state_dir,
+        )
+
+    def _new_delivery(self) -> Delivery:
+        uplink = self.config.uplink
+        peer_uid = (
+            privileges.account(uplink.user)[0]
+            if uplink.enabled and os.geteuid() == 0
+            else os.geteuid()
+        )
+        if peer_uid != os.geteuid():
+            self._run_dir.chmod(0o711)  # the uplink's user must reach its socket, and cannot list
+        link = LinkUplink(
+            self.config.uplink_socket,
+            tenant=self.identity.tenant,
+            device=self.identity.device,
+            peer_uid=peer_uid,
+        )
+        return Delivery(
+            self.journal,
+            link,
+            self.signer,
+            self.identity,
+            encoding=uplink.encoding,
+            budget_bytes_per_day=uplink.budget_bytes_per_day,
+            report=self._uplink_report,
+            clock=lambda: now()[0],
+            wall_clock=lambda: now()[1],
+            on_events=self.shell.observe,
+        )
+
+    def _new_ladder(self, config: Config) -> Ladder:
+        def context(name: str) -> SensorContext:
+            return SensorContext(
+                emit=self.shell.observe,
+                run_dir=self._run_dir,
+                state_dir=self._state_dir,
+                watch=config.files.watch,
+                options=config.sensors.options.get(name, {}),
+                baseline=self.baseline,
+            )
+
+        return Ladder(sensor_classes(vedette.sensors), context, frozenset(config.sensors.disable))
+
+    def _drop_privileges(self) -> None:
+        privileges.forbid_dumps()
+        if os.geteuid() == 0:
+            needed = {
+                name for kind in sensor_classes(vedette.sensors) for name in kind.capabilities
+            }
+            privileges.drop_to(ALWAYS | needed)
+
+    def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An exception in a callback is a broken invariant: end, and let the supervisor know."""
+        error = context.get("exception")
+        self._failure = error if isinstance(error, BaseException) else RuntimeError(str(context))
+        loop.default_exception_handler(context)
+        self._stop.set()
+
+
+def _open(record: Path | None, settings: AgentSettings) -> BinaryIO | None:
+    if record is None:
+        return None
+    stream = record.open("xb")
+    stream.write(encode_header(settings))
+    return stream
+
+
+async def _every(period_s: float, act: Callable[[], object]) -> None:
+    """Call `act` at every period, first one period from now; a coroutine is awaited."""
+    while True:
+        await asyncio.sleep(period_s)
+        result = act()
+        if asyncio.iscoroutine(result):
+            await result
