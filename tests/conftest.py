@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,34 @@ import pytest
 KERNEL_LOCK = Path("/tmp/vedette-kernel.lock")
 
 
-@pytest.fixture
-def kernel() -> Iterator[None]:
-    """Hold audit, conntrack and the like alone while a test runs.
+@contextmanager
+def locked_kernel() -> Iterator[None]:
+    """Hold audit, conntrack and the like alone, also against other test runs of this machine.
 
-    Two test runs on one machine would otherwise see each other's events and undo each other's
-    settings.
+    Two of them would otherwise see each other's events and undo each other's settings.
     """
-    with KERNEL_LOCK.open("a") as lock:
+    lock = _open_lock()
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
+
+
+@pytest.fixture
+def kernel() -> Iterator[None]:
+    """Hold what a machine has only one of while a test runs."""
+    with locked_kernel():
+        yield
+
+
+def _open_lock() -> int:
+    # Whoever came first made it; others may read it, which is enough for flock(2). O_CREAT on
+    # another user's file in /tmp is refused (proc(5), protected_regular), hence the order.
+    try:
+        return os.open(KERNEL_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return os.open(KERNEL_LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ Rule 2: figures are medians; nothing here passes or fails.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import importlib
 import inspect
 import json
@@ -21,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tests.bench.figure import Figure, from_mapping, to_line
-from tests.conftest import KERNEL_LOCK
+from tests.conftest import locked_kernel
 
 from vedette.errors import VedetteError
 
@@ -51,8 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     RESULTS.parent.mkdir(exist_ok=True)
     kept = _others(chosen)
     failed = []
-    with KERNEL_LOCK.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked_kernel():
         for name in chosen:
             print(f"# {name}", file=sys.stderr, flush=True)
             try:
