@@ -27,9 +27,6 @@ from vedette.model.event import (
 Fields: TypeAlias = dict[str, str]
 Users: TypeAlias = Mapping[int, str]
 
-UNSET_LOGIN_UID = 0xFFFFFFFF
-"""audit(8): a process that no login began has loginuid -1, as unsigned."""
-
 
 def process_creation(
     event: ProcessStarted, process: Process, parent: Process | None, users: Users
@@ -47,7 +44,7 @@ def process_creation(
         fields["User"] = users.get(uid) or str(uid)
         fields["UserId"] = str(uid)
     if event.login_uid >= 0:
-        fields["LogonId"] = "-1" if event.login_uid == UNSET_LOGIN_UID else str(event.login_uid)
+        fields["LogonId"] = str(event.login_uid)
     if process.alias:
         fields["ImageAlias"] = process.alias
     if event.cwd:
