@@ -23,7 +23,9 @@ _FIRST_ESCAPED_BYTE = 0xDC80
 _LAST_ESCAPED_BYTE = 0xDCFF
 _ASTRAL = 0x10000
 _STEP = 1000
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_SHORT_FIGURE = 9.95
+"""From here on rounding gives two digits before the dot, and the third one says little."""
+_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -75,12 +77,15 @@ def quoted(value: object, width: int = 60) -> str:
 
 def human_size(size_bytes: int) -> str:
     """A size in decimal units with three digits at most: `999 B`, `1.5 kB`, `42 MB`."""
+    if abs(size_bytes) < _STEP:
+        return f"{size_bytes} B"
     size = float(size_bytes)
+    unit = ""
     for unit in _UNITS:
-        if abs(size) < _STEP or unit == _UNITS[-1]:
-            return f"{size:.0f} {unit}" if unit == "B" or abs(size) >= 10 else f"{size:.1f} {unit}"  # noqa: PLR2004
         size /= _STEP
-    raise AssertionError("unreachable: the last unit takes every size")
+        if abs(size) < _STEP - 0.5:
+            break
+    return f"{size:.1f} {unit}" if abs(size) < _SHORT_FIGURE else f"{size:.0f} {unit}"
 
 
 def human_age(age_s: float) -> str:

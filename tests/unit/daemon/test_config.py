@@ -1,0 +1,243 @@
+"""The configuration: every mistake with its place, all of them at once, and nothing else raised."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vedette.daemon.config import MAX_BYTES, Config, Uplink, load, parse
+from vedette.daemon.device_id import derived_device_id
+from vedette.daemon.schema import kinds
+from vedette.daemon.sensor_options import SENSOR_OPTIONS
+from vedette.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[3] / "packaging" / "vedette.toml"
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "v.toml")
+    return str(caught.value).split("\n")
+
+
+def test_an_empty_file_is_a_configuration_without_an_uplink() -> None:
+    assert parse("", "v.toml") == Config()
+    assert not Config().uplink.enabled
+
+
+def test_a_host_enables_the_uplink_unless_it_is_said_otherwise() -> None:
+    broker = '[uplink]\nhost = "127.0.0.1"\n'
+    assert parse(broker, "v.toml").uplink.enabled
+    assert not parse(broker + "enabled = false\n", "v.toml").uplink.enabled
+
+
+def test_the_example_is_valid_and_names_every_key_with_its_default() -> None:
+    text = EXAMPLE.read_text()
+    config = parse(text, str(EXAMPLE))
+    document = tomllib.loads(text)
+    for field in dataclasses.fields(Config):
+        if field.name != "sensors":
+            section = type(getattr(config, field.name))
+            assert document[field.name].keys() == kinds(section).keys(), field.name
+    for name, options in SENSOR_OPTIONS.items():
+        assert document["sensors"][name].keys() == options.keys(), name
+    own = {"enabled", "host", "ca", "certificate", "key"}
+    for field in dataclasses.fields(Uplink):
+        if field.name not in own:
+            assert document["uplink"][field.name] == field.default
+    same = ("paths", "files", "rules", "identity", "journal", "incidents", "control")
+    for name in same:
+        assert getattr(config, name) == getattr(Config(), name)
+
+
+MISTAKES = {
+    "an unknown key, with the likely one": (
+        '[uplink]\nhots = "a"',
+        'v.toml:2:1: [uplink] unknown key "hots": did you mean "host"?',
+    ),
+    "an unknown table, with the likely one": (
+        "\n[jornal]\n",
+        'v.toml:2:1: unknown table "jornal": did you mean "journal"?',
+    ),
+    "a key above its table": (
+        "max_mb = 3",
+        'v.toml:1:1: "max_mb" stands outside its table: put it below [journal]',
+    ),
+    "text where a number belongs": (
+        '[uplink]\nport = "8883"',
+        ("v.toml:2:1: [uplink] port: expected a whole number from 1 to 65535, "
+        'got "8883" (text)'),
+    ),
+    "a boolean where a number belongs": (
+        "[journal]\nmax_mb = true",
+        ("v.toml:2:1: [journal] max_mb: expected a whole number from 1 to 4096, "
+        "got true (a boolean)"),
+    ),
+    "a number out of range": (
+        "[incidents]\n  quiet_s = 4",
+        ("v.toml:2:3: [incidents] quiet_s: expected a whole number from 5 to 86400, "
+        "got 4 (a number)"),
+    ),
+    "an element in the third line of a list": (
+        '[files]\nwatch = ["/etc", # etc\n"/b]in",\n  "home"]',
+        ("v.toml:4:3: [files] watch: expected an absolute path without .., "
+        'got "home" (text)'),
+    ),
+    "a path that climbs": (
+        '[paths]\nstate = "/var/../etc"',
+        ("v.toml:2:1: [paths] state: expected an absolute path without .., "
+        'got "/var/../etc" (text)'),
+    ),
+    "a key in a dotted table": (
+        "[sensors.procfs]\nperiod = 3",
+        'v.toml:2:1: [sensors.procfs] unknown key "period": did you mean "period_s"?',
+    ),
+    "an option of a sensor that takes none": (
+        "[sensors.audit]\nfast = true\n",
+        "v.toml:2:1: [sensors.audit] unknown key",
+    ),
+    "a sensor there is not": (
+        '[sensors]\ndisable = ["proc_conector"]',
+        "v.toml:2:12: [sensors] disable: expected one of",
+    ),
+    "a table where a value belongs": (
+        "[device.id]\n",
+        ("v.toml:1:1: [device] id: expected 1 to 64 letters, digits, dots, _ and - (a letter or "
+        "digit first), got a table"),
+    ),
+    "a value where a table belongs": ("files = 3", "v.toml:1:1: expected a table, got 3"),
+    "a certificate without its key": (
+        '[uplink]\ncertificate = "/c"',
+        ("v.toml:2:1: [uplink] certificate: expected certificate and key together; "
+        "add the other one, or remove this"),
+    ),
+    "an uplink without a broker": (
+        "[uplink]\nenabled = true",
+        ("v.toml:2:1: [uplink] enabled: expected the broker's host beside it; "
+        "add host, or set enabled = false"),
+    ),
+    "a far broker without a CA": (
+        '[uplink]\nhost = "broker.example"',
+        ("v.toml:2:1: [uplink] host: expected ca beside a broker that is not on loopback; "
+        "name the CA's file"),
+    ),
+    "a text that would steer the terminal": (
+        '[device]\nid = "\\u001b[2J"',
+        ("v.toml:2:1: [device] id: expected 1 to 64 letters, digits, dots, _ and - (a letter or "
+        'digit first), got "\\e[2J" (text)'),
+    ),
+    "no TOML": (
+        "[device]\nid = \n",
+        "v.toml:2:6: not TOML: Invalid value; mend this line",
+    ),
+    "a number of five thousand digits": (
+        "[journal]\nmax_mb = " + "9" * 5000,
+        "v.toml: not TOML: Exceeds the limit (4300 digits)",
+    ),
+    "lists without end": ("a = " + "[" * 100_000, "v.toml: expected flat tables"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_named_with_its_place(name: str) -> None:
+    text, expected = MISTAKES[name]
+    if name == "an option of a sensor that takes none" and "audit" not in SENSOR_OPTIONS:
+        pytest.importorskip("vedette.sensors.audit", reason="the audit sensor is not built yet")
+    lines = mistakes(text)
+    assert lines[-1].startswith(expected)
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
+    lines = mistakes("[uplink]\nport = 0\nhots = 1\n[journal]\nmax_mb = 0\n")
+    assert lines[0] == "v.toml: expected a configuration, found 3 mistakes"
+    assert [line.split(":")[1] for line in lines[1:]] == ["2", "3", "5"]
+
+
+def test_options_of_sensors_are_kept_flat() -> None:
+    config = parse('[sensors.log_file]\npaths = ["/a", "/b"]\n[sensors.procfs]\nperiod_s=7', "v")
+    assert config.sensors.options == {"log_file": {"paths": "/a\n/b"}, "procfs": {"period_s": 7}}
+
+
+def test_a_uid_is_a_user_and_slashes_are_tidied() -> None:
+    config = parse('[uplink]\nuser = 1234\n[paths]\nrun = "//run/./v/"', "v")
+    assert (config.uplink.user, config.paths.run) == ("1234", "/run/v")
+
+
+def test_a_file_that_is_missing_too_long_or_not_utf8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "v.toml"
+    with pytest.raises(ConfigError, match=r"cannot read the configuration .* --config"):
+        load(path)
+    path.write_bytes(b"# ok\n#  \xff")
+    with pytest.raises(ConfigError, match=r"v\.toml:2:4: expected UTF-8, got byte 0xff"):
+        load(path)
+    path.write_bytes(b"#" * (MAX_BYTES + 1))
+    with pytest.raises(ConfigError, match="expected at most"):
+        load(path)
+
+
+def test_a_device_without_an_id_gets_one_that_hides_the_machine_id(tmp_path: Path) -> None:
+    machine = tmp_path / "machine-id"
+    machine.write_text("0123456789abcdef0123456789abcdef\n")
+    derived = derived_device_id(machine)
+    assert derived == derived_device_id(machine)
+    assert len(derived) == 16
+    assert derived not in machine.read_text()
+    machine.write_text("uninitialized\n")
+    with pytest.raises(ConfigError, match=r"expected 32 hex digits.* below .device."):
+        derived_device_id(machine)
+
+
+WORDS = st.sampled_from(
+    [*(field.name for field in dataclasses.fields(Config)), "host", "port", "watch", "x", "\n",
+     "[", "]", "[[", "]]", "=", ".", '"', "'", '"""', "'''", "#", "{", "}", ",", "1", "-1", "true",
+     "1e400", "inf", "nan", "1979-05-27", "\\", "\\u0041", "/etc", " ", "\t", "\r\n", "\udc80"]
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=40).map("".join)))
+def test_any_text_gives_a_config_or_a_config_error(text: str) -> None:
+    try:
+        assert isinstance(parse(text, "v.toml"), Config)
+    except ConfigError as error:
+        str(error).encode()
+
+
+SCALARS = st.one_of(
+    st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=20),
+    st.datetimes(), st.dates(), st.lists(st.text(max_size=5), max_size=3),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([field.name for field in dataclasses.fields(Config)]),
+    st.sampled_from(["id", "state", "watch", "disable", "bundle", "port", "user", "max_mb"]),
+    SCALARS,
+)
+def test_any_value_of_any_key_gives_a_config_or_a_config_error(
+    table: str, key: str, value: object
+) -> None:
+    try:
+        parse(f"[{table}]\n{key} = {toml(value)}\n", "v.toml")
+    except ConfigError as error:
+        str(error).encode()
+
+
+def toml(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return '"' + "".join(f"\\U{ord(character):08x}" for character in value) + '"'
+        case list():
+            return "[" + ", ".join(toml(item) for item in value) + "]"
+        case int() | float():
+            return str(value)
+        case _:
+            return str(value).replace(" ", "T")
