@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import resource
 import sys
@@ -18,7 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vedette.daemon import privileges
-from vedette.errors import SensorError, VedetteError
+from vedette.daemon.build import BUILD_S
+from vedette.daemon.config import Config
+from vedette.errors import ConfigError, SensorError, VedetteError
 from vedette.uplink.settings import MAX_SETTINGS_BYTES, UplinkSettings, from_json, to_json
 
 EXIT_FAILED = 2
@@ -43,6 +46,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VedetteError as error:
         _say(str(error))
         return EXIT_FAILED
+
+
+def start(config: Config) -> int:
+    """Run the uplink of a configuration until SIGTERM; returns the exit code.
+
+    Raises:
+        ConfigError: the configuration names no broker.
+    """
+    if not config.uplink.enabled:
+        raise ConfigError("[uplink] host: expected the broker's name, got none; nothing to send to")
+    return _run(settings_of(config), None)
+
+
+def settings_of(config: Config) -> UplinkSettings:
+    """What the uplink has to know of the configuration."""
+    return UplinkSettings(
+        socket=str(config.uplink_socket),
+        host=config.uplink.host,
+        port=config.uplink.port,
+        tls_ca=config.uplink.ca,
+        tls_cert=config.uplink.certificate,
+        tls_key=config.uplink.key,
+        client_id=config.device.id,
+        keepalive_s=config.uplink.keepalive_s,
+        earliest_s=BUILD_S,
+        user=config.uplink.user if os.geteuid() == 0 else "",
+        watches_dns=os.geteuid() == 0,
+    )
 
 
 def settings_descriptor(settings: UplinkSettings) -> int:
@@ -108,12 +139,16 @@ def _open_dns() -> int | None:
 
 
 def _load_what_comes_late() -> None:
-    """Modules that Python loads only when first used, which will be unreadable then."""
-    import encodings.idna  # noqa: F401, PLC0415
+    """Use once what Python loads only when it is used: later the files are out of reach."""
     import traceback  # noqa: F401, PLC0415
 
     "broker.example".encode("idna")
-    asyncio.new_event_loop().close()
+    asyncio.run(_look_up_ourselves())  # its thread has ended when this returns: it had privileges
+
+
+async def _look_up_ourselves() -> None:
+    with contextlib.suppress(OSError):
+        await asyncio.get_running_loop().getaddrinfo("localhost", 0)
 
 
 def _read_settings(descriptor: int) -> bytes:

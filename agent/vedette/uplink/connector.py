@@ -8,6 +8,7 @@ Rule 3: every failure is an UplinkError whose text a person can act on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -53,11 +54,15 @@ async def connect(settings: UplinkSettings, context: ssl.SSLContext | None) -> C
 
 async def _resolve(settings: UplinkSettings) -> list[tuple[int, tuple[object, ...]]]:
     loop = asyncio.get_running_loop()
+    kind = {"type": socket.SOCK_STREAM, "proto": socket.IPPROTO_TCP}
+    with contextlib.suppress(socket.gaierror):  # an address asks nobody and needs no thread
+        numeric = socket.getaddrinfo(
+            settings.host, settings.port, flags=socket.AI_NUMERICHOST, **kind
+        )
+        return [(family, address) for family, _, _, _, address in numeric]
     try:
         async with asyncio.timeout(RESOLVE_TIMEOUT_S):
-            found = await loop.getaddrinfo(
-                settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-            )
+            found = await loop.getaddrinfo(settings.host, settings.port, **kind)
     except TimeoutError as error:
         raise UplinkError(
             f"{settings.host}: no DNS server answered within {RESOLVE_TIMEOUT_S:g} s"

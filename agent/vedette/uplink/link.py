@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import stat
 import struct
 import time
 from pathlib import Path
@@ -42,8 +43,7 @@ class LinkUplink(Uplink):
     """Listens on a SOCK_SEQPACKET path for the uplink process.
 
     Args:
-        path: of the socket; its folder must be searchable by the peer's user, writable by ours
-            alone.
+        path: of the socket, in a folder of ours; it is made searchable for a peer of another user.
         tenant: first part of all topics.
         device: second part of all topics.
         peer_uid: the user the uplink process runs as.
@@ -239,6 +239,9 @@ def _listen(path: Path, peer_uid: int) -> socket.socket:
             os.umask(before)
         if peer_uid != os.geteuid():
             os.chown(path, peer_uid, -1)
+            # Searchable, not readable: the folder's other sockets have their own modes.
+            folder_mode = stat.S_IMODE(path.parent.stat().st_mode)
+            path.parent.chmod(folder_mode | stat.S_IXGRP | stat.S_IXOTH)
         listening.listen(2)
     except OSError:
         listening.close()

@@ -12,12 +12,15 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from vedette.errors import UplinkError
 from vedette.uplink.settings import UplinkSettings
 
 _NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME, openssl/x509_vfy.h; the ssl module has no name for it."""
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def context(settings: UplinkSettings) -> ssl.SSLContext:
@@ -60,12 +63,12 @@ def check_dates(
     floor_s = max(wall_s, earliest_s)
     for certificate in certificates:
         begins, ends = str(certificate.get("notBefore")), str(certificate.get("notAfter"))
-        if ssl.cert_time_to_seconds(ends) < floor_s:
+        if _unix(ends) < floor_s:
             raise UplinkError(
                 f"the broker's certificate chain expired: valid until {ends}, it is at least "
                 f"{_shown(floor_s)}; renew it"
             )
-        if ssl.cert_time_to_seconds(begins) > floor_s and not is_clock_wrong:
+        if _unix(begins) > floor_s and not is_clock_wrong:
             raise UplinkError(
                 f"the broker's certificate chain is not valid before {begins}, our clock says "
                 f"{_shown(wall_s)}; set the clock of this device"
@@ -94,6 +97,22 @@ def _load_own(made: ssl.SSLContext, settings: UplinkSettings) -> None:
 
 def _no_passphrase() -> str:
     raise ValueError("the key has a passphrase, and nobody is here to type it")
+
+
+def _unix(text: str) -> float:
+    """Unix time of "Nov 21 13:05:46 2026 GMT", as the ssl module writes it.
+
+    ssl.cert_time_to_seconds would load locale, calendar and regular expressions for it.
+    """
+    try:
+        month, day, clock, year, _gmt = text.split()
+        hour, minute, second = (int(part) for part in clock.split(":"))
+        moment = datetime(
+            int(year), _MONTHS.index(month) + 1, int(day), hour, minute, second, tzinfo=UTC
+        )
+    except ValueError as error:
+        raise UplinkError(f"expected a date in the broker's certificate, got {text!a}") from error
+    return moment.timestamp()
 
 
 def _shown(wall_s: float) -> str:

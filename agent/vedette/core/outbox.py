@@ -1,0 +1,351 @@
+"""Decides what is sent next, what is held back, and what counts as delivered.
+
+Rule 1: entries are offered in the order of their sequences; what is in flight when a session ends
+is sent again with the same sequence.
+Rule 2: the mark rises only over entries that the broker acknowledged with a reason below 0x80.
+Rule 3: a refused topic waits with growing pauses and holds up nothing but itself; a severity whose
+share of the day's data is used up waits for the next. Critical entries never wait for want of data.
+Rule 4: an entry that is too large for the broker is sent reduced, and so is one that has ended
+BARREN_SESSIONS sessions in a row: no entry may keep the others from leaving.
+Rule 5: each condition is told once when it begins and once when it ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NamedTuple
+
+from vedette.model.finding import Severity
+from vedette.model.message import Outcome, SessionChanged
+
+REFUSED_FROM = 0x80  # MQTT 5.0 2.4
+NO_MATCHING_SUBSCRIBERS = 0x10
+PACKET_TOO_LARGE = 0x95
+
+FIRST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 300.0
+DAY_S = 86400.0
+BARREN_SESSIONS = 5
+"""Sessions that came up and ended without one acknowledgement before the first entry is blamed."""
+MAX_AHEAD = 4096
+"""Acknowledged sequences kept above the mark, 64 bytes each; then the held ones are waited for."""
+
+TRANSPORT_BYTES = 130
+"""What a message costs beside its packet: TLS record, PUBACK, and the TCP/IP headers of both."""
+
+_SHARES = {
+    Severity.HIGH: 1.0,
+    Severity.MEDIUM: 0.9,
+    Severity.LOW: 0.75,
+    Severity.INFORMATIONAL: 0.5,
+}
+"""Of the day's data: the lesser a severity, the earlier it waits for the next day."""
+
+
+class Condition:
+    """The conditions that are told; the words are their names."""
+
+    OFFLINE = "uplink-down"
+    REFUSED = "uplink-refused"
+    TOO_LARGE = "uplink-too-large"
+    UNHEARD = "uplink-unheard"
+    BUDGET = "uplink-budget"
+    BARREN = "uplink-stuck"
+
+
+class Verdict(Enum):
+    """What is to be done with an offered entry."""
+
+    SEND = auto()
+    REDUCE = auto()
+    HOLD = auto()
+    STOP = auto()
+
+
+class Notice(NamedTuple):
+    """A condition began (detail for people) or ended (detail "")."""
+
+    condition: str
+    detail: str
+
+
+class Parcel(NamedTuple):
+    """What the outbox needs to know of an entry; `size_bytes` of the whole PUBLISH packet."""
+
+    sequence: int
+    suffix: str
+    severity: Severity
+    size_bytes: int
+    is_reduced: bool
+
+
+class _Flying(NamedTuple):
+    suffix: str
+    is_reduced: bool
+
+
+@dataclass(slots=True)
+class _Refusal:
+    retry_s: float
+    pause_s: float
+    is_probing: bool = False
+
+
+class Outbox:
+    """Between the journal and the uplink.
+
+    Args:
+        delivered: the journal's mark.
+        budget_bytes: a day; 0 means no limit.
+    """
+
+    def __init__(self, delivered: int, budget_bytes: int) -> None:
+        self.mark = delivered
+        self.cursor = delivered
+        self._budget_bytes = budget_bytes
+        self._spent_bytes = 0
+        self._day_began_s: float | None = None
+        self._flying: dict[int, _Flying] = {}
+        self._ahead: set[int] = set()
+        self._lowest_held: int | None = None
+        self._refusals: dict[str, _Refusal] = {}
+        self._is_unqueued_refused = False
+        self._to_reduce: set[int] = set()
+        self._is_up = False
+        self._largest_bytes = 0
+        self._receive_maximum = 0
+        self._barren = 0
+        self._was_acknowledged = False
+        self._told: set[str] = set()
+        self._notices: list[Notice] = []
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a session."""
+        return self._is_up
+
+    @property
+    def in_flight(self) -> int:
+        """Entries handed over and not answered."""
+        return len(self._flying)
+
+    @property
+    def spent_bytes(self) -> int:
+        """What was sent in the present day of the budget."""
+        return self._spent_bytes
+
+    def take_notices(self) -> list[Notice]:
+        """What began or ended since the last call."""
+        found, self._notices = self._notices, []
+        return found
+
+    def change_session(self, change: SessionChanged) -> None:
+        """The session came up, went down, or never came up."""
+        if change.is_up:
+            if change.maximum_packet_bytes > self._largest_bytes:
+                self._end(Condition.TOO_LARGE)
+            self._largest_bytes = change.maximum_packet_bytes
+            self._receive_maximum = change.receive_maximum
+            self._end(Condition.OFFLINE)
+        else:
+            if self._is_up and self._flying:
+                self._count_barren()
+            self._begin(Condition.OFFLINE, change.reason)
+        self._is_up = change.is_up
+        self._was_acknowledged = False
+        for refusal in self._refusals.values():
+            refusal.is_probing = False
+        self._flying.clear()
+        self._walk_again()
+
+    def offer(self, parcel: Parcel, now_s: float) -> Verdict:
+        """Judge the next entry; SEND is followed by `sent` once the uplink took it.
+
+        Args:
+            parcel: its sequence is above `cursor`.
+            now_s: any clock that does not jump.
+        """
+        if parcel.sequence in self._ahead or parcel.sequence in self._flying:
+            self.cursor = parcel.sequence
+            return Verdict.HOLD  # neither again: on its way, or there
+        if not self._may_fly():
+            return Verdict.STOP
+        if self._is_refused(parcel.suffix, now_s) or self._is_over_budget(parcel, now_s):
+            return self._hold(parcel.sequence)
+        if parcel.is_reduced:
+            return self._offer_reduced(parcel)
+        if parcel.sequence in self._to_reduce:
+            return Verdict.REDUCE
+        if parcel.size_bytes > self._largest_bytes:
+            self._blame_size(parcel.sequence, parcel.size_bytes, self._largest_bytes)
+            return Verdict.REDUCE
+        return Verdict.SEND
+
+    def sent(self, parcel: Parcel, now_s: float) -> None:
+        """The uplink took it."""
+        self.spend(parcel.size_bytes, now_s)
+        self._flying[parcel.sequence] = _Flying(parcel.suffix, parcel.is_reduced)
+        self.cursor = parcel.sequence
+        refusal = self._refusals.get(parcel.suffix)
+        if refusal is not None:
+            refusal.is_probing = True
+
+    def spend(self, size_bytes: int, now_s: float) -> None:
+        """Count what was sent, queued or not."""
+        self._begin_day(now_s)
+        self._spent_bytes += size_bytes + TRANSPORT_BYTES
+
+    def settle(self, outcome: Outcome, now_s: float) -> None:
+        """The broker answered."""
+        flying = self._flying.pop(outcome.sequence, None)
+        if outcome.reason_code >= REFUSED_FROM:
+            self._refuse(outcome, flying, now_s)
+            return
+        self._was_acknowledged = True
+        self._barren = 0
+        self._end(Condition.BARREN)
+        if outcome.sequence == 0:
+            self._is_unqueued_refused = False
+        if flying is None:
+            return
+        if outcome.reason_code == NO_MATCHING_SUBSCRIBERS:
+            self._begin(Condition.UNHEARD, "the broker takes the reports, and nobody subscribes")
+        else:
+            self._end(Condition.UNHEARD)
+        self._to_reduce.discard(outcome.sequence)
+        self._ahead.add(outcome.sequence)
+        if self._refusals.pop(flying.suffix, None) is not None:
+            self._walk_again()
+        if not self._refusals and not self._is_unqueued_refused:
+            self._end(Condition.REFUSED)
+        self._raise_mark()
+
+    def next_due_s(self) -> float | None:
+        """When held entries are to be looked at again, or None."""
+        due = [r.retry_s for r in self._refusals.values() if not r.is_probing]
+        if Condition.BUDGET in self._told and self._day_began_s is not None:
+            due.append(self._day_began_s + DAY_S)
+        return min(due, default=None)
+
+    def wake(self, now_s: float) -> None:
+        """Look at held entries again, if their time has come."""
+        self._begin_day(now_s)
+        due_s = self.next_due_s()
+        if due_s is not None and due_s <= now_s:
+            self._walk_again()
+
+    def _may_fly(self) -> bool:
+        window = 1 if self._barren > 1 else self._receive_maximum
+        return self._is_up and len(self._flying) < window and len(self._ahead) < MAX_AHEAD
+
+    def _hold(self, sequence: int) -> Verdict:
+        if self._lowest_held is None:
+            self._lowest_held = sequence
+        self.cursor = sequence
+        return Verdict.HOLD
+
+    def _offer_reduced(self, parcel: Parcel) -> Verdict:
+        if parcel.size_bytes <= self._largest_bytes:
+            return Verdict.SEND
+        self._begin(
+            Condition.TOO_LARGE,
+            f"the broker takes packets of at most {self._largest_bytes} bytes: not even a reduced "
+            f"report of {parcel.size_bytes} bytes fits; raise its max_packet_size",
+        )
+        return self._hold(parcel.sequence)
+
+    def _is_refused(self, suffix: str, now_s: float) -> bool:
+        refusal = self._refusals.get(suffix)
+        return refusal is not None and (refusal.is_probing or refusal.retry_s > now_s)
+
+    def _is_over_budget(self, parcel: Parcel, now_s: float) -> bool:
+        self._begin_day(now_s)
+        if not self._budget_bytes or parcel.severity >= Severity.CRITICAL:
+            return False
+        share = _SHARES[parcel.severity] * self._budget_bytes
+        if self._spent_bytes + parcel.size_bytes + TRANSPORT_BYTES <= share:
+            return False
+        self._begin(
+            Condition.BUDGET,
+            f"{self._spent_bytes} of {self._budget_bytes} bytes of this day are used: entries of "
+            f"severity {parcel.severity.name.lower()} wait for the next",
+        )
+        return True
+
+    def _begin_day(self, now_s: float) -> None:
+        if self._day_began_s is None or now_s < self._day_began_s:
+            self._day_began_s = now_s
+        elif now_s - self._day_began_s >= DAY_S:
+            self._day_began_s = now_s
+            self._spent_bytes = 0
+            if Condition.BUDGET in self._told:
+                self._end(Condition.BUDGET)
+                self._walk_again()
+
+    def _refuse(self, outcome: Outcome, flying: _Flying | None, now_s: float) -> None:
+        if outcome.reason_code == PACKET_TOO_LARGE and flying is not None and not flying.is_reduced:
+            self._blame_size(outcome.sequence, 0, 0)
+            self._walk_again()
+            return
+        suffix = flying.suffix if flying is not None else "birth or state"
+        self._begin(
+            Condition.REFUSED,
+            f"the broker refuses {suffix} with reason {outcome.reason_code:#04x}; check what this "
+            "device may publish there",
+        )
+        if flying is None:
+            self._is_unqueued_refused = self._is_unqueued_refused or outcome.sequence == 0
+            return
+        previous = self._refusals.get(suffix)
+        is_new = previous is None or previous.is_probing
+        pause_s = FIRST_PAUSE_S if previous is None else previous.pause_s * (2 if is_new else 1)
+        pause_s = min(pause_s, LONGEST_PAUSE_S)
+        self._refusals[suffix] = _Refusal(now_s + pause_s, pause_s)
+        self._lowest_held = min(outcome.sequence, self._lowest_held or outcome.sequence)
+
+    def _blame_size(self, sequence: int, size_bytes: int, largest_bytes: int) -> None:
+        self._to_reduce.add(sequence)
+        sizes = f" ({size_bytes} bytes, at most {largest_bytes} pass)" if size_bytes else ""
+        self._begin(
+            Condition.TOO_LARGE,
+            f"entry {sequence} is larger than the broker takes{sizes}: sent reduced, with the "
+            "digest of the whole, which stays in the journal",
+        )
+
+    def _count_barren(self) -> None:
+        if self._was_acknowledged:
+            return
+        self._barren += 1
+        if self._barren >= BARREN_SESSIONS:
+            first = min(self._flying)
+            self._to_reduce.add(first)
+            self._barren = 0
+            self._begin(
+                Condition.BARREN,
+                f"{BARREN_SESSIONS} sessions ended without an acknowledgement: entry {first} is "
+                "sent reduced from now on",
+            )
+
+    def _walk_again(self) -> None:
+        self.cursor = self.mark
+        self._lowest_held = None
+
+    def _raise_mark(self) -> None:
+        # All entries up to the cursor are known: acknowledged, in flight or held.
+        below = min((*self._flying, self._lowest_held or self.cursor + 1, self.cursor + 1))
+        done = [sequence for sequence in self._ahead if sequence < below]
+        if done:
+            self.mark = max(self.mark, *done)
+            self._ahead.difference_update(done)
+
+    def _begin(self, condition: str, detail: str) -> None:
+        # Once, not once a detail: a notice becomes an entry, which may meet the same condition.
+        if condition not in self._told:
+            self._told.add(condition)
+            self._notices.append(Notice(condition, detail))
+
+    def _end(self, condition: str) -> None:
+        if condition in self._told:
+            self._told.remove(condition)
+            self._notices.append(Notice(condition, ""))
