@@ -1,0 +1,56 @@
+"""Runs the prober: the endpoint that only one proof uses, and the connection to it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from binascii import crc32
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from vedette.errors import SensorError
+from vedette.sensors._child import Child
+
+_PROBER = Path(__file__).with_name("_prober.py")
+_FIRST_PORT = 1024
+_PORTS = 64_000
+
+
+class Endpoint(NamedTuple):
+    """Where a proof connects to; the address is raw, within 127.0.0.0/8."""
+
+    address: bytes
+    port: int
+
+    @property
+    def text(self) -> str:
+        """The address in dotted decimal."""
+        return ".".join(map(str, self.address))
+
+
+def endpoint_of(token: str) -> Endpoint:
+    """The loopback endpoint that stands for a token: one of a hundred billion, never 127.0.0.1."""
+    value = crc32(token.encode()) << 32 | crc32(b"port" + token.encode())
+    middle = value >> 32
+    address = bytes((127, 1 + (middle & 127), middle >> 8 & 255, 1 + (middle >> 16 & 127)))
+    return Endpoint(address, _FIRST_PORT + value % _PORTS)
+
+
+async def connect(kind: Literal["udp", "tcp"], endpoint: Endpoint) -> None:
+    """Have a child process connect to an endpoint.
+
+    Raises:
+        SensorError: it could not be started or failed; the reason is the system's.
+    """
+    argv = [sys.executable, "-I", "-S", str(_PROBER), kind, endpoint.text, str(endpoint.port)]
+    try:
+        child = Child(argv)
+    except OSError as error:
+        raise SensorError(f"the prober {argv[0]} did not start: {error}") from error
+    try:
+        status = await child.wait()
+    finally:
+        await child.end()
+    if status != 0:
+        reason = os.strerror(status) if status > 0 else f"signal {-status}"
+        raise SensorError(f"the prober could not connect to {endpoint.text}: {reason}")
