@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vedette.codec import procfs
+from vedette.errors import ParseError
+
+STAT = b"42 (sh) S 7 42 42 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 123456 2000000 300 0 0\n"
+
+
+def test_stat_gives_parent_and_start() -> None:
+    assert procfs.parse_stat(STAT) == procfs.Stat(42, "sh", "S", 7, 123456)
+
+
+@pytest.mark.parametrize("name", ["a) R 1 2", "(", ")", "", " ", "\n", "x" * 15, "42 (sh) S 9"])
+def test_no_name_shifts_a_field(name: str) -> None:
+    stat = procfs.parse_stat(STAT.replace(b"(sh)", b"(" + name.encode() + b")"))
+    assert (stat.name, stat.ppid, stat.start_ticks) == (name, 7, 123456)
+
+
+@pytest.mark.parametrize("cut", range(STAT.index(b"123456")))
+def test_stat_cut_before_the_start_time_is_refused(cut: int) -> None:
+    with pytest.raises(ParseError):
+        procfs.parse_stat(STAT[:cut])
+
+
+def test_our_own_stat_is_read() -> None:
+    stat = procfs.parse_stat(Path("/proc/self/stat").read_bytes())
+    assert (stat.pid, stat.ppid) == (os.getpid(), os.getppid())
+
+
+@pytest.mark.parametrize(
+    ("data", "argv0", "line"),
+    [
+        (b"", "", ""),
+        (b"/bin/sh\0-c\0echo a  b\0", "/bin/sh", "/bin/sh -c echo a  b"),
+        (b"one\0\0", "one", "one "),
+        (b"\0x\0", "", " x"),
+        (b"sshd: root@pts/0", "sshd: root@pts/0", "sshd: root@pts/0"),
+        (b"cut\0off", "cut", "cut off"),
+        (b"\xff\0", "\udcff", "\udcff"),
+    ],
+)
+def test_cmdline(data: bytes, argv0: str, line: str) -> None:
+    assert procfs.parse_cmdline(data) == (argv0, line)
+
+
+def test_uids() -> None:
+    status = b"Name:\tUid: 7\nUmask:\t0022\nUid:\t1000\t0\t0\t0\nGid:\t5\t5\t5\t5\n"
+    assert procfs.parse_uids(status) == (1000, 0)
+    assert procfs.parse_uids(status.partition(b"\nGid")[0]) == (1000, 0)
+    for broken in (
+        b"",
+        status.replace(b"\nUid", b"\nXid"),
+        b"x\nUid:\t1\t2\n",
+        b"x\nUid:\t1 - 3 4",
+    ):
+        with pytest.raises(ParseError):
+            procfs.parse_uids(broken)
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "unit"),
+    [
+        (b"", "", ""),
+        (b"0::/\n", "/", ""),
+        (b"0::/system.slice/ssh.service\n", "/system.slice/ssh.service", "ssh.service"),
+        (
+            b"2:cpu:/x\n1:name=systemd:/system.slice/cron.service\n0::/\n",
+            "/system.slice/cron.service",
+            "cron.service",
+        ),
+        (b"2:cpu:/only\n", "/only", ""),
+        (b"0::/user.slice/user-0.slice/session-1.scope/a:b\n", None, "session-1.scope"),
+        (b"nonsense\n", "", ""),
+    ],
+)
+def test_cgroup(data: bytes, path: str | None, unit: str) -> None:
+    assert path is None or procfs.cgroup_path(data) == path
+    assert procfs.parse_cgroup(data) == unit
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_a_value_or_a_parse_error(data: bytes) -> None:
+    for parse in (procfs.parse_stat, procfs.parse_uids):
+        with contextlib.suppress(ParseError):
+            parse(data)
+    procfs.parse_cmdline(data)
+    assert procfs.parse_cgroup(data) in procfs.cgroup_path(data)
