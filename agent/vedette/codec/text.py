@@ -79,13 +79,12 @@ def human_size(size_bytes: int) -> str:
     """A size in decimal units with three digits at most: `999 B`, `1.5 kB`, `42 MB`."""
     if abs(size_bytes) < _STEP:
         return f"{size_bytes} B"
-    size = float(size_bytes)
-    unit = ""
-    for unit in _UNITS:
-        size /= _STEP
-        if abs(size) < _STEP - 0.5:
-            break
-    return f"{size:.1f} {unit}" if abs(size) < _SHORT_FIGURE else f"{size:.0f} {unit}"
+    power = 1
+    while power < len(_UNITS) and abs(size_bytes) / _STEP**power >= _STEP - 0.5:
+        power += 1
+    size = size_bytes / _STEP**power
+    digits = 1 if abs(size) < _SHORT_FIGURE else 0
+    return f"{size:.{digits}f} {_UNITS[power - 1]}"
 
 
 def human_age(age_s: float) -> str:
