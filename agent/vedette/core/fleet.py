@@ -1,0 +1,232 @@
+"""What an operator may believe of what a broker hands out.
+
+Rule 1: a device's key comes from the registry alone; what no registered key signed says nothing.
+Rule 2: gaps and doubles are told per device: a sequence is never used twice on one.
+Rule 3: liveness is judged by signed counters that grow, never by wills and retained messages: the
+broker can replay those.
+Rule 4: memory is bounded by the registry, not by what arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from vedette.codec import cloudevents, report, topics
+from vedette.codec.cloudevents import Received
+from vedette.codec.envelope import Purpose, purposes_of, signed_bytes
+from vedette.codec.registry import Registered
+from vedette.codec.report import Report
+from vedette.errors import ParseError
+from vedette.ports.signer import Verifier
+
+SILENT_S = 2700.0
+"""Three heartbeats of 15 minutes: one may be lost, two are an outage."""
+
+REMEMBERED = 1024
+"""Sequences kept per device to tell a double from one that comes late."""
+
+
+class Publication(NamedTuple):
+    """One message as MQTT delivered it."""
+
+    topic: str
+    content_type: str
+    properties: tuple[tuple[str, str], ...]
+    body: bytes
+    is_retained: bool
+
+
+class Kind(StrEnum):
+    """What a notice tells."""
+
+    INCIDENT = "incident"
+    REPORT = "report"
+    STATE = "state"
+    BIRTH = "birth"
+    WILL = "will"
+    UNREADABLE = "unreadable"
+    UNKNOWN_DEVICE = "unknown-device"
+    BAD_SIGNATURE = "bad-signature"
+    GAP = "gap"
+    LATE = "late"
+    DOUBLE = "double"
+    REPLAYED = "replayed"
+    SILENT = "silent"
+    HEARD_AGAIN = "heard-again"
+
+
+class Note(NamedTuple):
+    """One line for the operator; `incident` is given for incidents whose signature is good."""
+
+    kind: Kind
+    tenant: str
+    device: str
+    sequence: int
+    detail: str
+    incident: Report | None
+
+
+@dataclass(slots=True)
+class _Known:
+    device: Registered
+    heard_s: float
+    is_silent: bool = False
+    highest: int = 0
+    missing: set[int] = field(default_factory=set)
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+class Fleet:
+    """Verifies and follows the devices of a registry.
+
+    Args:
+        registry: who may speak.
+        verifier: checks Ed25519 signatures.
+        now_s: seconds of any clock that does not jump; silence is counted from here.
+    """
+
+    def __init__(
+        self, registry: Mapping[tuple[str, str], Registered], verifier: Verifier, now_s: float
+    ) -> None:
+        self._verifier = verifier
+        self._known = {key: _Known(device, now_s) for key, device in registry.items()}
+
+    def handle(self, publication: Publication, now_s: float) -> list[Note]:
+        """Judge one message; what it says comes last, after what is wrong around it."""
+        try:
+            topic = topics.parse(publication.topic)
+        except ParseError as error:
+            return [Note(Kind.UNREADABLE, "", "", 0, str(error), None)]
+        known = self._known.get((topic.tenant, topic.device))
+        if known is None:
+            detail = "not in the registry; enroll it, or find out who publishes in its name"
+            return [Note(Kind.UNKNOWN_DEVICE, topic.tenant, topic.device, 0, detail, None)]
+        try:
+            received = cloudevents.parse_properties(publication.properties)
+        except ParseError as error:
+            return [self._note(known, Kind.UNREADABLE, 0, str(error))]
+        wrong = self._distrust(known, topic.suffix, received, publication)
+        if wrong:
+            return [self._note(known, Kind.BAD_SIGNATURE, received.event_id.sequence, wrong)]
+        return self._believe(known, received, publication, now_s)
+
+    def tick(self, now_s: float) -> list[Note]:
+        """Devices that have fallen silent since the last call."""
+        notes: list[Note] = []
+        for known in self._known.values():
+            if not known.is_silent and now_s - known.heard_s >= SILENT_S:
+                known.is_silent = True
+                detail = f"no new signed message for {SILENT_S / 60:.0f} min"
+                notes.append(self._note(known, Kind.SILENT, 0, detail))
+        return notes
+
+    def _distrust(
+        self, known: _Known, suffix: str, received: Received, publication: Publication
+    ) -> str:
+        """Why the message is not the device's, or ""."""
+        device, event_id = known.device, received.event_id
+        if event_id.device != device.device:
+            return f"signed as another device: {event_id.device}"
+        if received.purpose not in purposes_of(suffix):
+            return f"a {received.purpose} does not belong under {suffix}"
+        message = signed_bytes(
+            received.purpose, device.tenant, device.device, event_id.boot, event_id.sequence,
+            suffix, publication.content_type, received.attributes, publication.body,
+        )  # fmt: skip
+        if not self._verifier.verify(device.public_key, received.signature, message):
+            return "the registered key did not sign this"
+        return ""
+
+    def _believe(
+        self, known: _Known, received: Received, publication: Publication, now_s: float
+    ) -> list[Note]:
+        if received.event_id.sequence:
+            return self._believe_entry(known, received, publication, now_s)
+        return self._believe_state(known, received, publication, now_s)
+
+    def _believe_entry(
+        self, known: _Known, received: Received, publication: Publication, now_s: float
+    ) -> list[Note]:
+        sequence = received.event_id.sequence
+        notes, is_new = self._follow(known, sequence)
+        if not is_new:
+            return notes
+        notes += self._heard(known, now_s)
+        if received.purpose is not Purpose.INCIDENT:
+            return [*notes, self._note(known, Kind.REPORT, sequence, str(received.purpose))]
+        try:
+            document = report.decode(publication.body, publication.content_type)
+            found = report.parse_report(document)
+        except ParseError as error:
+            return [*notes, self._note(known, Kind.UNREADABLE, sequence, str(error))]
+        device = known.device
+        incident = Note(Kind.INCIDENT, device.tenant, device.device, sequence, found.title, found)
+        return [*notes, incident]
+
+    def _follow(self, known: _Known, sequence: int) -> tuple[list[Note], bool]:
+        """Compare a sequence with those seen; whether it is new."""
+        if known.highest == 0 or sequence == known.highest + 1:
+            known.highest = sequence
+            return [], True
+        if sequence > known.highest:
+            first, last = known.highest + 1, sequence - 1
+            known.missing.update(range(max(first, last - REMEMBERED + 1), last + 1))
+            for forgotten in sorted(known.missing)[:-REMEMBERED]:
+                known.missing.remove(forgotten)
+            known.highest = sequence
+            detail = f"{last - first + 1} missing: {first} to {last}"
+            return [self._note(known, Kind.GAP, sequence, detail)], True
+        if sequence in known.missing:
+            known.missing.remove(sequence)
+            detail = "one that was missing came late"
+            return [self._note(known, Kind.LATE, sequence, detail)], True
+        detail = "seen before, or from before this watch began: delivered again"
+        return [self._note(known, Kind.DOUBLE, sequence, detail)], False
+
+    def _believe_state(
+        self, known: _Known, received: Received, publication: Publication, now_s: float
+    ) -> list[Note]:
+        if received.purpose is Purpose.WILL:
+            detail = "the broker says that it is gone; only silence proves it"
+            return [self._note(known, Kind.WILL, 0, detail)]
+        kind = Kind.BIRTH if received.purpose is Purpose.BIRTH else Kind.STATE
+        counter = _counter(publication.body)
+        place = f"{received.event_id.boot}/{kind}"
+        before = known.counters.get(place)
+        is_new = before is None or counter > before
+        if publication.is_retained or not is_new:
+            self._remember(known, place, counter)
+            detail = "kept by the broker" if publication.is_retained else "its counter is not new"
+            kind = kind if publication.is_retained else Kind.REPLAYED
+            return [self._note(known, kind, 0, f"counter {counter}; {detail}")]
+        self._remember(known, place, counter)
+        notes = self._heard(known, now_s)
+        return [*notes, self._note(known, kind, 0, f"counter {counter}")]
+
+    def _remember(self, known: _Known, place: str, counter: int) -> None:
+        # Two boots, each with state and birth: the present one, and the last for late messages.
+        known.counters[place] = max(counter, known.counters.pop(place, counter))
+        while len(known.counters) > 4:  # noqa: PLR2004
+            del known.counters[next(iter(known.counters))]
+
+    def _heard(self, known: _Known, now_s: float) -> list[Note]:
+        known.heard_s = now_s
+        if not known.is_silent:
+            return []
+        known.is_silent = False
+        return [self._note(known, Kind.HEARD_AGAIN, 0, "speaks again")]
+
+    def _note(self, known: _Known, kind: Kind, sequence: int, detail: str) -> Note:
+        return Note(kind, known.device.tenant, known.device.device, sequence, detail, None)
+
+
+def _counter(body: bytes) -> int:
+    try:
+        document = report.decode(body, report.JSON)
+    except ParseError:
+        return 0
+    found = document.get("counter") if isinstance(document, dict) else None
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
