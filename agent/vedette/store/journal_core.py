@@ -1,0 +1,450 @@
+"""What the journal does, without threads and without a clock of its own.
+
+Rule 1: entries get epoch, index, sequence and boot in the order of `append`; an index is final
+once the entry is on the disk.
+Rule 2: a sequence is never used twice on this device: it lies below a reservation in the durable
+state, and beyond whatever file, tip or reservation have ever named.
+Rule 3: the disk decides how well, never whether: what it refuses is kept in memory and written in
+order later; what does not fit there is counted.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from vedette.codec import journal_entry, note
+from vedette.codec.journal_entry import Tip
+from vedette.codec.merkle import Frontier, leaf_hash
+from vedette.codec.strict_json import Json, canonical
+from vedette.errors import StoreError
+from vedette.model.finding import Severity
+from vedette.model.journal import Entry, EntryDraft
+from vedette.ports.journal import JournalStatus
+from vedette.ports.signer import Signer
+from vedette.ports.state import State
+from vedette.store import durable
+from vedette.store.journal_backlog import Backlog, Tally
+from vedette.store.journal_beside import TipFiles, set_aside
+from vedette.store.journal_file import KNOWN_INCIDENTS, DamagedError, FullError, JournalFile, Room
+from vedette.store.journal_pending import Pending
+
+FILE = "journal.db"
+ORIGIN = "vedette/journal"
+
+BLOCK = 1000
+"""Sequences reserved at once: two durable writes for so many entries."""
+
+DEFAULT_LIMIT_BYTES = 8 << 20
+RETRY_S = 10.0
+ROUTINE_S = 3600.0
+
+_EPOCH = "journal.epoch"
+_RESERVED = "journal.reserved"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPlace:
+    """Where and how a journal is kept.
+
+    Attributes:
+        folder: on the disk, 0700, ours alone.
+        run_folder: gone after a reboot, a second place for the tip; or None.
+        boot: the kernel's boot id (32 hex digits).
+        limit_bytes: for all entries together.
+        retry_s: after which a disk that refused is tried again.
+        routine_s: for which routine entries and the delivery mark may wait.
+    """
+
+    folder: Path
+    run_folder: Path | None
+    boot: str
+    limit_bytes: int = DEFAULT_LIMIT_BYTES
+    retry_s: float = RETRY_S
+    routine_s: float = ROUTINE_S
+
+
+class JournalCore:
+    """One journal, for one thread; `now_s` is a monotonic clock in seconds."""
+
+    def __init__(
+        self, place: JournalPlace, *, state: State, signer: Signer, wall: Callable[[], float]
+    ) -> None:
+        self._place, self._state, self._signer, self._wall = place, state, signer, wall
+        self._path = place.folder / FILE
+        self._tips = TipFiles(place.folder, place.run_folder)
+        self._last_tip: Tip | None = None
+        self._file: JournalFile | None = None
+        self._epoch = 0
+        self._frontier = Frontier()
+        self._room = Room(0, Frontier(), [])
+        self._pending = Pending()
+        self._delivered = self._delivered_on_disk = 0
+        self._next = 1
+        self._backlog, self._tally = Backlog(), Tally()
+        self._incidents: OrderedDict[str, None] = OrderedDict()
+        self._dropped = 0
+        self._reason = ""
+        self._warning = ""
+        self._due_s: float | None = None
+        self.reports: list[str] = []
+
+    def open(self, now_s: float) -> None:
+        """Open or begin; what was wrong is in `reports`. Raises nothing."""
+        self._last_tip = self._tips.read()
+        try:
+            self._open_file(self._last_tip)
+        except StoreError as error:
+            self._degrade(str(error), now_s)
+            self._next = max(self._next, self._state.number(_RESERVED) + 1)
+            self.reports.append(f"{error}; the journal is kept in memory and tried again")
+            return
+        self._flush(now_s)
+
+    def append(self, groups: Sequence[Sequence[EntryDraft]], now_s: float) -> list[list[Entry]]:
+        """Record groups of drafts, all in one commit unless all of them can wait."""
+        first = len(self._backlog)
+        for draft in (draft for group in groups for draft in group):
+            self._take(draft)
+        taken = self._backlog.entries[first:]
+        if self._reason:
+            self._fold_backlog()
+            self._tips.write(self._tip())
+        elif any(not entry.draft.is_routine for entry in taken):
+            written = self._flush(now_s)
+            taken = written[first : first + len(taken)] or taken
+        elif taken:
+            self._wait(now_s + self._place.routine_s)
+        entries = iter(taken)
+        return [[next(entries) for _ in group] for group in groups]
+
+    def outbox(self, after: int, limit: int) -> list[Entry]:
+        """At most `limit` entries with a sequence above `after`: of the disk, then of memory."""
+        found: list[Entry] = []
+        position = self._pending.position_after(after) if after >= self._delivered else 0
+        if self._file is not None and position is not None:
+            found = self._guarded(lambda file: file.outbox(after, position, limit)) or []
+        if self._reason:
+            newest = found[-1].sequence if found else after
+            found += [entry for entry in self._backlog.entries if entry.sequence > newest]
+        return found[:limit]
+
+    def entries(self, kind: str, limit: int) -> list[Entry]:
+        """The newest entries of a kind, newest first, those in memory included."""
+        found = [
+            entry
+            for entry in reversed(self._backlog.entries)
+            if not kind or entry.draft.kind == kind
+        ]
+        if len(found) < limit:
+            found += self._guarded(lambda file: file.newest(kind, limit - len(found))) or []
+        return found[:limit]
+
+    def mark_delivered(self, sequence: int, now_s: float) -> None:
+        """Raise the delivery mark, never past what was given out."""
+        self._delivered = max(self._delivered, min(sequence, self._next - 1))
+        self._pending.deliver(self._delivered)
+        if self._delivered > self._delivered_on_disk:
+            self._tips.write_memory(self._tip())
+            self._wait(now_s + self._place.routine_s)
+
+    def tick(self, now_s: float) -> float | None:
+        """Do what is due; returns when to call again, or None."""
+        if self._due_s is not None and now_s >= self._due_s:
+            self._due_s = None
+            if self._reason:
+                self._retry(now_s)
+            else:
+                self._flush(now_s)
+        return self._due_s
+
+    def close(self, now_s: float) -> None:
+        """Write what is held back, then close."""
+        if self._reason:
+            self._retry(now_s)
+        else:
+            self._flush(now_s)
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def status(self) -> JournalStatus:
+        """Where it stands."""
+        waiting = sum(entry.sequence > self._delivered for entry in self._backlog.entries)
+        return JournalStatus(
+            epoch=self._epoch,
+            size=self._frontier.size,
+            root=self._frontier.root(),
+            first_index=self._room.pruned.size,
+            newest_sequence=self._next - 1,
+            delivered=self._delivered,
+            pending=len(self._pending) + waiting,
+            bytes_used=self._room.bytes_used,
+            bytes_limit=self._place.limit_bytes,
+            dropped=self._dropped,
+            is_degraded=bool(self._reason),
+            reason=self._reason or self._warning,
+        )
+
+    # taking entries
+
+    def _take(self, draft: EntryDraft) -> None:
+        sequence = 0
+        if draft.topic:
+            sequence = self._next
+            self._next += 1
+            self._reserve()
+        wall_s = journal_entry.microseconds(draft.wall_s) / 1_000_000
+        draft = replace(_bounded(draft), wall_s=wall_s)
+        is_reserved = draft.severity is Severity.CRITICAL or self._is_first(draft.incident_id)
+        index = self._frontier.size + len(self._backlog)
+        entry = Entry(draft, self._epoch, index, sequence, self._place.boot)
+        self._backlog.add(entry, is_reserved=is_reserved)
+
+    def _is_first(self, incident_id: str) -> bool:
+        """Whether no recent entry was of this incident; the oldest ids are forgotten."""
+        if not incident_id or incident_id in self._incidents:
+            return False
+        self._incidents[incident_id] = None
+        if len(self._incidents) > KNOWN_INCIDENTS:
+            self._incidents.popitem(last=False)
+        return True
+
+    def _reserve(self) -> None:
+        """Keep the numbers in use below the reservation.
+
+        If the disk refuses, the numbers are used all the same: an alert now is worth more, and the
+        boot id and the tip tell two uses apart.
+        """
+        if self._next - 1 <= self._state.number(_RESERVED):
+            return
+        try:
+            self._state.update({_RESERVED: self._next - 2 + BLOCK})
+            self._warning = ""
+        except StoreError as error:
+            self._warning = f"sequence numbers could not be reserved: {error}"
+
+    def _fold_backlog(self) -> None:
+        for entry in self._backlog.fold():
+            self._tally.add(entry.draft.severity, entry.draft.kind, entry.sequence)
+            self._dropped += 1
+
+    # writing
+
+    def _flush(self, now_s: float) -> list[Entry]:
+        """Write the backlog and the delivery mark; returns the entries in their final form."""
+        if self._file is None:
+            return []
+        if self._tally:
+            self._take(self._tally.draft(self._wall(), "no room"))
+        entries = self._backlog.renumber(self._epoch, self._frontier.size)
+        if not entries and self._delivered == self._delivered_on_disk:
+            return []
+        leaves = [journal_entry.encode(entry) for entry in entries]
+        rows = [
+            (entry, leaf, self._backlog.is_reserved(entry))
+            for entry, leaf in zip(entries, leaves, strict=True)
+        ]
+        try:
+            room = self._file.write(rows, self._delivered, self._room)
+        except StoreError as error:
+            self._failed(error, now_s)
+            return []
+        self._written(entries, leaves, room, now_s)
+        return entries
+
+    def _written(self, entries: list[Entry], leaves: list[bytes], room: Room, now_s: float) -> None:
+        self._frontier = journal_entry.extend(self._frontier, leaves)
+        self._delivered_on_disk = self._delivered
+        self._backlog.drop_first(len(entries))
+        self._tally.clear()
+        self._due_s = None
+        for entry in entries:
+            if entry.sequence > self._delivered:
+                self._pending.add(entry.sequence, entry.index)
+        self._room = room._replace(folded=[])
+        if room.folded:
+            self._pending.fold({row.sequence for row in room.folded})
+            self._dropped += len(room.folded)
+            for row in room.folded:
+                self._tally.add(row.severity, row.kind, row.sequence)
+            self._wait(now_s)
+        self._tips.write(self._tip())
+
+    def _failed(self, error: StoreError, now_s: float) -> None:
+        """A full disk keeps the open file; after any other failure it is read anew."""
+        self._degrade(str(error), now_s)
+        if isinstance(error, DamagedError):
+            self._due_s = now_s
+        if self._file is not None and not isinstance(error, FullError):
+            self._file.close()
+            self._file = None
+        self._fold_backlog()
+        self._tips.write(self._tip())
+
+    def _degrade(self, reason: str, now_s: float) -> None:
+        self._reason = reason
+        self._due_s = now_s + self._place.retry_s
+
+    def _retry(self, now_s: float) -> None:
+        """Open anew: what of a failed commit reached the disk is found there, not written twice."""
+        before = self._epoch, self._frontier.size
+        if self._file is not None:
+            self._reason = ""
+            self._flush(now_s)
+            return
+        try:
+            self._open_file(self._tips.read())
+        except StoreError as error:
+            self._degrade(str(error), now_s)
+            return
+        self._reason = ""
+        self._due_s = None
+        if self._file is not None and self._epoch == before[0]:
+            self._forget_written(self._file, before[1])
+        self._flush(now_s)
+
+    def _forget_written(self, file: JournalFile, size: int) -> None:
+        entries = self._backlog.renumber(self._epoch, size)
+        found = file.leaf_hashes(size)
+        ours = [leaf_hash(journal_entry.encode(entry)) for entry in entries[: len(found)]]
+        if found and found == ours:
+            self._backlog.drop_first(len(found))
+
+    def _guarded(self, read: Callable[[JournalFile], list[Entry]]) -> list[Entry] | None:
+        """Read from the file; a failure closes it and the next retry says why."""
+        if self._file is None:
+            return None
+        try:
+            return read(self._file)
+        except StoreError as error:
+            self._failed(error, 0.0)  # due at once
+            return None
+
+    def _wait(self, until_s: float) -> None:
+        self._due_s = until_s if self._due_s is None else min(self._due_s, until_s)
+
+    # opening
+
+    def _open_file(self, tip: Tip | None) -> None:
+        durable.make_folder(self._place.folder)
+        if not self._path.exists():
+            known = self._state.number(_EPOCH)
+            is_expected = known or (tip is not None and tip.epoch)
+            reason = "the file of the journal is gone" if is_expected else ""
+            self._begin(tip, reason)
+            return
+        try:
+            self._adopt(self._load(tip))
+        except DamagedError as error:
+            self._begin(tip, str(error))
+
+    def _load(self, tip: Tip | None) -> JournalFile:
+        file = self._connect()
+        try:
+            contents = file.read(tip)
+        except StoreError:
+            file.close()
+            raise
+        self.reports += contents.problems
+        self._epoch, self._frontier = contents.epoch, contents.frontier
+        self._room = Room(contents.bytes_used, contents.pruned, [])
+        seen = tip.delivered if tip is not None else 0
+        self._delivered = max(self._delivered, contents.delivered, seen)
+        self._delivered_on_disk = contents.delivered
+        self._pending = contents.pending
+        self._pending.deliver(self._delivered)
+        self._next = max(self._next, contents.newest_sequence + 1)
+        for incident_id in contents.incidents:
+            self._is_first(incident_id)
+        if tip is not None:
+            self._next = max(self._next, tip.newest_sequence + 1)
+        return file
+
+    def _adopt(self, file: JournalFile) -> None:
+        self._file = file
+        if self._epoch > self._state.number(_EPOCH):
+            with suppress(StoreError):  # the file itself says it as well
+                self._state.update({_EPOCH: self._epoch})
+
+    def _connect(self) -> JournalFile:
+        return JournalFile(self._path, limit_bytes=self._place.limit_bytes, seal=self._seal)
+
+    def _begin(self, tip: Tip | None, reason: str) -> None:
+        """Start an epoch; its first entry says where the one before was last seen."""
+        moved = set_aside(self._path)
+        known = max(self._state.number(_EPOCH), tip.epoch if tip else 0, self._epoch)
+        self._state.update({_EPOCH: known + 1})
+        file = self._connect()
+        try:
+            file.create(known + 1)
+        except StoreError:
+            file.close()
+            raise
+        lost = self._undelivered(tip)
+        self._file, self._epoch, self._frontier = file, known + 1, Frontier()
+        self._room, self._pending = Room(0, Frontier(), []), Pending()
+        newest = max(self._state.number(_RESERVED), tip.newest_sequence if tip else 0)
+        self._next = max(self._next, newest + 1)
+        self._insert_epoch_entry(tip, known, reason)
+        if reason:
+            kept = f"set aside as {moved}" if moved else "nothing was left of it"
+            self.reports.append(
+                f"{reason}; {kept}, epoch {known + 1} begins"
+                + (f", {lost} undelivered entries are not sent" if lost else "")
+            )
+
+    def _insert_epoch_entry(self, tip: Tip | None, known: int, reason: str) -> None:
+        is_seen = tip is not None and tip.epoch == known
+        previous: Json = {
+            "epoch": known,
+            "root": tip.root.hex() if tip and is_seen else None,
+            "size": tip.size if tip and is_seen else None,
+        }
+        body: Json = {
+            "epoch": known + 1,
+            "previous": previous if known else None,
+            "reason": reason or "first start",
+        }
+        severity = Severity.CRITICAL if reason else Severity.INFORMATIONAL
+        draft = EntryDraft("epoch", severity, self._wall(), canonical(body), "", "", False)
+        waiting = self._backlog
+        self._backlog = Backlog()
+        self._take(draft)
+        for entry in waiting.entries:
+            self._backlog.add(entry, is_reserved=waiting.is_reserved(entry))
+
+    def _undelivered(self, tip: Tip | None) -> int:
+        """How many outbox entries of a lost file were never delivered, as far as is known."""
+        if self._epoch:
+            return len(self._pending)
+        return tip.newest_sequence - tip.delivered if tip else 0
+
+    # tip and seal
+
+    def _seal(self, epoch: int, frontier: Frontier) -> bytes:
+        checkpoint = note.frontier_checkpoint(f"{ORIGIN}/{epoch}", frontier)
+        text = note.checkpoint_text(checkpoint)
+        key_hash = note.key_hash(ORIGIN, self._signer.public_key)
+        signature = note.NoteSignature(ORIGIN, key_hash, self._signer.sign(text.encode()))
+        return note.encode_note(text, [signature])
+
+    def _tip(self) -> Tip:
+        newest, delivered = self._next - 1, self._delivered
+        if not self._epoch and self._last_tip is not None:  # the file was never read
+            return self._last_tip._replace(newest_sequence=newest, delivered=delivered)
+        root = self._frontier.root()
+        return Tip(self._epoch, self._frontier.size, newest, delivered, root)
+
+
+def _bounded(draft: EntryDraft) -> EntryDraft:
+    """A body that no reader would take is replaced by its digest, which says what is missing."""
+    size = len(draft.body)
+    if size <= journal_entry.MAX_BODY_BYTES:
+        return draft
+    body = canonical({"omitted_bytes": size, "sha256": sha256(draft.body).hexdigest()})
+    return replace(draft, body=body)
