@@ -42,3 +42,21 @@ class Difference(NamedTuple):
     expected: FileRecord | None
     found: FileRecord | None
     changed_by: str
+
+
+class Hint(NamedTuple):
+    """Who was last seen to change a path; `image` is "" where only the pid is known."""
+
+    pid: int
+    image: str
+    at_s: float
+
+
+class ScanCounts(NamedTuple):
+    """What one scan did; `hashed` files were read whole, the others had not been touched."""
+
+    files: int
+    hashed: int
+    hashed_bytes: int
+    differences: int
+    skipped: int

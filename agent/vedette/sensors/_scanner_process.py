@@ -1,0 +1,102 @@
+"""Runs the scanner, a process of its own, and gives what it tells message by message.
+
+Rule 1: everything here blocks and belongs into one worker thread: the kernel ends the scanner when
+the thread that started it ends (PR_SET_PDEATHSIG).
+Rule 2: a scanner that ends without its last message, or says what cannot be read, is a ScanError:
+what it told until then is no whole scan.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from vedette.codec.scan_stream import LENGTH, Finished, Message, frame_length, parse_message
+from vedette.errors import ParseError, SensorError
+
+SCANNER: Final = "vedette.daemon.scanner"
+COMPLAINT_BYTES_MAX: Final = 2048
+
+
+class ScannerProcess:
+    """One scan; `kill` may be called from any thread.
+
+    Args:
+        roots: real paths of the trees.
+        state_dir: where the baseline is; None tells every file as found.
+        turn: which slice of the files is read whole.
+        slices: how many scans it takes to read all files again.
+
+    Raises:
+        SensorError: it cannot be started.
+    """
+
+    def __init__(
+        self, roots: Sequence[str], state_dir: Path | None, turn: int = 0, slices: int = 1
+    ) -> None:
+        command = [sys.executable, "-I", "-m", SCANNER, "--parent", str(os.getpid())]
+        command += ["--turn", str(turn), "--slices", str(slices)]
+        if state_dir is not None:
+            command += ["--state", str(state_dir)]
+        self._complaint: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in finish)
+        try:
+            self._process = subprocess.Popen(
+                [*command, "--", *roots],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._complaint,
+            )
+        except OSError as error:
+            self._complaint.close()
+            raise SensorError(f"scan: the scanner cannot be started: {error}") from error
+
+    def kill(self) -> None:
+        """End the scan; `messages` then raises SensorError."""
+        self._process.kill()
+
+    def messages(self) -> Iterator[Message]:
+        """What the scanner tells, to its last message.
+
+        Raises:
+            SensorError: it ended early or told nonsense.
+        """
+        is_finished = False
+        try:
+            for message in self._parsed():
+                is_finished = isinstance(message, Finished)
+                yield message
+        except ParseError as error:
+            raise SensorError(f"scan: the scanner told nonsense: {error}") from error
+        finally:
+            complaint = self._finish()
+        if not is_finished:
+            code = self._process.returncode
+            raise SensorError(f"scan: the scanner ended early (exit code {code}): {complaint}")
+
+    def _parsed(self) -> Iterator[Message]:
+        pipe = self._process.stdout
+        if pipe is None:
+            return
+        while head := pipe.read(LENGTH.size):
+            length = frame_length(head)
+            yield parse_message(pipe.read(length))
+
+    def _finish(self) -> str:
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        if self._process.poll() is None:
+            # It has told all, or nobody listens any more: either way it ends at its next write.
+            try:
+                self._process.wait(1.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._complaint.seek(0)
+        complaint = self._complaint.read(COMPLAINT_BYTES_MAX).decode("utf-8", "replace").strip()
+        self._complaint.close()
+        return complaint or "it said nothing"
