@@ -20,6 +20,10 @@ from vedette.sensors._sockets import dump
 MAX_REMEMBERED = 4_096
 """Hashes of connections told lately: 0.4 MB, and some seconds of a busy device."""
 
+_IPV4_BYTES = 4
+_LOOPBACK = 127
+_IPV6_LOOPBACK = bytes(15) + b"\1"
+_MAPPED_LOOPBACK = bytes(10) + b"\xff\xff\x7f"  # RFC 4291 2.5.5.2
 _TCP_OPEN = sock_diag.ALL_STATES & ~(1 << sock_diag.TCP_LISTEN | 1 << sock_diag.TCP_CLOSE)
 _UDP_CONNECTED = 1 << sock_diag.TCP_ESTABLISHED
 _DUMPS: tuple[tuple[Protocol, int, int], ...] = (
@@ -67,7 +71,7 @@ class Connections:
             for family in (AF_INET, AF_INET6):
                 listening = self._listening(family, number)
                 for record in dump(self._talk, family, number, states):
-                    connection = _connection(protocol, record, listening)
+                    connection = connection_of(protocol, record, listening)
                     if connection is not None:
                         yield connection
 
@@ -78,18 +82,34 @@ class Connections:
         return frozenset(record.local_port for record in records)
 
 
-def _connection(
+def connection_of(
     protocol: Protocol, record: SocketRecord, listening: frozenset[int]
 ) -> Connection | None:
+    """The connection a socket belongs to, or None where it has none or the other end tells it.
+
+    Args:
+        protocol: of the socket.
+        record: the socket.
+        listening: ports on which this host accepts connections: such an end did not begin them.
+    """
     if not record.remote_port:
         return None
     local = (record.local, record.local_port)
     remote = (record.remote, record.remote_port)
+    # A socket in TIME_WAIT has no owner any more, and its uid is printed as 0.
+    owner = (record.uid if record.inode else -1, record.inode)
     if record.local_port not in listening:
-        return Connection(protocol, *local, *remote, True, record.uid, record.inode)
-    if record.local == record.remote:
-        return None  # the accepting end on loopback: the other end tells it
-    return Connection(protocol, *remote, *local, False, record.uid, record.inode)
+        return Connection(protocol, *local, *remote, True, *owner)
+    if record.local == record.remote or is_loopback(record.remote):
+        return None
+    return Connection(protocol, *remote, *local, False, *owner)
+
+
+def is_loopback(address: bytes) -> bool:
+    """Whether a raw address is within 127.0.0.0/8, also in its IPv6 form, or ::1."""
+    if len(address) == _IPV4_BYTES:
+        return address[0] == _LOOPBACK
+    return address == _IPV6_LOOPBACK or address.startswith(_MAPPED_LOOPBACK)
 
 
 def _key(connection: Connection) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from binascii import crc32
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -42,15 +45,58 @@ async def connect(kind: Literal["udp", "tcp"], endpoint: Endpoint) -> None:
     Raises:
         SensorError: it could not be started or failed; the reason is the system's.
     """
-    argv = [sys.executable, "-I", "-S", str(_PROBER), kind, endpoint.text, str(endpoint.port)]
-    try:
-        child = Child(argv)
-    except OSError as error:
-        raise SensorError(f"the prober {argv[0]} did not start: {error}") from error
+    child = _start(kind, endpoint)
     try:
         status = await child.wait()
     finally:
         await child.end()
     if status != 0:
-        reason = os.strerror(status) if status > 0 else f"signal {-status}"
-        raise SensorError(f"the prober could not connect to {endpoint.text}: {reason}")
+        raise _failure(endpoint, status)
+
+
+@asynccontextmanager
+async def listening(endpoint: Endpoint) -> AsyncIterator[None]:
+    """Have a child process listen on an endpoint for the time of the context.
+
+    Raises:
+        SensorError: it could not be started or failed; the reason is the system's.
+    """
+    reading, writing = os.pipe()
+    try:
+        child = _start("listen", endpoint, writing)
+    except SensorError:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    try:
+        await _readable(reading)
+        if not os.read(reading, 1):
+            raise _failure(endpoint, await child.wait())
+        yield
+    finally:
+        os.close(reading)
+        await child.end()
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _start(kind: str, endpoint: Endpoint, stdout: int | None = None) -> Child:
+    argv = [sys.executable, "-I", "-S", str(_PROBER), kind, endpoint.text, str(endpoint.port)]
+    try:
+        return Child(argv, stdout)
+    except OSError as error:
+        raise SensorError(f"the prober {argv[0]} did not start: {error}") from error
+
+
+def _failure(endpoint: Endpoint, status: int) -> SensorError:
+    reason = os.strerror(status) if status > 0 else f"signal {-status}"
+    return SensorError(f"the prober failed on {endpoint.text} port {endpoint.port}: {reason}")

@@ -1,7 +1,7 @@
-"""Makes one connection to loopback and ends: what a network sensor must see of itself.
+"""Makes one connection or listener on loopback: what a network sensor must see of itself.
 
-Run as `python -I -S _prober.py udp|tcp ADDRESS PORT`, because the sentinel may not open internet
-sockets. Standard library only; the exit status is 0 or the errno of what failed.
+Run as `python -I -S _prober.py udp|tcp|listen ADDRESS PORT`, because the sentinel may not open
+internet sockets. Standard library only; the exit status is 0 or the errno of what failed.
 
 Rule 1: it drops root's ids first, needs no privilege and stays below its alarm's seconds.
 Rule 2: what it sends reaches this host only.
@@ -25,8 +25,10 @@ def main(kind: str, address: str, port: int) -> int:
         drop_privileges()
         if kind == "udp":
             send_datagram(address, port)
-        else:
+        elif kind == "tcp":
             connect_to_itself(address, port)
+        else:
+            listen(address, port)
     except OSError as error:
         return error.errno or 1
     return 0
@@ -51,11 +53,20 @@ def send_datagram(address: str, port: int) -> None:
 def connect_to_itself(address: str, port: int) -> None:
     """A connection that its client closes first: TIME_WAIT keeps it in sight for a minute."""
     with socket.create_server((address, port)) as server:
-        client = socket.create_connection((address, port))
+        # socket.create_connection would load a codec, from files that nobody may not read.
+        client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        client.connect((address, port))
         accepted, _ = server.accept()
         client.close()
         accepted.recv(1)
         accepted.close()
+
+
+def listen(address: str, port: int) -> None:
+    """Listen, say so by one byte on standard output, and stay until ended."""
+    with socket.create_server((address, port)):
+        os.write(1, b"\n")
+        signal.pause()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,196 @@
+"""Looks for sockets that began to accept connections or datagrams; runs beside the network tier.
+
+Rule 1: sockets that are there at the first look are known, not new.
+Rule 2: the kernel gives no notice of a new listener below eBPF, so it is a look every PERIOD_S:
+sock_diag for listening sockets only, /proc/net where the kernel lacks sock_diag.
+Rule 3: an unconnected UDP socket on a port that the kernel hands out is a client's more often than
+a service's: it is told when it is still there at the second look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Final, NamedTuple
+
+from vedette.codec import sock_diag
+from vedette.codec.addresses import address_text
+from vedette.codec.conntrack import AF_INET, AF_INET6
+from vedette.codec.sock_diag import SocketRecord
+from vedette.errors import ParseError, SensorError
+from vedette.model.event import Event, EventClass, EventsLost, ListenerOpened, Protocol
+from vedette.model.tier import Tier
+from vedette.ports.sensor import Sensor, SensorContext
+from vedette.sensors import _probe, _proc_net
+from vedette.sensors._netlink_talk import NETLINK_SOCK_DIAG, NetlinkTalk
+from vedette.sensors._owners import OwnerFinder
+from vedette.sensors._probe import Endpoint
+from vedette.sensors._sockets import dump
+
+NAME: Final = "listeners"
+
+PERIOD_S: Final = 5.0
+"""A fifth of a wake-up a second; a service stays for longer."""
+
+EPHEMERAL_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+_KINDS: tuple[tuple[Protocol, int, int], ...] = (
+    ("tcp", sock_diag.IPPROTO_TCP, sock_diag.TCP_LISTEN),
+    ("udp", sock_diag.IPPROTO_UDP, sock_diag.TCP_CLOSE),
+)
+
+
+class _Listener(NamedTuple):
+    protocol: Protocol
+    address: bytes
+    port: int
+    uid: int
+    inode: int
+
+
+class ListenersSensor(Sensor):
+    """New listening sockets, with their process where it can be read."""
+
+    tiers: ClassVar[tuple[Tier, ...]] = (
+        Tier(
+            event_class=EventClass.NETWORK,
+            name=NAME,
+            rank=10,
+            sees=f"sockets that began to listen, at a look every {PERIOD_S:g} s",
+            misses=("listeners that come and go between two looks",),
+            lift=("kernel: CONFIG_INET_DIAG and CONFIG_INET_UDP_DIAG, or CONFIG_PROC_FS",),
+        ),
+    )
+    is_companion: ClassVar[bool] = True
+
+    def __init__(self, context: SensorContext) -> None:
+        super().__init__(context)
+        self._talk: NetlinkTalk | None = None
+        self._known: frozenset[_Listener] = frozenset()
+        self._doubtful: frozenset[_Listener] = frozenset()
+        self._ephemeral = range(0)
+        self._timer: asyncio.TimerHandle | None = None
+        self._owners = OwnerFinder()
+        self._probe: Endpoint | None = None
+        self._counts = dict.fromkeys(("in", "out", "dropped"), 0)
+
+    def counters(self) -> Mapping[str, int]:
+        """Listeners seen at all looks, told, looks that failed, and how owners were found."""
+        return {**self._counts, **self._owners.counts}
+
+    async def _open(self) -> None:
+        self._ephemeral = _ephemeral_ports()
+        self._talk = _talk_if_it_works()
+        try:
+            self._known = frozenset(self._listeners())
+        except ParseError as error:
+            raise SensorError(f"listeners: {error}") from error
+        self._schedule()
+
+    def _schedule(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(PERIOD_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._schedule()
+        self._look()
+
+    def _look(self) -> None:
+        at_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        try:
+            current = frozenset(self._listeners())
+        except (OSError, ParseError) as error:
+            self._counts["dropped"] += 1
+            reason = f"listening sockets were unreadable: {error}"
+            self._hand_on([EventsLost(at_s, NAME, EventClass.NETWORK, "sensor", 0, False, reason)])
+            return
+        self._counts["in"] += len(current)
+        new = current - self._known
+        doubtful = frozenset(listener for listener in new if self._may_be_client(listener))
+        self._known = current - (doubtful - self._doubtful)
+        self._doubtful = doubtful
+        self._hand_on(self._events(sorted(new & self._known), at_s))
+
+    def _may_be_client(self, listener: _Listener) -> bool:
+        return listener.protocol == "udp" and listener.port in self._ephemeral
+
+    def _listeners(self) -> Iterator[_Listener]:
+        for protocol, number, state in _KINDS:
+            for record in self._records(protocol, number, state):
+                listener = _Listener(
+                    protocol, record.local, record.local_port, record.uid, record.inode
+                )
+                if (record.local, record.local_port) == self._probe:
+                    self._proved()
+                elif record.local_port and not record.remote_port:
+                    yield listener
+
+    def _records(self, protocol: Protocol, number: int, state: int) -> Iterator[SocketRecord]:
+        if self._talk is None:
+            yield from (r for r in _proc_net.sockets(protocol) if r.state == state)
+            return
+        for family in (AF_INET, AF_INET6):
+            yield from dump(self._talk, family, number, 1 << state)
+
+    def _events(self, listeners: Sequence[_Listener], at_s: float) -> list[Event]:
+        pids = self._owners.find((listener.inode for listener in listeners), at_s)
+        events = [
+            ListenerOpened(
+                at_s,
+                NAME,
+                listener.protocol,
+                address_text(listener.address),
+                listener.port,
+                pids.get(listener.inode, 0),
+                listener.uid,
+            )
+            for listener in listeners
+        ]
+        # A process with one socket for each of its threads (SO_REUSEPORT) is one listener.
+        return list(dict.fromkeys(events))
+
+    def _hand_on(self, batch: Sequence[Event]) -> None:
+        self._counts["out"] += len(batch)
+        self.emit(batch)
+
+    async def _provoke(self, token: str) -> None:
+        self._probe = _probe.endpoint_of(token)
+        async with _probe.listening(self._probe):
+            self._look()
+
+    def _is_proof(self, event: Event, token: str) -> bool:
+        del event, token
+        return False  # seen in _listeners: the probe never becomes an event
+
+    async def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._talk is not None:
+            self._talk.close()
+
+
+def _talk_if_it_works() -> NetlinkTalk | None:
+    """sock_diag for TCP and UDP, or None where the kernel lacks either."""
+    try:
+        talk = NetlinkTalk(NETLINK_SOCK_DIAG)
+    except OSError:
+        return None
+    try:
+        for _, number, state in _KINDS:
+            list(dump(talk, AF_INET, number, 1 << state))
+    except OSError:
+        talk.close()
+        return None
+    return talk
+
+
+def _ephemeral_ports() -> range:
+    try:
+        first, last = EPHEMERAL_PORTS.read_text(encoding="ascii").split()
+        return range(int(first), int(last) + 1)
+    except (OSError, ValueError):
+        return range(32_768, 61_000)  # the kernel's default
+
+
+sensor_class = ListenersSensor
