@@ -61,6 +61,14 @@ class Child:
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"left with {code}"
         return f"{self.name} {how}; {self.log} ends with:\n{self.tail()}"
 
+    def wait(self) -> None:
+        """Wait until it ends, whoever ends it."""
+        self._process.wait()
+
+    def failure(self) -> DeviceError:
+        """That it ended although nobody asked it to."""
+        return DeviceError(self.ended() or f"{self.name} was expected to have ended, it runs")
+
     def tail(self, lines: int = 8) -> str:
         """The end of its log, indented."""
         with contextlib.suppress(OSError):

@@ -21,12 +21,13 @@ class Readiness:
     """A socket to which a started process tells its state; a context manager.
 
     Attributes:
-        path: what to give it as NOTIFY_SOCKET.
+        environment: what to add to that process's.
     """
 
     def __init__(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        self.path = path
+        self._path = path
+        self.environment = {"NOTIFY_SOCKET": str(path)}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
 
@@ -41,7 +42,7 @@ class Readiness:
     ) -> None:
         self._socket.close()
         with contextlib.suppress(OSError):
-            self.path.unlink()
+            self._path.unlink()
 
     def wait(self, timeout_s: float, ended: Callable[[], str], told: Callable[[str], None]) -> None:
         """Wait for READY=1.

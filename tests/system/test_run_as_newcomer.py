@@ -1,0 +1,143 @@
+"""`make run` in the hands of somebody new: mistakes, interruptions, missing things."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.system._dev import REPOSITORY, DevRun
+from tests.system._newcomer import readable_python
+
+pytestmark = pytest.mark.system
+
+NOBODY = 65534
+
+
+def dev(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vedette_dev", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "--secnods", "3"], "--help"),
+        (["rnu"], "run"),
+        (["run", "--seconds", "-1"], "--seconds"),
+        (["attack", "now"], "now"),
+    ],
+)
+def test_wrong_words_are_told_in_one_line(arguments: list[str], expected: str) -> None:
+    done = dev(*arguments)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_help_is_there() -> None:
+    done = dev("--help")
+    assert done.returncode == 0
+    assert "attack" in done.stdout
+
+
+def test_attack_without_a_run_says_how_to_start_one(tmp_path: Path) -> None:
+    done = dev("attack", "--folder", tmp_path / ".dev")
+    assert done.returncode == 2
+    assert "start it with `make run`" in done.stderr
+
+
+def test_second_run_names_the_first(tmp_path: Path, kernel: None) -> None:
+    with DevRun(["run", "--folder", tmp_path / ".dev"]) as first:
+        first.await_line("^identity ")
+        done = dev("run", "--folder", tmp_path / ".dev")
+        assert done.returncode == 2
+        assert f"in use by pid {first.process.pid}" in done.stderr
+        assert "make attack" in done.stderr
+
+
+@pytest.mark.parametrize("at", ["^identity ", "^rules ", "^broker ", "^agent "])
+def test_interrupt_in_the_middle_of_the_start_leaves_nothing(
+    tmp_path: Path, kernel: None, at: str
+) -> None:
+    folder = tmp_path / ".dev"
+    with DevRun(["run", "--folder", folder]) as run:
+        run.await_line(at)
+        run.interrupt()
+        assert run.wait() == 130, run.text
+    assert "Traceback" not in run.text
+    assert not _commands_with(str(folder))
+    assert not (folder / "running.json").exists()
+
+
+def test_run_ends_by_itself_and_starts_again(tmp_path: Path, kernel: None) -> None:
+    folder = tmp_path / ".dev"
+    for _ in range(2):
+        with DevRun(["run", "--folder", folder, "--seconds", "1"]) as run:
+            run.await_line("^watching ")
+            assert run.wait() == 0, run.text
+        assert not _commands_with(str(folder))
+
+
+def test_without_a_broker_it_says_what_to_install(tmp_path: Path, as_root: None) -> None:
+    hidden = (
+        "for path in /usr/sbin/mosquitto /usr/bin/mosquitto /usr/local/sbin/mosquitto; do "
+        'test ! -e "$path" || mount --bind /dev/null "$path"; done; exec "$0" "$@"'
+    )
+    python = ("unshare", "--mount", "sh", "-c", hidden, sys.executable)
+    with DevRun(["run", "--folder", tmp_path / ".dev"], python=python) as run:
+        assert run.wait() == 2
+    assert "apt-get install mosquitto" in run.text
+    assert "Traceback" not in run.text
+
+
+def test_folder_of_root_is_refused_to_others(tmp_path: Path, as_root: None) -> None:
+    python = readable_python(tmp_path, NOBODY)
+    folder = tmp_path / ".dev"
+    folder.mkdir(mode=0o700)
+    with DevRun(["run", "--folder", folder], python=python, cwd=Path("/")) as run:
+        assert run.wait() == 2
+    assert "got one of root" in run.text
+    assert "sudo rm -r" in run.text
+
+
+def test_nobody_can_run_it_and_is_told_what_is_unseen(
+    tmp_path: Path, as_root: None, kernel: None
+) -> None:
+    python = readable_python(tmp_path, NOBODY)
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    with DevRun(
+        ["run", "--folder", home / ".dev", "--seconds", "1"], python=python, cwd=Path("/")
+    ) as run:
+        run.await_line("without root")
+        run.await_line("^watching ")
+        assert run.wait() == 0, run.text
+    assert "procfs" in run.text
+
+
+def _commands_with(text: str) -> list[str]:
+    """Command lines of running processes that name this run's folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if text in line and str(os.getpid()) != path.parent.name:
+            found.append(line)
+    return found
+
+
+def test_the_programs_the_tests_hide_are_where_they_look() -> None:
+    found = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    if found is None:
+        pytest.skip("mosquitto is not installed: sudo apt-get install mosquitto")
+    assert Path(found).name == "mosquitto"
