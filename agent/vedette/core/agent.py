@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, assert_never
 
 from vedette.codec import ocsf
 from vedette.core import enrich
-from vedette.core.commands import Append, Command, Resolve, Subject, Wake
+from vedette.core.baseline import ChangeHints
+from vedette.core.commands import Append, Command, Rescan, Resolve, Subject, Wake
 from vedette.core.engine import Engine
 from vedette.core.incidents import MAX_OPEN, Incidents, Key
 from vedette.core.inputs import (
@@ -36,6 +37,7 @@ from vedette.core.names import Names
 from vedette.core.process_table import Process, ProcessTable, facts
 from vedette.core.redact import Redactor
 from vedette.core.sweep import Sweep, SweepWatch
+from vedette.model.baseline import Hint
 from vedette.model.event import (
     ConnectionOpened,
     Event,
@@ -92,6 +94,7 @@ class Agent:
         self.names = Names()
         self.sweeps = SweepWatch()
         self.ledger = Ledger()
+        self.hints = ChangeHints()
         self.incidents = Incidents(f"{settings.device}|{settings.boot}", settings.quiet_s)
         self.engine: Engine | None = None
         self._bundle = ""
@@ -204,6 +207,9 @@ class Agent:
     def _file_changed(self, event: FileChanged) -> None:
         fields = enrich.file_event(event, self.processes, self._users)
         process = self.processes.get(event.pid)
+        if process is not None:
+            hint = Hint(process.pid, process.image, event.at_s)
+            self.hints.note(event.path, hint)
         self._judge("file_event", EventClass.FILE, event, fields, process)
 
     def _connection_opened(self, event: ConnectionOpened) -> None:
@@ -245,6 +251,8 @@ class Agent:
 
     def _events_lost(self, event: EventsLost) -> None:
         self.ledger.lose(event)
+        if event.event_class is EventClass.FILE and event.tier != "scan":
+            self._commands.append(Rescan(f"{event.tier} lost events: {event.reason}"))
         lost = str(event.lost) if event.lost else "some"
         self._own_finding(
             "events-lost",

@@ -36,4 +36,10 @@ class Wake(NamedTuple):
     at_s: float
 
 
-Command: TypeAlias = Resolve | Append | Wake
+class Rescan(NamedTuple):
+    """Compare the watched files with the baseline now: events about them were lost."""
+
+    reason: str
+
+
+Command: TypeAlias = Resolve | Append | Wake | Rescan

@@ -40,6 +40,7 @@ class Ladder:
         sensor_classes: what the sensors folder offers.
         make_context: gives the context for a sensor by its name (its module's name).
         disabled: names that the configuration switched off.
+        on_opened: told of each source before it is opened.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class Ladder:
         sensor_classes: Sequence[type[Sensor]],
         make_context: MakeContext,
         disabled: frozenset[str] = frozenset(),
+        on_opened: Callable[[Sensor], None] = lambda _: None,
     ) -> None:
         self._offered = [c for c in sensor_classes if name_of(c) not in disabled]
         self._make_context = make_context
+        self._on_opened = on_opened
         self._disabled = disabled
         self._running: dict[type[Sensor], Sensor] = {}
         self._failures: dict[type[Sensor], str] = {}
@@ -123,6 +126,7 @@ class Ladder:
     async def _try(self, kind: type[Sensor]) -> bool:
         name = name_of(kind)
         sensor = kind(self._make_context(name))
+        self._on_opened(sensor)
         try:
             await sensor.open()
             await sensor.prove(_token())

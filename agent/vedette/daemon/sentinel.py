@@ -38,9 +38,11 @@ from vedette.model.finding import Incident, Severity
 from vedette.model.journal import Entry
 from vedette.model.message import Identity
 from vedette.ports.discover import sensor_classes
-from vedette.ports.sensor import SensorContext
+from vedette.ports.sensor import Sensor, SensorContext
+from vedette.sensors.scan import ScanReport, ScanSensor
 from vedette.store.baseline import SqliteBaseline
 from vedette.store.journal import SqliteJournal
+from vedette.store.journal_core import JournalPlace
 from vedette.store.state import FileState
 from vedette.trust.keyfile import load_signer
 from vedette.uplink.link import LinkUplink
@@ -86,22 +88,27 @@ class Sentinel:
         self._state = FileState(self._state_dir)
         self._rules = self._rule_source(config)
         self.chosen = Chosen(None, is_new=False, is_stale=False, refused="", problems=())
-        self.journal = SqliteJournal(
-            self._state_dir,
-            boot=boot,
-            state=self._state,
-            signer=self.signer,
+        place = JournalPlace(
+            self._state_dir / "journal",
+            self._run_dir,
+            boot,
             limit_bytes=config.journal.max_mb << 20,
+        )
+        self.journal = SqliteJournal(
+            place, state=self._state, signer=self.signer, on_report=self._journal_report
         )
         self.baseline = SqliteBaseline(self._state_dir)
         settings = AgentSettings(device.tenant, device.id, boot, float(config.incidents.quiet_s))
         self.agent = Agent(settings)
         self.answers = Answers(self)
-        self.shell = Shell(self.agent, self.journal, self._recorded, _open(record, settings))
+        self.shell = Shell(
+            self.agent, self.journal, self._recorded, self._rescan, _open(record, settings)
+        )
         self.ladder = self._new_ladder(config)
         self.notifier = Notifier(os.environ)
         self.started_s = now()[0]
         self.delivery: Delivery | None = None
+        self.scan: ScanSensor | None = None
         self._heartbeats = 0
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
@@ -114,11 +121,12 @@ class Sentinel:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        problems = [*self._restore(), *await self.journal.open()]
+        problems = [*self._restore(), *self.baseline.open(), *await self.journal.open()]
         try:
             await self._serve(problems)
         finally:
             await self.journal.close()
+            self.baseline.close()
         if self._failure is not None:
             raise RuntimeError("the sentinel is broken") from self._failure
         return 0
@@ -276,6 +284,9 @@ class Sentinel:
                 "rules-mended", "Rules or trust had to be mended", chosen.problems
             )
 
+    def _journal_report(self, lines: list[str]) -> None:
+        self._report_problems("mended", "The journal had to be mended", lines)
+
     def _report_problems(self, condition: str, title: str, problems: Sequence[str]) -> None:
         self.shell.report(condition, title, Severity.CRITICAL, {"Reason": "\n".join(problems)})
 
@@ -284,7 +295,7 @@ class Sentinel:
             for part in keeper_report.read(self._run_dir):
                 if part.restarts:
                     self.shell.report(
-                        "part-restarted", f"The part {part.name} had to be restarted", Severity.HIGH,
+                        "part-restarted", f"{part.name} had to be restarted", Severity.HIGH,
                         {"Class": part.name, "Reason": part.last_end},
                     )  # fmt: skip
 
@@ -355,7 +366,30 @@ class Sentinel:
                 baseline=self.baseline,
             )
 
-        return Ladder(sensor_classes(vedette.sensors), context, frozenset(config.sensors.disable))
+        return Ladder(
+            sensor_classes(vedette.sensors),
+            context,
+            frozenset(config.sensors.disable),
+            on_opened=self._opened,
+        )
+
+    def _opened(self, sensor: Sensor) -> None:
+        """The scan learns who changed a file, and hears when events about files were lost."""
+        if isinstance(sensor, ScanSensor):
+            self.scan = sensor
+            sensor.who = self.agent.hints.who
+            sensor.on_scanned = self._scanned
+
+    def _rescan(self, reason: str) -> None:
+        if self.scan is not None:
+            self.scan.request(reason)
+
+    def _scanned(self, report: ScanReport) -> None:
+        outcome = report.outcome
+        if outcome.is_first:
+            self.shell.note(
+                "baseline", ocsf.canonical({"trusted_on_first_use": outcome.counts.files})
+            )
 
     def _drop_privileges(self) -> None:
         privileges.forbid_dumps()

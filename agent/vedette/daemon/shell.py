@@ -14,10 +14,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO
+from typing import BinaryIO, assert_never
 
 from vedette.core.agent import Agent
-from vedette.core.commands import Append, Command, Resolve, Wake
+from vedette.core.commands import Append, Command, Rescan, Resolve, Wake
 from vedette.core.inputs import (
     Input,
     LookedUp,
@@ -50,6 +50,7 @@ class Shell:
         agent: the core.
         journal: takes the entries.
         on_recorded: told after each durable group, with its entries.
+        on_rescan: begins a comparison with the baseline, for a reason.
         record: where every input is written as well, or None.
     """
 
@@ -58,11 +59,13 @@ class Shell:
         agent: Agent,
         journal: Journal,
         on_recorded: Callable[[Sequence[Entry], Sequence[Incident]], None],
+        on_rescan: Callable[[str], None],
         record: BinaryIO | None = None,
     ) -> None:
         self.agent = agent
         self._journal = journal
         self._on_recorded = on_recorded
+        self._on_rescan = on_rescan
         self._record = record
         self._facts = facts.Facts()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="facts")
@@ -144,6 +147,10 @@ class Shell:
                 self._has_question.set()
             case Wake(at_s):
                 self._wake(at_s)
+            case Rescan(reason):
+                self._on_rescan(reason)
+            case _:
+                assert_never(command)
 
     def _append(self, command: Append) -> None:
         if len(self._drafts) >= MAX_DRAFTS and not self._make_room(command):
