@@ -49,7 +49,9 @@ def width(text: str) -> int:
     return len(_SEQUENCE.sub("", text))
 
 
-def columns(rows: Sequence[Sequence[str]], *, indent: str = "", right: frozenset[int]) -> list[str]:
+def columns(
+    rows: Sequence[Sequence[str]], *, indent: str = "", right: frozenset[int] = frozenset()
+) -> list[str]:
     """Lines in which the cells of painted rows stand below each other.
 
     Args:
