@@ -78,6 +78,7 @@ class Session:
         self._folder, self._say, self._rules = folder, say, rules
         self._exit = contextlib.ExitStack()
         self.started_in_s = 0.0
+        self._is_orderly = True
 
     def __enter__(self) -> Self:
         try:
@@ -98,6 +99,7 @@ class Session:
     def _start(self) -> None:
         bench = open_workbench(self._folder)
         self._exit.enter_context(only_one(bench))
+        self._exit.callback(self._tidy, bench)
         self._say(f"identity  keys and trust document in {bench.folder}")
         identity.make_trust(bench)
         _enroll(bench, settings.device_name())
@@ -142,7 +144,13 @@ class Session:
     def _stop_agent(self) -> None:
         self._say("stopping  the agent writes and sends what it holds")
         if not self.agent.stop():
+            self._is_orderly = False
             self._say(f"stopping  it had to be killed; its log is {self.agent.log}")
+
+    def _tidy(self, bench: Workbench) -> None:
+        # After a kill the run folder holds what the next start needs to put the kernel back.
+        if self._is_orderly:
+            shutil.rmtree(bench.passing, ignore_errors=True)
 
 
 def read_running(folder: Path) -> Running:
