@@ -28,12 +28,15 @@ class Child:
     Args:
         argv: the first is an absolute path.
         stdout: a descriptor for its standard output, which stays open here; None discards it.
+        resets_ids: set its effective uid and gid to the real ones (posix_spawn's RESETIDS).
 
     Raises:
         OSError: it could not be started.
     """
 
-    def __init__(self, argv: Sequence[str], stdout: int | None = None) -> None:
+    def __init__(
+        self, argv: Sequence[str], stdout: int | None = None, *, resets_ids: bool = False
+    ) -> None:
         null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
         output = (os.POSIX_SPAWN_DUP2, 0 if stdout is None else stdout, 1)
         self.pid = os.posix_spawn(
@@ -43,6 +46,7 @@ class Child:
             file_actions=[null, output, (os.POSIX_SPAWN_DUP2, 0, 2)],
             setsigmask=(),
             setsigdef=_DEFAULT_SIGNALS,
+            resetids=resets_ids,
         )
         self._status: int | None = None
 

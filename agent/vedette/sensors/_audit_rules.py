@@ -1,0 +1,61 @@
+"""The audit rules that make the kernel tell what the audit sensor watches.
+
+Rule 1: every rule carries our key, except exclusions, which the kernel ignores when they have one
+(kernel/audit.c, audit_filter; measured on 6.18).
+Rule 2: records that nobody reads are excluded, unless somebody else has rules of their own: the
+exclusion would blind them too.
+Rule 3: executions and guarded calls are told only when they succeed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vedette.codec import audit, syscalls
+from vedette.codec import audit_control as control
+from vedette.codec.audit_control import Rule
+
+KEY: Final = "vedette-sentinel"
+"""Marks our rules."""
+
+PTRACE_ATTACH: Final = 16
+PTRACE_SEIZE: Final = 0x4206
+
+_EXCLUDED: Final = (
+    audit.AUDIT_PATH, audit.AUDIT_CWD, audit.AUDIT_PROCTITLE, audit.AUDIT_EOE,
+    audit.AUDIT_BPRM_FCAPS,
+)  # fmt: skip
+"""Records of every execution that we do not read."""
+_GUARDED: Final = (
+    "init_module", "finit_module", "delete_module", "mount", "move_mount", "umount2", "capset",
+    "setuid", "setreuid", "setresuid", "setgid", "setregid", "setresgid",
+)  # fmt: skip
+
+
+def rules(abis: tuple[syscalls.Abi, ...], *, is_alone: bool) -> list[bytes]:
+    """Our rules for the ABIs of a machine.
+
+    Args:
+        abis: the first is the machine's own.
+        is_alone: nobody else has rules, so that records we do not need can be excluded.
+    """
+    wanted = [
+        Rule(control.FILTER_EXCLUDE, control.ACTION_NEVER, ((control.FIELD_MSGTYPE, kind),),
+             tuple(control.ALL_SYSCALLS), "")
+        for kind in (_EXCLUDED if is_alone else ())
+    ]  # fmt: skip
+    for abi in abis:
+        wanted += [
+            _exit_rule(abi, abi.of("execve", "execveat"), (control.FIELD_SUCCESS, 1)),
+            _exit_rule(abi, abi.of(*_GUARDED), (control.FIELD_SUCCESS, 1)),
+        ]
+        wanted += [
+            _exit_rule(abi, abi.of("ptrace"), (control.FIELD_SUCCESS, 1), (control.FIELD_ARG0, how))
+            for how in (PTRACE_ATTACH, PTRACE_SEIZE)
+        ]
+    return [control.pack_rule(rule) for rule in wanted]
+
+
+def _exit_rule(abi: syscalls.Abi, numbers: tuple[int, ...], *conditions: tuple[int, int]) -> Rule:
+    fields = ((control.FIELD_ARCH, abi.arch), *conditions)
+    return Rule(control.FILTER_EXIT, control.ACTION_ALWAYS, fields, numbers, KEY)
