@@ -30,7 +30,7 @@ from vedette.ports.state import State
 from vedette.store import durable
 from vedette.store.journal_backlog import Backlog, Tally
 from vedette.store.journal_beside import TipFiles, set_aside
-from vedette.store.journal_file import KNOWN_INCIDENTS, DamagedError, FullError, JournalFile, Room
+from vedette.store.journal_file import KNOWN_INCIDENTS, Contents, DamagedError, JournalFile, Room
 from vedette.store.journal_pending import Pending
 
 FILE = "journal.db"
@@ -147,7 +147,11 @@ class JournalCore:
     def mark_delivered(self, sequence: int, now_s: float) -> None:
         """Raise the delivery mark, never past what was given out."""
         self._delivered = max(self._delivered, min(sequence, self._next - 1))
-        self._pending.deliver(self._delivered)
+        skipped = self._pending.deliver(self._delivered)
+        if self._file is None and skipped:  # newer ones went out while these could not be read
+            self._dropped += skipped
+            for _ in range(skipped):
+                self._tally.add(Severity.HIGH, "unreadable", self._delivered)
         if self._delivered > self._delivered_on_disk:
             self._tips.write_memory(self._tip())
             self._wait(now_s + self._place.routine_s)
@@ -168,9 +172,7 @@ class JournalCore:
             self._retry(now_s)
         else:
             self._flush(now_s)
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._let_go()
 
     def status(self) -> JournalStatus:
         """Where it stands."""
@@ -276,43 +278,46 @@ class JournalCore:
         self._tips.write(self._tip())
 
     def _failed(self, error: StoreError, now_s: float) -> None:
-        """A full disk keeps the open file; after any other failure it is read anew."""
+        """The file stays open, since it may still be read; a damaged one is let go at once."""
         self._degrade(str(error), now_s)
         if isinstance(error, DamagedError):
+            self._let_go()
             self._due_s = now_s
-        if self._file is not None and not isinstance(error, FullError):
-            self._file.close()
-            self._file = None
         self._fold_backlog()
         self._tips.write(self._tip())
+
+    def _let_go(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _degrade(self, reason: str, now_s: float) -> None:
         self._reason = reason
         self._due_s = now_s + self._place.retry_s
 
     def _retry(self, now_s: float) -> None:
-        """Open anew: what of a failed commit reached the disk is found there, not written twice."""
-        before = self._epoch, self._frontier.size
-        if self._file is not None:
-            self._reason = ""
-            self._flush(now_s)
-            return
+        """Look at what of a failed commit reached the disk, so that nothing is written twice."""
+        epoch, size = self._epoch, self._frontier.size
         try:
-            self._open_file(self._tips.read())
+            if self._file is not None and self._file.is_in_place():
+                if self._file.leaf_hashes(size):
+                    self._take_contents(self._file.read(None), None)
+            else:
+                self._let_go()
+                self._open_file(self._tips.read())
+            if self._file is not None and self._epoch == epoch:
+                self._forget_written(self._file, size)
         except StoreError as error:
-            self._degrade(str(error), now_s)
+            self._failed(error, now_s)
             return
         self._reason = ""
         self._due_s = None
-        if self._file is not None and self._epoch == before[0]:
-            self._forget_written(self._file, before[1])
         self._flush(now_s)
 
     def _forget_written(self, file: JournalFile, size: int) -> None:
-        entries = self._backlog.renumber(self._epoch, size)
         found = file.leaf_hashes(size)
-        ours = [leaf_hash(journal_entry.encode(entry)) for entry in entries[: len(found)]]
-        if found and found == ours:
+        entries = self._backlog.renumber(self._epoch, size)[: len(found)]
+        if found and found == [leaf_hash(journal_entry.encode(entry)) for entry in entries]:
             self._backlog.drop_first(len(found))
 
     def _guarded(self, read: Callable[[JournalFile], list[Entry]]) -> list[Entry] | None:
@@ -346,10 +351,13 @@ class JournalCore:
     def _load(self, tip: Tip | None) -> JournalFile:
         file = self._connect()
         try:
-            contents = file.read(tip)
+            self._take_contents(file.read(tip), tip)
         except StoreError:
             file.close()
             raise
+        return file
+
+    def _take_contents(self, contents: Contents, tip: Tip | None) -> None:
         self.reports += contents.problems
         self._epoch, self._frontier = contents.epoch, contents.frontier
         self._room = Room(contents.bytes_used, contents.pruned, [])
@@ -358,12 +366,10 @@ class JournalCore:
         self._delivered_on_disk = contents.delivered
         self._pending = contents.pending
         self._pending.deliver(self._delivered)
-        self._next = max(self._next, contents.newest_sequence + 1)
+        newest = max(contents.newest_sequence, tip.newest_sequence if tip is not None else 0)
+        self._next = max(self._next, newest + 1)
         for incident_id in contents.incidents:
             self._is_first(incident_id)
-        if tip is not None:
-            self._next = max(self._next, tip.newest_sequence + 1)
-        return file
 
     def _adopt(self, file: JournalFile) -> None:
         self._file = file

@@ -51,7 +51,7 @@ _SCHEMA = (
 )
 _BLOCKING = frozenset(
     {
-        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_AUTH, sqlite3.SQLITE_INTERRUPT,
     }
@@ -60,10 +60,6 @@ _BLOCKING = frozenset(
 
 class DamagedError(StoreError):
     """The file is not what we wrote."""
-
-
-class FullError(StoreError):
-    """There is no room on the disk; nothing was written and the file is as it was."""
 
 
 class Contents(NamedTuple):
@@ -116,6 +112,7 @@ class JournalFile:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             path.chmod(0o600)
+            self._inode = path.stat().st_ino, path.stat().st_dev
         except OSError as error:
             raise StoreError(f"{path}: cannot be opened: {error.strerror}") from error
         with self._errors():
@@ -196,6 +193,13 @@ class JournalFile:
         """Leaf hashes from a position on, those of dropped bodies included."""
         with self._errors():
             return [digest for _, digest, _ in self._hashes(first)]
+
+    def is_in_place(self) -> bool:
+        """Whether the path still leads to the file that was opened."""
+        with suppress(OSError):
+            found = self._path.stat()
+            return (found.st_ino, found.st_dev) == self._inode
+        return False
 
     def close(self) -> None:
         """Close; the WAL is moved into the file first if the disk allows it."""
@@ -396,8 +400,6 @@ class JournalFile:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
             is_short = code == sqlite3.SQLITE_IOERR_SHORT_READ
-            if code == sqlite3.SQLITE_FULL:
-                raise FullError(f"{self._path}: {error}") from error
             if code & 0xFF in _BLOCKING and not is_short:
                 raise StoreError(f"{self._path}: {error}") from error
             raise DamagedError(f"{self._path}: {error}") from error

@@ -21,11 +21,12 @@ class Pending:
         self._sequences.append(sequence)
         self._positions.append(position)
 
-    def deliver(self, sequence: int) -> None:
-        """Forget all up to a sequence."""
+    def deliver(self, sequence: int) -> int:
+        """Forget all up to a sequence; returns how many those were."""
         count = bisect_right(self._sequences, sequence)
         del self._sequences[:count]
         del self._positions[:count]
+        return count
 
     def fold(self, sequences: set[int]) -> None:
         """Forget those whose body was dropped."""
