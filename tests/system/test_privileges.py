@@ -1,112 +1,106 @@
-"""The running processes have the users, capabilities and sockets of DESIGN section 3."""
+"""Privileges given up for real, in processes of their own."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+import signal
+import subprocess
+import sys
 
 import pytest
-from tests.conftest import locked_kernel
-from tests.system._proc import children, open_files, socket_families
-
-from vedette.daemon.privileges import Privileges, current
-from vedette_dev.session import Session
-from vedette_dev.workbench import UPLINK_UID
 
 pytestmark = pytest.mark.system
 
-REPOSITORY = Path(__file__).parents[2]
-SENTINEL_CAPABILITIES = frozenset({
-    "audit_control", "audit_read", "net_admin", "net_raw", "sys_admin", "dac_read_search",
-    "sys_ptrace", "kill", "sys_nice", "sys_resource",
-})  # fmt: skip
-"""At most these; which of them depends on the tiers in use."""
+PREAMBLE = """
+import os, sys
+from vedette.daemon import privileges as p
+def fails(do):
+    try:
+        do()
+    except OSError:
+        return True
+    return False
+"""
 
 
-class Parts(NamedTuple):
-    """The pids of a run, and its folder."""
-
-    keeper: int
-    sentinel: int
-    uplink: int
-    folder: Path
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root: only there do the processes become different users")
-    folder = tmp_path_factory.mktemp("privileges") / ".dev"
-    with locked_kernel(), Session(folder, print, rules=REPOSITORY / "rules") as session:
-        keeper = session.agent.pid
-        pids = {_name(line): pid for pid, line in children(keeper).items()}
-        yield Parts(keeper, pids["sentinel"], pids["uplink"], folder)
+def play(script: str) -> None:
+    """Run a script of assertions in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", PREAMBLE + script], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
 
 
-def _name(command_line: str) -> str:
-    return "uplink" if "uplink" in command_line else "sentinel"
+def test_what_is_dropped_is_gone_from_every_set_and_cannot_come_back(as_root: None) -> None:
+    play("""
+kept = frozenset({"net_admin", "audit_control"})
+now = p.drop_to(kept)
+assert now.uid == 0 and now.permitted == now.effective == now.bounding == kept, now
+assert not now.inheritable and not now.ambient and now.no_new_privileges
+assert fails(lambda: os.chown("/proc/self/fd", 1, 1)) and fails(lambda: os.setuid(1))
+child = os.popen("grep CapPrm /proc/self/status").read()
+assert int(child.split()[1], 16) == p.mask(kept), child
+assert p.missing({"net_admin", "sys_admin"}) == {"sys_admin"}
+""")
 
 
-def privileges(pid: int) -> Privileges:
-    return current(Path(f"/proc/{pid}/status"))
+def test_dropping_twice_never_gains(as_root: None) -> None:
+    play("""
+p.drop_to(frozenset({"net_admin"}))
+assert p.drop_to(frozenset({"net_admin", "sys_admin"})).permitted == {"net_admin"}
+assert not p.drop_to(frozenset()).permitted
+""")
 
 
-def test_sentinel_is_root_with_few_capabilities(parts: Parts) -> None:
-    found = privileges(parts.sentinel)
-    assert found.uid == 0
-    assert found.effective <= SENTINEL_CAPABILITIES
-    assert found.permitted <= SENTINEL_CAPABILITIES
-    assert found.bounding <= SENTINEL_CAPABILITIES
-    assert not found.inheritable
-    assert not found.ambient
-    assert found.no_new_privileges
+def test_another_user_has_nothing_but_what_is_kept(as_root: None) -> None:
+    play("""
+now = p.become("65534", frozenset({"net_raw"}))
+assert (now.uid, now.gid) == (65534, 65534) and 0 not in now.groups, now
+assert now.permitted == now.effective == now.bounding == {"net_raw"}
+assert fails(lambda: os.setuid(0)) and fails(lambda: open("/etc/shadow"))
+""")
 
 
-def test_sentinel_has_local_and_netlink_sockets_only(parts: Parts) -> None:
-    families = socket_families(parts.sentinel)
-    assert "AF_UNIX" in families
-    assert families <= {"AF_UNIX", "AF_NETLINK"}
+def test_another_user_keeps_nothing_by_default(as_root: None) -> None:
+    play("""
+now = p.become("nobody")
+assert not now.permitted and not now.bounding and now.no_new_privileges, now
+assert os.getresuid() == (65534,) * 3
+""")
 
 
-def test_uplink_is_its_own_user_without_capabilities(parts: Parts) -> None:
-    found = privileges(parts.uplink)
-    assert (found.uid, found.gid) == (UPLINK_UID, UPLINK_UID)
-    assert set(found.groups) <= {UPLINK_UID}
-    nothing: frozenset[str] = frozenset()
-    assert (found.effective, found.permitted, found.inheritable, found.ambient) == (nothing,) * 4
-    assert not found.bounding
-    assert found.no_new_privileges
+def test_who_is_not_root_stays_who_it_is_and_gives_up_the_rest() -> None:
+    play("""
+if os.geteuid() == 0:
+    p.become("65534")
+uid = os.geteuid()
+now = p.become("root")
+assert now.uid == uid != 0 and not now.permitted and now.no_new_privileges, now
+""")
 
 
-def test_uplink_alone_has_a_network(parts: Parts) -> None:
-    assert socket_families(parts.uplink) <= {"AF_UNIX", "AF_INET", "AF_INET6", "AF_PACKET"}
-    assert "AF_INET" in socket_families(parts.uplink)
-    assert "AF_INET" not in socket_families(parts.keeper)
+def test_a_user_there_is_not_changes_nothing(as_root: None) -> None:
+    play("""
+try:
+    p.become("no-such-user-here")
+except p.ConfigError as error:
+    assert "useradd" in str(error)
+assert p.current().uid == 0 and p.current().permitted
+""")
 
 
-def test_sentinel_alone_has_the_journal_open(parts: Parts) -> None:
-    state = str(parts.folder / "state")
-    assert any(path.startswith(state) for path in open_files(parts.sentinel))
-    assert not any(path.startswith(state) for path in open_files(parts.uplink))
-    assert not any(path.startswith(state) for path in open_files(parts.keeper))
+def test_a_process_that_forbids_dumps_cannot_be_looked_into(as_root: None) -> None:
+    play("""
+p.forbid_dumps()
+assert os.stat("/proc/self/mem").st_uid == 0
+p.become("nobody")
+p.forbid_dumps()
+assert os.stat("/proc/self/mem").st_uid == 0, "still owned by the user: dumpable"
+""")
 
 
-def test_uplink_cannot_read_what_is_not_its_own(parts: Parts) -> None:
-    for path in (parts.folder / "keys" / "device.key", parts.folder / "state"):
-        status = path.stat()
-        assert status.st_uid == 0
-        assert status.st_mode & 0o077 == 0
-
-
-def test_nobody_else_can_look_into_the_sentinel(parts: Parts) -> None:
-    for pid in (parts.sentinel, parts.uplink):
-        # A process that cannot be dumped belongs to root in /proc (proc(5), prctl(2)).
-        assert Path(f"/proc/{pid}/mem").stat().st_uid == 0
-
-
-def test_nothing_secret_stands_in_the_command_lines(parts: Parts) -> None:
-    for line in children(parts.keeper).values():
-        assert "BEGIN" not in line
-        assert "PRIVATE" not in line
+def test_an_orphan_gets_the_signal_even_when_the_parent_was_faster() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", PREAMBLE + f"p.die_with_parent({int(signal.SIGTERM)}, -1)"],
+        check=False,
+    )
+    assert run.returncode == -signal.SIGTERM

@@ -52,6 +52,15 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
+    def parse_known_args(  # type: ignore[override] # argparse has overloads for other namespaces
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse what is unknown here, where the flags that were meant are known."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            _refuse(unknown, self)
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         """Tell what is wrong and where to look it up, then leave with exit code 2."""
         say(f"{message}; see: {self.prog} --help")
@@ -69,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _run(words)
+        code = _exit_code(words)
         sys.stdout.flush()
     except VedetteError as error:
         say(str(error))
@@ -100,15 +109,21 @@ def command_names() -> list[str]:
     return sorted(name.replace("_", "-") for name in names if not name.startswith("_"))
 
 
+def _exit_code(words: list[str]) -> int:
+    """As `_run`; argparse leaves by SystemExit after --help, whose text may wait in a buffer."""
+    try:
+        return _run(words)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
+
+
 def _run(words: list[str]) -> int:
     names = command_names()
     chosen = next((word for word in words if not word.startswith("-")), "")
     if chosen and chosen not in names:
         raise_unknown("subcommand", chosen, names)
     parser, commands = _parser([chosen] if chosen else names)
-    args, unknown = parser.parse_known_args(words)
-    if unknown:
-        _refuse(unknown, commands.choices.get(chosen, parser))
+    args = parser.parse_args(words)
     if not hasattr(args, "run"):
         # No subcommand at all, or a group of subcommands without one.
         commands.choices.get(chosen, parser).print_help()

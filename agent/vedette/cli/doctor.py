@@ -9,7 +9,7 @@ Examples:
   vedette doctor
   vedette doctor --json | jq '.classes[] | {class, tier}'
 
-exit codes: 0 good, 1 degraded, 2 blind (no source at all for processes, files or the network)
+Exit codes: 0 good, 1 degraded, 2 blind (no source at all for processes, files or the network)
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Examples:
   vedette incidents show 3f2a9c01       (the beginning of an id is enough)
   vedette incidents follow --json | jq .severity
 
-exit codes: 0 done, 2 could not be done (the agent does not run, no such incident)
+Exit codes: 0 done, 2 could not be done (the agent does not run, no such incident)
 """
 
 from __future__ import annotations

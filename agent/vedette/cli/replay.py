@@ -7,7 +7,7 @@ Examples:
   vedette replay /tmp/watch.vrec
   vedette replay /tmp/watch.vrec --json | sha256sum     (the same on every machine)
 
-exit codes: 0 replayed whole, 2 no recording, or damaged (what came before was printed)
+Exit codes: 0 replayed whole, 2 no recording, or damaged (what came before was printed)
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Examples:
   vedette restore
   vedette restore --json
 
-exit codes: 0 all is as it was found, 2 something could not be put back
+Exit codes: 0 all is as it was found, 2 something could not be put back
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ Examples:
   vedette run
   vedette run --config /etc/vedette/vedette.toml --record /tmp/watch.vrec
 
-exit codes: 0 stopped in good order, 1 a part had to be killed, 2 could not start
+Exit codes: 0 stopped in good order, 1 a part had to be killed, 2 could not start
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ changed configuration wholly or not at all. Put back what it changed afterwards:
 Example:
   vedette sentinel --config /etc/vedette/vedette.toml
 
-exit codes: 0 stopped in good order, 2 could not start
+Exit codes: 0 stopped in good order, 2 could not start
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Examples:
   vedette status
   vedette status --json | jq .ledger
 
-exit codes: 0 all is well, 1 something asks for you (a blind class, losses, a closed way out),
+Exit codes: 0 all is well, 1 something asks for you (a blind class, losses, a closed way out),
 2 could not be asked (the agent does not run)
 """
 

@@ -6,7 +6,7 @@ any capability. It holds the TLS key of the connection, never the device's signi
 Example:
   vedette uplink --config /etc/vedette/vedette.toml
 
-exit codes: 0 stopped in good order, 2 could not start
+Exit codes: 0 stopped in good order, 2 could not start
 """
 
 from __future__ import annotations

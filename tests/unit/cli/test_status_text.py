@@ -1,0 +1,101 @@
+"""The status as text: golden for a degraded agent, and unharmed by answers of any shape."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vedette.cli._status_text import Table, is_well, render
+from vedette.cli._terminal import Painter
+
+ANSWER: Table = {
+    "version": "0.1.0",
+    "device": "router-17",
+    "tenant": "acme",
+    "pid": 4711,
+    "uptime_s": 7320.4,
+    "memory": {"rss_kb": 30_000, "pss_kb": 20_000},
+    "tiers": [
+        {"class": "process", "tier": "audit", "sees": "every exec", "misses": ["a", "b"]},
+        {"class": "log", "tier": "", "sees": "", "misses": ["everything"]},
+    ],
+    "ledger": [
+        {"stage": "audit", "class": "process", "in": 1200, "out": 1200, "dropped": 0, "losses": 0},
+        {"stage": "core", "class": "file", "in": 7, "out": 7, "dropped": 12, "losses": 2},
+    ],
+    "journal": {
+        "epoch": 2, "size": 301, "pending": 4, "bytes_used": 120_000, "bytes_limit": 16_777_216,
+        "dropped": 0, "degraded": True, "reason": "No space left\x1b[2J",
+    },
+    "uplink": {"state": "down", "reason": "connection refused", "delivered": 17, "newest": 21},
+    "rules": {"bundle": "base", "counter": 3, "rules": 31, "expires_s": 0, "reason": ""},
+    "incidents_open": 1,
+}  # fmt: skip
+
+GOLDEN = """\
+acme/router-17  vedette 0.1.0, up 2 h 2 min, pid 4711, 20 MB of memory (sentinel, PSS), \
+1 open incident(s)
+
+sources
+  process  audit    every exec   misses 2 kind(s)
+  log      nothing  not watched
+
+rules, journal, uplink
+  rules    31 of bundle base, counter 3
+  journal  301 entries in epoch 2, 120 kB of 17 MB, 0 dropped; in memory only; No space left\\e[2J
+  uplink   down, 4 waiting, delivered up to 17; connection refused
+
+events: in, out, dropped
+  audit  process  1200  1200   0
+  core   file        7     7  12  2 loss(es)
+
+why a source is no better: vedette doctor     what happened: vedette incidents list"""
+
+
+def test_the_text_as_a_whole() -> None:
+    assert "\n".join(render(ANSWER, Painter(is_coloured=False))) == GOLDEN
+
+
+def well() -> Table:
+    answer = copy.deepcopy(ANSWER)
+    answer["tiers"] = [{"class": "process", "tier": "audit"}]
+    answer["ledger"] = []
+    answer["journal"] = {"degraded": False}
+    answer["uplink"] = {"state": "up"}
+    return answer
+
+
+WORSE = {
+    "a blind class": {"tiers": [{"class": "log", "tier": ""}]},
+    "dropped events": {"ledger": [{"dropped": 1}]},
+    "a loss of unknown size": {"ledger": [{"dropped": 0, "losses": 1}]},
+    "a journal in memory": {"journal": {"degraded": True}},
+    "a closed way out": {"uplink": {"state": "down"}},
+    "no rules": {"rules": {"rules": 0}},
+}
+
+
+@pytest.mark.parametrize("name", WORSE)
+def test_what_asks_for_a_person(name: str) -> None:
+    assert is_well(well())
+    assert not is_well({**well(), **WORSE[name]})  # type: ignore[dict-item] # tables of tables
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["class", "tier", "stage", "state", "size"]), inner)
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(ANSWER)), VALUES))
+def test_an_answer_of_any_shape_is_shown(answer: Table) -> None:
+    assert all("\n" not in line for line in render(answer, Painter(is_coloured=False)))
+    is_well(answer)
