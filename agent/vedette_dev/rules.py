@@ -32,7 +32,7 @@ def build_rules(bench: Workbench, folder: Path) -> None:
         RuleError: a rule cannot be compiled; the message names file and line.
         DeviceError: the folder holds no rules.
     """
-    files = sorted(folder.rglob("*.yml"))
+    files = sorted(path for path in folder.rglob("*.yml") if path.name.count(".") == 1)
     if not files:
         raise DeviceError(f"{folder}: expected Sigma rules (*.yml), found none")
     signer = identity.signer(bench.keys / identity.RULES)

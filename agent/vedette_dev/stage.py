@@ -145,6 +145,13 @@ class Stage:
         self._exit.callback(listener.close)
         return listener
 
+    def silent_udp(self, address: str) -> tuple[str, int]:
+        """An address and port that take datagrams and never answer."""
+        taker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._exit.callback(taker.close)
+        taker.bind((address, 0))
+        return address, int(taker.getsockname()[1])
+
     def free_port(self) -> int:
         """A TCP port on which nobody listens now."""
         with socket.socket() as prober:

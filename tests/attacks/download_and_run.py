@@ -15,7 +15,7 @@ from pathlib import Path
 from vedette_dev.stage import LINGER_S, Stage
 
 TECHNIQUE = "T1105"
-EXPECTS = ("attack.t1105", "attack.t1222", "attack.t1059", "attack.t1204", "attack.t1036")
+EXPECTS = ("attack.t1105", "attack.t1204", "attack.t1222", "attack.t1070")
 
 
 def act(stage: Stage) -> str:

@@ -11,7 +11,7 @@ import sys
 from vedette_dev.stage import LINGER_S, Stage
 
 TECHNIQUE = "T1027.010"
-EXPECTS = ("attack.t1027", "attack.t1059", "attack.t1140")
+EXPECTS = ("attack.t1027", "attack.t1140")
 
 
 def act(stage: Stage) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from vedette_dev.stage import LINGER_S, Stage
 
 TECHNIQUE = "T1620"
-EXPECTS = ("attack.t1620", "attack.t1027", "attack.t1106")
+EXPECTS = ("attack.t1620",)
 
 _LOADER = """
 import os, sys

@@ -14,7 +14,7 @@ import threading
 from vedette_dev.stage import LINGER_S, Drawn, Stage
 
 TECHNIQUE = "T1190"
-EXPECTS = ("attack.t1190", "attack.t1059", "attack.t1505", "attack.t1203")
+EXPECTS = ("attack.t1190",)
 
 
 def act(stage: Stage) -> str:
@@ -41,11 +41,7 @@ def act(stage: Stage) -> str:
 
 def _is_daemon(drawn: Drawn) -> bool:
     name = drawn.match.value.lstrip("/")
-    return bool(name) and "/" not in name and any(tag in drawn.rule.tags for tag in _tags(drawn))
-
-
-def _tags(drawn: Drawn) -> list[str]:
-    return [tag for tag in drawn.rule.tags if tag.startswith(EXPECTS)]
+    return bool(name) and "/" not in name and any(tag in EXPECTS for tag in drawn.rule.tags)
 
 
 def _ask(address: str, port: int, path: str) -> None:
