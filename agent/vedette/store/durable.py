@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from vedette.errors import StoreError
 
 _TEMPORARY = ".new"
+_PRIVATE = 0o700
 
 
 def make_folder(folder: Path) -> None:
@@ -17,8 +19,9 @@ def make_folder(folder: Path) -> None:
         StoreError: it cannot be made.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        if stat.S_IMODE(folder.stat().st_mode) != _PRIVATE:  # a read-only disk refuses even this
+            folder.chmod(_PRIVATE)
     except OSError as error:
         raise StoreError(f"{folder}: cannot make the folder: {error.strerror}") from error
 

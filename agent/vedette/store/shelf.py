@@ -16,22 +16,20 @@ class FileShelf(Shelf):
     """Files in a folder of ours (0700).
 
     Args:
-        folder: made if it is not there.
+        folder: made with the first file.
         max_bytes: longer files are refused, read or written.
-
-    Raises:
-        StoreError: the folder cannot be made.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
-        durable.make_folder(folder)
 
     def names(self) -> list[str]:
         """What is there, in the order of the names; without what a power cut left half written."""
         try:
             found = [path for path in self._folder.iterdir() if not durable.is_temporary(path)]
+        except FileNotFoundError:
+            return []
         except OSError as error:
             raise StoreError(f"{self._folder}: cannot be listed: {error.strerror}") from error
         return sorted(path.name for path in found if _NAME.fullmatch(path.name))
@@ -52,7 +50,9 @@ class FileShelf(Shelf):
         """
         if len(data) > self._max_bytes:
             raise StoreError(f"{name}: expected at most {self._max_bytes} bytes, got {len(data)}")
-        durable.write(self._path(name), data)
+        path = self._path(name)
+        durable.make_folder(self._folder)
+        durable.write(path, data)
 
     def remove(self, name: str) -> None:
         """Forget a name, if it is there.
@@ -62,7 +62,8 @@ class FileShelf(Shelf):
         """
         try:
             self._path(name).unlink(missing_ok=True)
-            durable.sync_folder(self._folder)
+            if self._folder.exists():
+                durable.sync_folder(self._folder)
         except OSError as error:
             raise StoreError(f"{name}: cannot be removed: {error.strerror}") from error
 

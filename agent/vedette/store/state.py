@@ -3,7 +3,8 @@
 Rule 1: each update writes the copies one after the other, each by write, fsync, rename, fsync of
 the folder; so at any moment one of them is whole, and after an update both hold it.
 Rule 2: the newer whole copy wins; the other is made whole again at once.
-Rule 3: two damaged copies stop the caller: floors that vanish must not look like a first start.
+Rule 3: a disk that cannot be written is a problem of each update, not of opening.
+Rule 4: two damaged copies stop the caller: floors that vanish must not look like a first start.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class FileState(State):
         problems: what was wrong when it was opened and was mended, one line each.
 
     Raises:
-        StoreError: both copies are damaged, or the folder cannot be read.
+        StoreError: a copy is there and none of them is whole.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,8 +39,11 @@ class FileState(State):
         self._values: dict[str, StateValue] = {}
         self.is_new = False
         self.problems: list[str] = []
-        durable.make_folder(folder)
         self._open()
+        try:
+            durable.make_folder(folder)
+        except StoreError as error:  # a read-only disk: what is there is read all the same
+            self.problems.append(f"{error}; no counter can be kept")
 
     def number(self, name: str) -> int:
         """The value of a name as a number; 0 where none was ever set."""

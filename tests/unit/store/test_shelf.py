@@ -50,7 +50,16 @@ def test_a_link_in_place_of_the_new_file_is_not_followed(tmp_path: Path) -> None
     target = tmp_path / "elsewhere"
     target.write_bytes(b"mine")
     shelf = FileShelf(tmp_path / "rules", max_bytes=100)
+    (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.new").symlink_to(target)
     with pytest.raises(StoreError):
         shelf.save("a", b"theirs")
     assert target.read_bytes() == b"mine"
+
+
+def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    shelf = FileShelf(tmp_path / "none", max_bytes=100)
+    assert shelf.names() == []
+    assert shelf.load("a") is None
+    shelf.remove("a")
+    assert not (tmp_path / "none").exists()

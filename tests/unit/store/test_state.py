@@ -174,3 +174,24 @@ def test_a_name_keeps_its_type(tmp_path: Path) -> None:
     state.update({"floor": 9})
     with pytest.raises(TypeError, match="expected floor to be text"):
         state.text("floor")
+
+
+def test_a_read_only_disk_is_read_and_refuses_updates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FileState(tmp_path).update({"floor": 9})
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for name in ("mkdir", "chmod", "rename"):
+        monkeypatch.setattr(os, name, refuse)
+    state = FileState(tmp_path / "none")
+    assert (state.is_new, state.number("floor"), len(state.problems)) == (True, 0, 1)
+    with pytest.raises(StoreError, match="none"):
+        state.update({"floor": 1})
+    again = FileState(tmp_path)
+    assert again.number("floor") == 9
+    with pytest.raises(StoreError, match="Read-only"):
+        again.update({"floor": 10})
+    assert again.number("floor") == 9
