@@ -168,6 +168,7 @@ class Broker:
             "persistence false",
             "log_dest stdout",
             "log_type all",
+            "max_queued_messages 100000",  # 1,000 by default: above it mosquitto drops in silence
             f"user {pwd.getpwuid(os.geteuid()).pw_name}",
         ]
         if settings.has_tls:

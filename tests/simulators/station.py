@@ -19,6 +19,7 @@ import paho.mqtt.client as mqtt
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.subscribeoptions import SubscribeOptions
 from tests.simulators.outbox_journal import BOOT, OutboxJournal
 
 from vedette.codec import cloudevents, topics
@@ -97,7 +98,7 @@ class Operator:
         assert self.is_subscribed.wait(DEADLINE_S), "the operator's subscription"
 
     def _connected(self, client: mqtt.Client, *_: object) -> None:
-        client.subscribe([(name, mqtt.SubscribeOptions(qos=1)) for name in self._filters])
+        client.subscribe([(name, SubscribeOptions(qos=1)) for name in self._filters])
 
     def _message(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
         properties: Any = message.properties
@@ -222,10 +223,10 @@ def station(broker: Broker, **changes: Any) -> Iterator[Station]:
             backoff_first_s=0.2,
             backoff_cap_s=0.5,
             user=str(UPLINK_UID) if os.geteuid() == 0 else "",
-            **{key: str(folder / file.name) for key, file in own.items()},
         )
         options = {key: changes.pop(key) for key in list(changes) if hasattr(made, key)}
-        settings = UplinkSettings(**{**_as_dict(made), **options})
+        files = {key: str(folder / file.name) for key, file in own.items()}
+        settings = UplinkSettings(**{**_as_dict(made), **files, **options})
         found = Station(settings, OutboxJournal(), log=broker.log.parent / "uplink.log", **changes)
         try:
             yield found

@@ -202,13 +202,13 @@ class Outbox:
         if outcome.reason_code >= REFUSED_FROM:
             self._refuse(outcome, flying, now_s)
             return
-        self._was_acknowledged = True
-        self._barren = 0
-        self._end(Condition.BARREN)
         if outcome.sequence == 0:
             self._is_unqueued_refused = False
         if flying is None:
             return
+        self._was_acknowledged = True
+        self._barren = 0
+        self._end(Condition.BARREN)
         if outcome.reason_code == NO_MATCHING_SUBSCRIBERS:
             self._begin(Condition.UNHEARD, "the broker takes the reports, and nobody subscribes")
         else:

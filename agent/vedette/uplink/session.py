@@ -35,10 +35,9 @@ from vedette.uplink.settings import UplinkSettings
 
 CONNACK_TIMEOUT_S = 20.0
 LEAVE_TIMEOUT_S = 2.0
-WILL_DELAY_S = 45
-"""MQTT 5.0 3.1.3.2.2: a reconnect within it is no news."""
 
 PACKET_TOO_LARGE = 0x95  # MQTT 5.0 2.4
+PROTOCOL_ERROR = 0x82
 DISCONNECT_WITH_WILL = 0x04
 UNLIMITED_PACKET = 2**28 - 1 + 5
 """The largest that the format allows (MQTT 5.0 1.5.5), where the broker names no maximum."""
@@ -165,9 +164,14 @@ class Session:
             will.body,
             _QOS,
             will.retain,
-            properties=_properties(will, PacketTypes.WILLMESSAGE),
+            properties=self._will_properties(will),
         )
         return client
+
+    def _will_properties(self, will: Message) -> Properties:
+        properties = _properties(will, PacketTypes.WILLMESSAGE)
+        properties.WillDelayInterval = self._settings.will_delay_s
+        return properties
 
     def _connect_properties(self) -> Properties:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -241,8 +245,13 @@ class Session:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             if reason.value == PACKET_TOO_LARGE:
-                self._blame_the_largest()
+                self._blame(max(self._in_flight.values(), key=_body_bytes, default=None))
             self._finish(f"the broker disconnects: {reason} ({reason.value:#04x})")
+        elif reason.value == PROTOCOL_ERROR:
+            # mosquitto answers a body above its message_size_limit by a PUBACK with 0x95, which is
+            # none (MQTT 5.0 3.4.2.1), and paho stops there. Answers come in order (4.6).
+            self._blame(next(iter(self._in_flight.values()), None))
+            self._finish("the broker answered with what is no MQTT 5.0")
         elif not self._granted.done():
             self._finish(
                 f"the broker hung up before it accepted us ({self._paho_error or reason}); it may "
@@ -251,11 +260,10 @@ class Session:
         else:
             self._finish(self._paho_error or f"connection lost: {reason}")
 
-    def _blame_the_largest(self) -> None:
+    def _blame(self, flying: tuple[Message, float] | None) -> None:
         """A broker that names no maximum tells only by hanging up that a packet was above it."""
-        if self._in_flight:
-            message, _ = max(self._in_flight.values(), key=lambda item: len(item[0].body))
-            self._on_outcome(Outcome(message.sequence, PACKET_TOO_LARGE))
+        if flying is not None:
+            self._on_outcome(Outcome(flying[0].sequence, PACKET_TOO_LARGE))
 
     def _logged(self, _client: Client, _userdata: object, level: int, text: str) -> None:
         if level == MQTT_LOG_ERR:
@@ -323,12 +331,14 @@ class _ConnectedClient(Client):
         return self.stream
 
 
+def _body_bytes(flying: tuple[Message, float]) -> int:
+    return len(flying[0].body)
+
+
 def _properties(message: Message, packet: int) -> Properties:
     properties = Properties(packet)  # type: ignore[no-untyped-call]
     properties.ContentType = message.content_type
     properties.UserProperty = cloudevents.user_properties(message)
     if message.expiry_s:
         properties.MessageExpiryInterval = message.expiry_s
-    if packet == PacketTypes.WILLMESSAGE:
-        properties.WillDelayInterval = WILL_DELAY_S
     return properties

@@ -28,6 +28,7 @@ class UplinkSettings:
         tls_key: its private key, PEM, without passphrase.
         client_id: MQTT client identifier: the device's name.
         keepalive_s: MQTT 5.0 3.1.2.10; a silent broker is noticed within two and a half of them.
+        will_delay_s: MQTT 5.0 3.1.3.2.2: a reconnect within it is no news.
         session_expiry_s: MQTT 5.0 3.1.2.11.2.
         earliest_s: Unix time before which no clock is believed: when this agent was built.
         puback_timeout_s: a broker that owes an acknowledgement for so long is left.
@@ -45,6 +46,7 @@ class UplinkSettings:
     tls_key: str = ""
     client_id: str = ""
     keepalive_s: int = 60
+    will_delay_s: int = 45
     session_expiry_s: int = 7 * 86400
     earliest_s: int = 0
     puback_timeout_s: float = 30.0
