@@ -1,34 +1,53 @@
-"""Which fields the events of each category have: what a rule can hope to see."""
+"""Which fields the events of each category have (core/enrich.py): what a rule can hope to see."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# fmt: off
+_PROCESS = (
+    "Image", "ImageAlias", "CommandLine", "ProcessId", "Ancestors", "User",
+)  # fmt: skip
+"""Of the process that did it, where the tier knows it."""
+
 EVENT_FIELDS: Mapping[str, frozenset[str]] = {
     "process_creation": frozenset((
-        "Image", "ImageAlias", "CommandLine", "Argv0", "ParentImage", "ParentImageAlias",
-        "ParentCommandLine", "Ancestors", "CurrentDirectory", "User", "UserId", "LogonId",
-        "ProcessId", "ParentProcessId",
+        *_PROCESS, "Argv0", "ParentImage", "ParentImageAlias", "ParentCommandLine",
+        "ParentProcessId", "CurrentDirectory", "UserId", "LogonId",
     )),
     "file_event": frozenset((
-        "TargetFilename", "Action", "OldFilename", "Image", "ImageAlias", "CommandLine", "User",
-        "Mode", "Setuid", "Setgid", "Executable", "TargetRunning", "IsDirectory", "Digest", "Tier",
+        *_PROCESS, "TargetFilename", "Action", "OldFilename", "Mode", "Setuid", "Setgid",
+        "Executable", "TargetRunning", "IsDirectory", "Digest", "Tier", "Owner",
     )),
     "network_connection": frozenset((
-        "Initiated", "Protocol", "SourceIp", "SourcePort", "DestinationIp", "DestinationPort",
-        "DestinationHostname", "Image", "ImageAlias", "CommandLine", "User",
+        *_PROCESS, "Initiated", "Protocol", "SourceIp", "SourcePort", "DestinationIp",
+        "DestinationPort", "DestinationHostname",
     )),
     "network_sweep": frozenset((
-        "SweepKind", "DistinctCount", "DestinationIp", "Image", "ImageAlias", "SourceIp",
+        *_PROCESS, "SweepKind", "DistinctCount", "SourceIp", "DestinationIp", "DestinationPort",
+        "Initiated", "Protocol",
     )),
-    "dns_query": frozenset(("QueryName",)),
-    "kernel_activity": frozenset((
-        "Activity", "Target", "Image", "ImageAlias", "CommandLine", "User",
-    )),
-    "listener_opened": frozenset((
-        "Protocol", "Address", "Port", "Image", "ImageAlias", "CommandLine", "User",
-    )),
-    "service:": frozenset(("Message",)),
-}
-# fmt: on
+    "dns_query": frozenset(("QueryName", "QueryType")),
+    "kernel_activity": frozenset((*_PROCESS, "Activity", "Target")),
+    "listener_opened": frozenset((*_PROCESS, "Protocol", "Address", "Port")),
+    "service:": frozenset(("Message", "Service")),
+}  # fmt: skip
+
+SHOWN_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "process_creation": ("Image", "ImageAlias", "CommandLine", "ParentImage", "User"),
+    "file_event": ("TargetFilename", "Action", "Image", "CommandLine", "User"),
+    "network_connection": (
+        "DestinationIp", "DestinationPort", "DestinationHostname", "Protocol", "Image",
+        "CommandLine", "User",
+    ),
+    "network_sweep": ("SweepKind", "DistinctCount", "SourceIp", "DestinationIp", "Image"),
+    "dns_query": ("QueryName",),
+    "kernel_activity": ("Activity", "Target", "Image", "CommandLine", "User"),
+    "listener_opened": ("Protocol", "Address", "Port", "Image", "CommandLine", "User"),
+    "service:": ("Message", "Service"),
+}  # fmt: skip
+"""What a person needs to see of a finding, whatever the rule looked at."""
+
+
+def shown_fields(category: str) -> tuple[str, ...]:
+    """The fields that a finding of a category shows after the rule's own."""
+    return SHOWN_FIELDS.get("service:" if category.startswith("service:") else category, ())

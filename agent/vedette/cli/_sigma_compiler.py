@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from vedette.cli import _sigma_regex
-from vedette.cli._event_fields import EVENT_FIELDS
+from vedette.cli._event_fields import EVENT_FIELDS, shown_fields
 from vedette.cli._sigma_document import Document
 from vedette.codec.bundle import MAX_VALUE_BYTES
 from vedette.core.comparison import glob_parts
@@ -71,7 +71,15 @@ def compile_rule(document: Document) -> Compiled:
         tags=tuple(map(str, document.value.get("tags") or ())),
         category=category,
         condition=condition,
-        fields=tuple(dict.fromkeys([*map(str, document.value.get("fields") or ()), *fields])),
+        fields=tuple(
+            dict.fromkeys(
+                [
+                    *map(str, document.value.get("fields") or ()),
+                    *fields,
+                    *shown_fields(category),
+                ]
+            )
+        ),
     )
     try:
         compile_condition(condition)

@@ -3,20 +3,30 @@
 Rule 1: a pattern must mean the same to RE2 and to Python's re: RE2's syntax has no look-around and
 no back-reference, so that an engine without backtracking can take its place.
 Rule 2: a repetition without end must not hold another one: (a+)+ takes 17 s on 29 characters.
+Rule 3: every pattern is timed against lines made of its own literals before it may pass.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
+import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from vedette.errors import DeviceError, RuleError
 
 _ENDLESS = 32
 """Ours: a repetition that may run this often counts as endless."""
+
+_HOSTILE_CHARS = (256, 1024, 4096)
+"""Up to core.condition.SCAN_CHARS; the short ones end the trial of what would take minutes."""
+
+MAX_SEARCH_S = 0.05
+"""Ours: 4 KB may take a device ten times as long, and half a second is what it can bear once."""
+
+_FILLERS = ("a", "0", " ", "/", "|", ".", "-", "=", ":", "a ", "-a ", "/a", "a=")
 
 MIN_GATE_CHARS = 3
 """Ours: shorter texts are in nearly every command line."""
@@ -40,7 +50,9 @@ def check(text: str) -> Pattern:
     _check_python(text)
     tree = _parse(text)
     _refuse_nested(text, tree, is_inside=False)
-    gate = max(_runs(tree), key=len, default="").lower()
+    runs = _runs(tree)
+    _time(text, [*_literals(tree), *runs])
+    gate = max(runs, key=len, default="").lower()
     return Pattern(text, gate if len(gate) >= MIN_GATE_CHARS else "")
 
 
@@ -89,6 +101,40 @@ def _refuse_nested(text: str, tree: Any, *, is_inside: bool) -> None:
             )
         for child in _children(name, argument):
             _refuse_nested(text, child, is_inside=is_inside or is_endless)
+
+
+def _time(text: str, literals: Iterable[str]) -> None:
+    search = re.compile(text, re.ASCII).search
+    parts = dict.fromkeys(part for part in (*_FILLERS, *literals) if part)
+    units = [*parts, *(part + filler for part in parts for filler in (" ", "a", "/"))]
+    for size in _HOSTILE_CHARS:
+        for unit in units:
+            line = (unit * size)[:size]
+            began_s = time.perf_counter()
+            search(line)
+            taken_s = time.perf_counter() - began_s
+            if taken_s > MAX_SEARCH_S and _is_slow(search, line):
+                raise RuleError(
+                    f"expected a pattern that takes less than {MAX_SEARCH_S * 1000:g} ms on any "
+                    f"line, got {taken_s * 1000:.0f} ms on {size} characters of {unit!r}: "
+                    f"{text!r}; limit its repetitions, such as {{0,40}}"
+                )
+
+
+def _is_slow(search: Callable[[str], object], line: str) -> bool:
+    """Look twice: another process may have held this one up."""
+    began_s = time.perf_counter()
+    search(line)
+    return time.perf_counter() - began_s > MAX_SEARCH_S
+
+
+def _literals(tree: Any) -> list[str]:
+    """All runs of literals, the alternatives of a branch included."""
+    found = _runs(tree)
+    for operation, argument in tree:
+        for child in _children(str(operation), argument):
+            found += _literals(child)
+    return found
 
 
 def _children(name: str, argument: Any) -> list[Any]:
