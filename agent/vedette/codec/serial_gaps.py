@@ -1,19 +1,26 @@
-"""Turns missing serial numbers into counts, although numbers may come a little out of order.
+"""Turns missing serial numbers into counts, although numbers may come late and out of order.
 
-Rule: a number that has not come is missing; it is lost once SETTLE_NUMBERS later ones came or it
-has been missing for SETTLE_S, since processors write records side by side.
+Rule 1: a number that has not come is missing; it is lost SETTLE_S after it was first missed.
+Rule 2: gaps are kept as ranges, at most MAX_RANGES; the oldest is counted as lost to make room.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
-SETTLE_NUMBERS: Final = 256
 SETTLE_S: Final = 1.0
-MAX_MISSING: Final = 4096
-"""A wider gap is counted at once, so that memory stays bounded."""
+"""Processors write records side by side; what is a second late was dropped."""
+MAX_RANGES: Final = 256
 _HALF: Final = 1 << 31
 _MASK: Final = (1 << 32) - 1
+
+
+class _Range(NamedTuple):
+    """`size` numbers from `first` on, missed since `since_s`."""
+
+    first: int
+    size: int
+    since_s: float
 
 
 class SerialGaps:
@@ -21,45 +28,46 @@ class SerialGaps:
 
     def __init__(self) -> None:
         self._last: int | None = None
-        self._missing: dict[int, float] = {}
+        self._ranges: list[_Range] = []
         self._lost = 0
 
     @property
     def missing(self) -> int:
         """How many numbers have not come and are not yet counted as lost."""
-        return len(self._missing)
+        return sum(gap.size for gap in self._ranges)
 
     def note(self, serial: int, now_s: float) -> None:
-        """Take one number; the same one may come again."""
+        """Take one number (0 to 2**32 - 1); the same one may come again."""
         last = self._last
         if serial == last:
             return
-        if last is None:
-            self._last = serial
-            return
-        ahead = (serial - last) & _MASK
+        ahead = 1 if last is None else (serial - last) & _MASK
         if ahead >= _HALF:
-            self._missing.pop(serial, None)
+            self._found(serial)
             return
         self._last = serial
         if ahead > 1:
-            self._miss(last, ahead - 1, now_s)
+            self._ranges.append(_Range((serial - ahead + 1) & _MASK, ahead - 1, now_s))
+            if len(self._ranges) > MAX_RANGES:
+                self._lost += self._ranges.pop(0).size
 
     def take_lost(self, now_s: float) -> int:
         """How many numbers turned out to be lost since the last call."""
-        last = self._last
-        if self._missing and last is not None:
-            for serial, since_s in list(self._missing.items()):
-                if now_s - since_s < SETTLE_S and (last - serial) & _MASK < SETTLE_NUMBERS:
-                    break
-                del self._missing[serial]
-                self._lost += 1
+        for gap in [gap for gap in self._ranges if now_s - gap.since_s >= SETTLE_S]:
+            self._ranges.remove(gap)
+            self._lost += gap.size
         lost, self._lost = self._lost, 0
         return lost
 
-    def _miss(self, last: int, count: int, now_s: float) -> None:
-        if count + len(self._missing) > MAX_MISSING:
-            self._lost += count
-            return
-        for step in range(1, count + 1):
-            self._missing[(last + step) & _MASK] = now_s
+    def wait_longer(self, now_s: float) -> None:
+        """Begin the waiting time of all that is missing anew: it may still be on its way."""
+        self._ranges = [gap._replace(since_s=now_s) for gap in self._ranges]
+
+    def _found(self, serial: int) -> None:
+        for index, gap in enumerate(self._ranges):
+            before = (serial - gap.first) & _MASK
+            if before < gap.size:
+                rest = _Range((serial + 1) & _MASK, gap.size - before - 1, gap.since_s)
+                halves = [gap._replace(size=before), rest]
+                self._ranges[index : index + 1] = [half for half in halves if half.size]
+                return
