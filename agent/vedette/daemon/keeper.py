@@ -1,7 +1,7 @@
 """Keeps the agent's parts running: starts them, restarts what fails, stops them in order.
 
-Rule 1: one thread, no asyncio, few imports (`vedette run` execs this module): it stays resident
-beside the sentinel and the uplink and may cost next to nothing.
+Rule 1: one thread, no asyncio, few imports (not even typing, which costs 1.6 MB; `vedette run`
+execs this module): it stays resident beside the sentinel and the uplink and costs next to nothing.
 Rule 2: signals stay blocked and are taken one by one with sigtimedwait(2): no handler, no race.
 Rule 3: it ends only what it started: each part leads a session of its own, is known by its pid, and
 its session is cleared while the zombie still holds that pid.
@@ -19,7 +19,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from vedette.daemon.restart_budget import MOST_FAILURES, WINDOW_S, RestartBudget
 
@@ -28,7 +27,8 @@ STOP_DEADLINE_S = 10.0
 LAST_DEADLINE_S = 3.0
 RESTORE_DEADLINE_S = 10.0
 
-REPORT = "keeper.json"
+REPORT = "keeper.tsv"
+"""name, failures, pause in seconds, last end: one line for each part (`keeper_report.read`)."""
 LOCK = "keeper.lock"
 
 EXIT_KILLED = 1
@@ -42,11 +42,14 @@ PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "NOTIFY_SOCKET", "WATCHDOG_USEC", "
 """Nothing else of the environment reaches a part: it is read by root and may hold secrets."""
 
 
-class Part(NamedTuple):
+class Part:
     """One process to keep; argv holds no secret, since everybody may read it."""
 
-    name: str
-    argv: tuple[str, ...]
+    __slots__ = ("argv", "name")
+
+    def __init__(self, name: str, argv: tuple[str, ...]) -> None:
+        self.name = name
+        self.argv = argv
 
 
 class Running:
@@ -159,18 +162,19 @@ class Keeper:
             self._say(f"{name} {running.last_end}: starting it again")
 
     def _write_report(self) -> None:
-        from vedette.daemon import keeper_report  # noqa: PLC0415 (json: only a failure needs it)
-
-        states = [
-            keeper_report.PartState(
-                running.part.name, running.budget.restarts, running.last_end, running.pause_s
-            )
+        """Replace the report at once: who reads sees the old one or the new one."""
+        lines = [
+            f"{running.part.name}\t{running.budget.restarts}\t{running.pause_s:.0f}\t"
+            f"{running.last_end}\n"
             for running in self._parts
         ]
+        path = f"{self._run_dir}/{REPORT}"
         try:
-            keeper_report.write(self._run_dir, states)
+            with open(f"{path}.new", "w", encoding="ascii") as stream:  # noqa: PTH123 (no pathlib)
+                stream.writelines(lines)
+            os.replace(f"{path}.new", path)  # noqa: PTH105 (no pathlib here)
         except OSError as error:
-            self._say(f"cannot write {self._run_dir}/{REPORT}: {error.strerror}")
+            self._say(f"cannot write {path}: {error.strerror}")
 
     def _stop(self) -> int:
         self._is_stopping = True

@@ -1,21 +1,20 @@
 """What the keeper tells the sentinel about parts that failed: one small file in the run folder.
 
-The sentinel reads it at its start (was I killed?) and whenever its uplink comes back.
+The sentinel reads it at its start (was I killed?) and from time to time (does the uplink fail?).
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable
+import re
 from pathlib import Path
 from typing import NamedTuple
 
-from vedette.codec.strict_json import parse
+from vedette.daemon.keeper import REPORT
 from vedette.errors import ParseError
 
-NAME = "keeper.json"
 MAX_BYTES = 4096
+
+_LINE = re.compile(r"([a-z]{1,32})\t(\d{1,9})\t(\d{1,9})\t([ -~]{0,200})", re.ASCII)
 
 
 class PartState(NamedTuple):
@@ -33,18 +32,6 @@ class PartState(NamedTuple):
     pause_s: float
 
 
-def write(run_dir: str, states: Iterable[PartState]) -> None:
-    """Replace the report at once: a reader sees the old one or the new one.
-
-    Raises:
-        OSError: the folder does not take it.
-    """
-    path = f"{run_dir}/{NAME}"
-    with open(f"{path}.new", "w", encoding="utf-8") as stream:  # noqa: PTH123 (the keeper has no pathlib)
-        json.dump([state._asdict() for state in states], stream)
-    os.replace(f"{path}.new", path)  # noqa: PTH105
-
-
 def read(run_dir: Path) -> tuple[PartState, ...]:
     """The states that the keeper told last; empty when nothing ever failed.
 
@@ -53,24 +40,26 @@ def read(run_dir: Path) -> tuple[PartState, ...]:
         OSError: it cannot be read.
     """
     try:
-        with (run_dir / NAME).open("rb") as stream:
+        with (run_dir / REPORT).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return ()
-    document = parse(data, max_bytes=MAX_BYTES)
-    if not isinstance(document, list):
-        raise ParseError(f"{NAME}: expected a list of parts")
-    return tuple(_state(item) for item in document)
+    return parse(data)
 
 
-def _state(item: object) -> PartState:
-    match item:
-        case {
-            "name": str(name),
-            "restarts": int(restarts),
-            "last_end": str(last_end),
-            "pause_s": int(pause_s) | float(pause_s),
-        }:
-            return PartState(name, restarts, last_end, float(pause_s))
-        case _:
-            raise ParseError(f"{NAME}: expected name, restarts, last_end and pause_s of a part")
+def parse(data: bytes) -> tuple[PartState, ...]:
+    """Read a report.
+
+    Raises:
+        ParseError: a line is not as the keeper writes it, or the last one has no end.
+    """
+    if len(data) > MAX_BYTES or not data.endswith(b"\n"):
+        raise ParseError(f"{REPORT}: expected at most {MAX_BYTES} bytes of whole lines", len(data))
+    return tuple(_state(line) for line in data.decode("latin-1").split("\n")[:-1])
+
+
+def _state(line: str) -> PartState:
+    found = _LINE.fullmatch(line)
+    if found is None:
+        raise ParseError(f"{REPORT}: expected name, failures, pause and end, got {line[:80]!a}")
+    return PartState(found[1], int(found[2]), found[4], float(found[3]))

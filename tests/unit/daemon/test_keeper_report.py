@@ -1,0 +1,51 @@
+"""The keeper's report: whole, cut, damaged, and any bytes."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vedette.daemon import keeper_report
+from vedette.daemon.keeper_report import PartState, parse
+from vedette.errors import ParseError
+
+REPORT = b"sentinel\t3\t0\twas ended by SIGKILL\nuplink\t7\t4\tended with exit code 2\n"
+
+
+def test_a_whole_report() -> None:
+    assert parse(REPORT) == (
+        PartState("sentinel", 3, "was ended by SIGKILL", 0.0),
+        PartState("uplink", 7, "ended with exit code 2", 4.0),
+    )
+
+
+def test_a_report_cut_anywhere_is_refused_or_has_whole_lines() -> None:
+    first_line = REPORT.index(b"\n") + 1
+    for end in range(len(REPORT)):
+        if end == first_line:
+            assert parse(REPORT[:end]) == parse(REPORT)[:1]
+            continue
+        with pytest.raises(ParseError):
+            parse(REPORT[:end])
+
+
+def test_a_tail_and_too_many_bytes_are_refused() -> None:
+    for tail in (b"\n", b"x", b"\x00\n", b"sentinel\t-1\t0\t\n"):
+        with pytest.raises(ParseError):
+            parse(REPORT + tail)
+    with pytest.raises(ParseError, match="at most"):
+        parse(REPORT * 100)
+
+
+@given(st.binary(max_size=300) | st.text(alphabet="az\t\n09 é").map(str.encode))
+def test_any_bytes_give_a_report_or_a_parse_error(data: bytes) -> None:
+    with contextlib.suppress(ParseError):
+        assert all(isinstance(state, PartState) for state in parse(data))
+
+
+def test_no_report_means_that_nothing_failed(tmp_path: Path) -> None:
+    assert keeper_report.read(tmp_path) == ()
