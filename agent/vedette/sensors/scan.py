@@ -114,6 +114,11 @@ class ScanSensor(Sensor):
         """What the last whole scan found, at most KEPT_MAX; its report counts them all."""
         return tuple(self._kept)
 
+    @property
+    def is_scanning(self) -> bool:
+        """Whether a scan runs now."""
+        return self._running is not None
+
     def counters(self) -> Mapping[str, int]:
         """Differences found and handed on, scans, and the differences that stand."""
         return {**self._counts, "differences": len(self._kept)}
