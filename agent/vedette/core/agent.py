@@ -251,13 +251,13 @@ class Agent:
 
     def _events_lost(self, event: EventsLost) -> None:
         self.ledger.lose(event)
-        if event.event_class is EventClass.FILE and event.tier != "scan":
+        if event.event_class is EventClass.FILE and event.stage == "kernel":
             self._commands.append(Rescan(f"{event.tier} lost events: {event.reason}"))
         lost = str(event.lost) if event.lost else "some"
         self._own_finding(
             "events-lost",
             f"Events of class {event.event_class} were lost",
-            Severity.MEDIUM,
+            Severity.MEDIUM if event.stage == "kernel" else Severity.LOW,
             event.event_class,
             event.tier,
             event.at_s,

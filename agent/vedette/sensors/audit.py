@@ -60,6 +60,7 @@ _FIRST_RECORD_TYPE: Final = 1100
 class AuditSensor(Sensor):
     """Every execution with its command line, and the calls that the kernel guards."""
 
+    capabilities: ClassVar[frozenset[str]] = frozenset({"audit_control", "net_admin"})
     tiers: ClassVar[tuple[Tier, ...]] = (
         Tier(
             EventClass.PROCESS,
