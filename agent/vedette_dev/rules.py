@@ -2,55 +2,56 @@
 
 Rule 1: nothing is built when neither the rules nor the key have changed since the last time.
 Rule 2: the counter is the time of building, so that each new bundle is above the device's floor.
+Rule 3: a rule that cannot be compiled is named and left out, as on an operator's machine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from vedette.cli._sigma_compiler import compile_rule
-from vedette.cli._sigma_document import load
-from vedette.codec import bundle as codec
-from vedette.codec import dsse
-from vedette.errors import DeviceError
-from vedette.model.rule import Bundle
-from vedette.trust.bundle_gate import PAYLOAD_TYPE
-from vedette.trust.ed25519 import Ed25519Signer
-from vedette.trust.keyfile import key_id
+from vedette.cli._rule_folder import collect, rule_files, seal
+from vedette.errors import RuleError
 from vedette_dev import identity
 from vedette_dev.workbench import Workbench
 
 VALID_S = 365 * 86400
 
 
-def build_rules(bench: Workbench, folder: Path) -> None:
+def build_rules(bench: Workbench, folder: Path, say: Callable[[str], None]) -> None:
     """Write the signed bundle of a folder of Sigma rules, unless it is there already.
 
+    Args:
+        bench: gets the bundle; has the key.
+        folder: of Sigma rules.
+        say: takes a line before the building, which takes some seconds, and for each bad rule.
+
     Raises:
-        RuleError: a rule cannot be compiled; the message names file and line.
-        DeviceError: the folder holds no rules.
+        RuleError: no rule can be compiled, or the folder is missing.
     """
-    files = sorted(path for path in folder.rglob("*.yml") if path.name.count(".") == 1)
-    if not files:
-        raise DeviceError(f"{folder}: expected Sigma rules (*.yml), found none")
-    signer = identity.signer(bench.keys / identity.RULES)
-    mark = bench.folder / "rules.source"
-    source = _source(files, signer)
+    key = identity.signer(bench.keys / identity.RULES)
+    mark, source = bench.folder / "rules.source", _source(folder, key.public_key)
     if bench.bundle.exists() and mark.exists() and mark.read_text() == source:
+        say("rules     unchanged since the last start")
         return
+    say(f"rules     building and signing {folder}")
+    collected = collect([folder])
+    for line in collected.problems:
+        say(f"rules     left out: {line}")
+    if not collected.compiled:
+        raise RuleError(f"{folder}: expected Sigma rules, found none that compiles")
     now_s = int(time.time())
-    rules = tuple(compile_rule(document).rule for file in files for document in load(file))
-    payload = codec.encode(Bundle("dev", now_s, now_s, now_s + VALID_S, rules, (), ""))
-    signature = signer.sign(dsse.pae(PAYLOAD_TYPE, payload))
-    envelope = dsse.encode(PAYLOAD_TYPE, payload, [(key_id(signer.public_key), signature)])
+    envelope = seal(
+        collected, key, name="workbench", counter=now_s, issued_s=now_s, expires_s=now_s + VALID_S
+    )
     bench.bundle.write_bytes(envelope)
     mark.write_text(source)
 
 
-def _source(files: list[Path], signer: Ed25519Signer) -> str:
-    digest = hashlib.sha256(signer.public_key)
-    for file in files:
+def _source(folder: Path, public_key: bytes) -> str:
+    digest = hashlib.sha256(public_key)
+    for file in rule_files([folder]):
         digest.update(str(file).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

@@ -1,0 +1,83 @@
+"""What the measurements of the whole agent share: a run to measure, and its processes' figures."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.system._proc import children
+
+from vedette_dev.session import Session
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Usage(NamedTuple):
+    """What a process has used since its start; see proc_pid_schedstat and proc_pid_io(5)."""
+
+    cpu_s: float
+    wakeups: int
+    bytes_written: int
+    bytes_sent: int
+
+
+@contextlib.contextmanager
+def running_agent() -> Iterator[Session]:
+    """A development run in a folder on the disk of this clone, not in a tmpfs."""
+    place = REPOSITORY / "build"
+    place.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=place) as folder,
+        Session(Path(folder) / ".dev", lambda _: None, rules=REPOSITORY / "rules") as session,
+    ):
+        yield session
+
+
+def parts(session: Session) -> dict[str, int]:
+    """The resident processes by name."""
+    keeper = session.agent.pid
+    found = {"keeper": keeper}
+    for pid, line in children(keeper).items():
+        found["uplink" if "uplink" in line else "sentinel"] = pid
+    for pid, line in children(found["sentinel"]).items():
+        found[line.split(" ", 1)[0].rpartition("/")[2] or str(pid)] = pid
+    return found
+
+
+def memory_mb(pid: int) -> dict[str, float]:
+    """Rss, Pss and Anonymous of a process (proc_pid_smaps_rollup) in MB of 2**20 bytes."""
+    wanted = ("Rss", "Pss", "Anonymous")
+    found = {}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if name in wanted:
+            found[name] = int(rest.split()[0]) / 1024
+    return found
+
+
+def usage(pid: int) -> Usage:
+    """What a process and its threads have used."""
+    cpu_ns = wakeups = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            cpu_ns += int((task / "schedstat").read_text().split()[0])
+            wakeups += _number(task / "status", "voluntary_ctxt_switches")
+    counters = Path(f"/proc/{pid}/io")
+    return Usage(cpu_ns / 1e9, wakeups, _number(counters, "write_bytes"), _sent(pid, counters))
+
+
+def _sent(pid: int, counters: Path) -> int:
+    del pid
+    # write(2) and send(2) of all kinds, without what went to the disk: an upper bound.
+    return _number(counters, "wchar") - _number(counters, "write_bytes")
+
+
+def _number(path: Path, name: str) -> int:
+    for line in path.read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value)
+    return 0
