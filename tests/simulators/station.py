@@ -139,13 +139,14 @@ class Station:
     budget_bytes: int = 0
     environment: dict[str, str] = field(default_factory=dict)
     reports: list[tuple[str, str]] = field(default_factory=list)
+    interpreter: str = sys.executable
     log: Path = Path(os.devnull)
     process: subprocess.Popen[bytes] | None = None
     delivery: Delivery | None = None
 
     def start_uplink(self) -> None:
         descriptor = settings_descriptor(self.settings)
-        command = [sys.executable, "-m", "vedette.daemon.uplink_main"]
+        command = [self.interpreter, "-m", "vedette.daemon.uplink_main"]
         command += ["--settings-fd", str(descriptor)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

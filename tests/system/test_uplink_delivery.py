@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +29,7 @@ from tests.simulators.station import (
     until,
 )
 
+import vedette
 from vedette.codec import report
 from vedette.core.outbox import Condition
 from vedette.model.journal import EntryDraft
@@ -95,6 +98,10 @@ def sequences(listener: Operator) -> set[int]:
 
 def states(listener: Operator) -> list[Publication]:
     return [found for found in listener.got if found.topic.endswith("/state")]
+
+
+def command_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
 
 
 async def put(device: Station, *drafts: EntryDraft) -> None:
@@ -430,6 +437,36 @@ def test_the_uplink_runs_as_its_own_user_without_any_capability(
                 for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
                     assert int(status[name], 16) == 0, name
                 assert status["NoNewPrivs"].strip() == "1"
+
+    run(story())
+
+
+@pytest.fixture
+def readable_interpreter() -> str:
+    found = Path("/usr/bin/python3")
+    wanted = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if found.resolve().name != wanted or not Path(vedette.__file__).stat().st_mode & 0o004:
+        pytest.skip(f"needs {wanted} of the system, so that another user can read it")
+    return str(found)
+
+
+def test_where_its_user_can_read_us_it_runs_anew_and_is_as_bare(
+    broker: Broker, as_root: None, readable_interpreter: str
+) -> None:
+    async def story() -> None:
+        with operator(broker) as listener, station(broker) as device:
+            device.interpreter = readable_interpreter
+            paths = [str(Path(vedette.__file__).parent.parent), sysconfig.get_paths()["purelib"]]
+            device.environment["PYTHONPATH"] = os.pathsep.join(paths)
+            device.start_uplink()
+            async with device.sentinel():
+                await put(device, entry(1))
+                await until(listener.findings, "the finding")
+                assert device.process is not None
+                assert command_of(device.process.pid)[1] == "-P", "it did not exec"
+                status = status_of(device.process.pid)
+                assert int(status["CapBnd"], 16) == int(status["CapPrm"], 16) == 0
+                assert status["Uid"].split() == [str(UPLINK_UID)] * 4
 
     run(story())
 

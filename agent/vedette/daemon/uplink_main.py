@@ -26,6 +26,9 @@ from vedette.uplink.settings import MAX_SETTINGS_BYTES, UplinkSettings, from_jso
 
 EXIT_FAILED = 2
 
+_MODULE = "vedette.daemon.uplink_main"
+"""This module; `__name__` is "__main__" when it was started by its name."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the uplink until SIGTERM.
@@ -104,7 +107,7 @@ def _run(settings: UplinkSettings, dns_fd: int | None) -> int:
 
 
 def _run_anew(settings: UplinkSettings, dns_fd: int | None) -> None:
-    command = [sys.executable, "-P", "-m", __name__]
+    command = [sys.executable, "-P", "-m", _MODULE]
     command += ["--settings-fd", str(settings_descriptor(settings))]
     if dns_fd is not None:
         os.set_inheritable(dns_fd, True)
