@@ -207,3 +207,21 @@ def test_a_full_disk_is_told_and_the_watch_goes_on(as_root: None, tmp_path: Path
 def _degraded(site: Site) -> dict[str, Any] | None:
     journal: dict[str, Any] = site.ask("status")["journal"]
     return journal if journal["degraded"] else None
+
+
+def test_a_second_sentinel_on_the_same_state_is_refused(site: Site) -> None:
+    site.offer(MARKED)
+    with Running(site):
+        second = subprocess.run(
+            [sys.executable, "-m", "vedette.cli", "sentinel", "--config", str(site.config)],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert second.returncode == 2
+        assert "another sentinel" in second.stderr
+        touch(site, "a.marked")
+        site.until_incident("marked")
+    with Running(site):
+        assert site.ask("status")["journal"]["epoch"] == 1

@@ -6,6 +6,7 @@ process of root.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -46,3 +47,25 @@ def prepare(path: str, key: str, *, mode: int = PRIVATE) -> Path:
             "that you may write to"
         ) from error
     return folder
+
+
+def hold(folder: Path) -> int:
+    """Be the only sentinel that uses a state folder, until this process ends.
+
+    Returns:
+        The descriptor that holds the lock; it is not inherited.
+
+    Raises:
+        DeviceError: another sentinel holds it: two would each take the other's journal for damage.
+    """
+    path = folder / "lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise DeviceError(
+            f"{folder} is in use by another sentinel; see: vedette status; stop that one first, or "
+            "set [paths] state to another folder"
+        ) from error
+    return fd

@@ -66,9 +66,10 @@ def main(config_path: Path, record: Path | None = None) -> int:
         ConfigError: the configuration cannot be used; nothing was started.
         TrustError: the device's key or trust document cannot be used.
         StoreError: the state cannot be read.
+        DeviceError: another sentinel uses the state.
     """
     config = configuration.load(config_path)
-    folders.prepare(config.paths.state, "[paths] state")
+    folders.hold(folders.prepare(config.paths.state, "[paths] state"))
     folders.prepare(config.paths.run, "[paths] run")
     with asyncio.Runner() as runner:
         return runner.run(Sentinel(config, config_path, record).run())
