@@ -15,13 +15,13 @@ from typing import TypeAlias, cast
 
 from vedette import sensors as sensor_package
 from vedette.daemon.schema import (
-    AbsolutePath,
     Choice,
     Flag,
     Kind,
     Many,
     Mistake,
     Number,
+    Text,
     describe,
     read_table,
     unknown,
@@ -30,9 +30,10 @@ from vedette.daemon.schema import (
 SENSOR_OPTIONS: Mapping[str, Mapping[str, Kind[object]]] = {
     "proc_connector": {"realtime": Flag()},
     "procfs": {"period_s": Number(1, 3600)},
-    "procnet": {"period_s": Number(1, 3600)},
     "scan": {"every_h": Number(1, 24 * 366)},
-    "log_file": {"paths": Many(AbsolutePath(), 1, 32)},
+    "log_file": {
+        "paths": Many(Text(r"/[^,\x00]{1,1000}", "an absolute path without commas"), 1, 32)
+    },
 }
 
 Options: TypeAlias = Mapping[str, int | str | bool]
@@ -44,7 +45,7 @@ class Sensors:
 
     Attributes:
         disable: names of sources that may not be used.
-        options: by the name of the source; a list of texts is one text with line breaks.
+        options: by the name of the source; a list of texts is one text with commas.
     """
 
     disable: tuple[str, ...] = ()
@@ -82,8 +83,8 @@ def read_sensors(table: object, mistakes: list[Mistake]) -> Sensors:
 
 
 def _flat(options: dict[str, object]) -> Options:
-    """Options as a sensor gets them: a list of texts becomes one text with line breaks."""
+    """Options as a sensor gets them: a list of texts becomes one text with commas."""
     return {
-        name: "\n".join(value) if isinstance(value, tuple) else cast("int | str | bool", value)
+        name: ",".join(value) if isinstance(value, tuple) else cast("int | str | bool", value)
         for name, value in options.items()
     }

@@ -53,7 +53,7 @@ def test_every_subcommand_has_help_with_an_example_and_exit_codes(
     for name in cli.command_names():
         assert cli.main([name, "--help"]) == 0
         text = capsys.readouterr().out.lower()
-        assert "example" in text, name
+        assert f"\n  vedette {name}" in text, f"{name}: expected an example to copy"
         assert "exit code" in text, name
 
 
