@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from vedette import __version__
 from vedette.codec import ocsf, strict_json
 from vedette.codec.strict_json import Json
+from vedette.daemon.baseline_answers import BaselineAnswers
 from vedette.daemon.control import Answer, Handler, Params, Stream, number, text
 from vedette.daemon.feed import Feed
 from vedette.daemon.ladder import Ladder
@@ -35,6 +36,11 @@ class Answers:
     def __init__(self, sentinel: Sentinel) -> None:
         self._sentinel = sentinel
         self._feed = Feed()
+        self._baseline = BaselineAnswers(
+            sentinel.baseline,
+            lambda: sentinel.scan,
+            lambda kind, body: sentinel.shell.note(kind, body),
+        )
 
     def handlers(self) -> dict[str, Handler]:
         """By the name of the request."""
@@ -44,6 +50,7 @@ class Answers:
             "incidents.list": self._list,
             "incidents.show": self._show,
             "reload": self._reload,
+            **self._baseline.handlers(),
         }
 
     def streams(self) -> dict[str, Stream]:
