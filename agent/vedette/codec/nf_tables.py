@@ -23,7 +23,6 @@ _NFNL_MSG_BATCH_BEGIN = 16
 _NFNL_MSG_BATCH_END = 17
 _NFNL_SUBSYS_NFTABLES = 10
 _NFT_MSG_NEWTABLE = 0
-_NFT_MSG_GETTABLE = 1
 _NFT_MSG_DELTABLE = 2
 _NFT_MSG_NEWCHAIN = 3
 _NFT_MSG_NEWRULE = 6
@@ -86,13 +85,6 @@ def delete_request(*, sequence: int) -> tuple[bytes, int]:
     """Remove the table with all that is in it; fails with ENOENT if there is none."""
     flags = NLM_F_REQUEST | NLM_F_ACK
     return _batch(sequence, (_NFT_MSG_DELTABLE, flags, _text(_TABLE_NAME, TABLE)))
-
-
-def lookup_request(*, sequence: int) -> bytes:
-    """Ask for the table; fails with ENOENT if there is none."""
-    kind = _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETTABLE
-    payload = _family(_NFPROTO_INET, 0) + _text(_TABLE_NAME, TABLE)
-    return netlink.pack(kind, NLM_F_REQUEST | NLM_F_ACK, sequence, payload)
 
 
 def _count_new_connections() -> bytes:
