@@ -160,7 +160,11 @@ def _base64(data: bytes) -> str:
 
 
 def _unbase64(text: str) -> bytes:
+    """One spelling: unused bits at the end have to be zero."""
     try:
-        return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
+        data = binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
     except (UnicodeEncodeError, binascii.Error) as error:
         raise ParseError(f"expected base64: {error}") from error
+    if _base64(data) != text:
+        raise ParseError("expected base64 without stray bits at its end")
+    return data

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
+from zlib import crc32
 
 from vedette.codec import journal_entry, note
 from vedette.codec.merkle import HASH_BYTES, Frontier, leaf_hash
@@ -38,14 +39,15 @@ CHECK_SECONDS = 2.0
 
 _APPLICATION_ID = 0x56444A31  # "VDJ1"
 _CACHE_KIB = 512
-_WAL_PAGES = 256  # 1 MB, then its pages move into the file
+_PAGE_BYTES = 1024  # an entry of 800 bytes writes 8.7 KB in all, with pages of 4096 11.4 KB
+_WAL_BYTES = 1 << 20  # then its pages move into the file
 _FOLD_ROWS = 64
 _SLACK_BYTES = 8 << 20
 _SCHEMA = (
     (
         "CREATE TABLE entry(position INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, "
-        "severity INTEGER NOT NULL, reserved INTEGER NOT NULL, kind TEXT NOT NULL, hash BLOB, "
-        "leaf BLOB) STRICT"
+        "severity INTEGER NOT NULL, reserved INTEGER NOT NULL, delivered INTEGER NOT NULL, "
+        "kind TEXT NOT NULL, hash BLOB, leaf BLOB) STRICT"
     ),
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
 )
@@ -158,14 +160,15 @@ class JournalFile:
         """
         with self._transaction():
             self._db.executemany(
-                "INSERT INTO entry VALUES (?, ?, ?, ?, ?, NULL, ?)",
+                "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, NULL, ?)",
                 (
                     (entry.index, entry.sequence, int(entry.draft.severity), int(reserved),
-                     entry.draft.kind, leaf)
+                     _guarded(delivered), entry.draft.kind, leaf)
                     for entry, leaf, reserved in rows
                 ),
             )  # fmt: skip
-            self._set("delivered", b"%d" % delivered)
+            if not rows:  # with rows the mark rides along: no page of its own
+                self._set("delivered", b"%d" % _guarded(delivered))
             added = sum(len(leaf) + ROW_OVERHEAD_BYTES for _, leaf, _ in rows)
             return self._make_room(room._replace(bytes_used=room.bytes_used + added), delivered)
 
@@ -192,7 +195,7 @@ class JournalFile:
     def leaf_hashes(self, first: int) -> list[bytes]:
         """Leaf hashes from a position on, those of dropped bodies included."""
         with self._errors():
-            return [digest for _, digest, _ in self._hashes(first)]
+            return [row[1] for row in self._hashes(first)]
 
     def is_in_place(self) -> bool:
         """Whether the path still leads to the file that was opened."""
@@ -209,6 +212,7 @@ class JournalFile:
     def _configure(self) -> None:
         self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 4 * journal_entry.MAX_LEAF_BYTES)
         for pragma in (
+            f"page_size = {_PAGE_BYTES}",
             "locking_mode = EXCLUSIVE",
             "trusted_schema = OFF",
             "cell_size_check = ON",
@@ -217,8 +221,8 @@ class JournalFile:
             f"cache_size = -{_CACHE_KIB}",
             "journal_mode = WAL",
             "synchronous = FULL",
-            f"wal_autocheckpoint = {_WAL_PAGES}",
-            f"journal_size_limit = {_WAL_PAGES * 4096 * 2}",
+            f"wal_autocheckpoint = {_WAL_BYTES // _PAGE_BYTES}",
+            f"journal_size_limit = {2 * _WAL_BYTES}",
         ):
             self._db.execute(f"PRAGMA {pragma}")
 
@@ -249,17 +253,17 @@ class JournalFile:
 
     def _read(self, tip: journal_entry.Tip | None) -> Contents:
         problems: list[str] = []
-        epoch, delivered = self._epoch(), int(self._get("delivered", b"0"))
+        epoch, delivered = self._epoch(), self._read_delivered()
         pruned = self._read_pruned(problems)
         frontier, pending, incidents = pruned, Pending(), deque[str](maxlen=KNOWN_INCIDENTS)
         newest = bytes_used = 0
-        for position, digest, leaf in self._hashes(pruned.size):
+        for position, digest, leaf, *columns in self._hashes(pruned.size):
             if position != frontier.size:
                 raise DamagedError(f"{self._path}: expected entry {frontier.size}, got {position}")
             frontier = frontier.appended((digest,))
             bytes_used += len(leaf or b"") + ROW_OVERHEAD_BYTES
             if leaf is not None:
-                entry = self._checked(leaf, epoch, position, newest)
+                entry = self._checked(leaf, columns, (epoch, position), newest)
                 newest = max(newest, entry.sequence)
                 if entry.sequence > delivered:
                     pending.add(entry.sequence, position)
@@ -283,25 +287,37 @@ class JournalFile:
                 f"{frontier.root().hex()[:16]}: an entry was altered"
             )
 
-    def _checked(self, leaf: bytes, epoch: int, position: int, newest: int) -> Entry:
+    def _checked(
+        self, leaf: bytes, columns: list[object], place: tuple[int, int], newest: int
+    ) -> Entry:
+        """A leaf whose columns say the same as it: they decide what is sent and kept."""
         entry = journal_entry.decode(leaf)
-        if (entry.epoch, entry.index) != (epoch, position):
-            raise DamagedError(f"{self._path}: entry {position} says it is {entry.index}")
+        said = [entry.sequence, int(entry.draft.severity), entry.draft.kind]
+        if (entry.epoch, entry.index) != place or columns != said:
+            raise DamagedError(f"{self._path}: entry {place[1]} and its columns differ")
         if entry.sequence and entry.sequence <= newest:
-            raise DamagedError(f"{self._path}: entry {position} repeats sequence {entry.sequence}")
+            raise DamagedError(f"{self._path}: entry {place[1]} repeats sequence {entry.sequence}")
         return entry
 
-    def _hashes(self, first: int) -> Iterator[tuple[int, bytes, bytes | None]]:
+    def _hashes(self, first: int) -> Iterator[tuple[int, bytes, bytes | None, int, int, str]]:
         rows = self._db.execute(
-            "SELECT position, hash, leaf FROM entry WHERE position >= ? ORDER BY position", (first,)
+            "SELECT position, hash, leaf, sequence, severity, kind FROM entry "
+            "WHERE position >= ? ORDER BY position",
+            (first,),
         )
-        for position, digest, leaf in rows:
+        for position, digest, leaf, *columns in rows:
             if leaf is not None:
-                yield position, leaf_hash(leaf), leaf
+                yield position, leaf_hash(leaf), leaf, *columns
             elif digest is not None and len(digest) == HASH_BYTES:
-                yield position, digest, None
+                yield position, digest, None, *columns
             else:
                 raise DamagedError(f"{self._path}: entry {position} has neither body nor hash")
+
+    def _read_delivered(self) -> int:
+        """The highest delivery mark: a row's, or one that was written without a row."""
+        marks = [int(self._get("delivered", b"0"))]
+        marks += self._db.execute("SELECT max(delivered) FROM entry").fetchone()
+        return max(_unguarded(mark or 0) for mark in marks)
 
     def _read_pruned(self, problems: list[str]) -> Frontier:
         sealed = self._get("pruned", b"")
@@ -333,7 +349,7 @@ class JournalFile:
         ).fetchone()[0]
         hashes: list[bytes] = []
         freed = 0
-        for position, digest, leaf in self._hashes(room.pruned.size):
+        for position, digest, leaf, *_ in self._hashes(room.pruned.size):
             is_needed = freed >= wanted and leaf is not None
             if is_needed or (edge is not None and position >= edge):
                 break
@@ -405,3 +421,15 @@ class JournalFile:
             raise DamagedError(f"{self._path}: {error}") from error
         except (ParseError, ValueError, TypeError, OverflowError) as error:
             raise DamagedError(f"{self._path}: {error}") from error
+
+
+def _guarded(number: int) -> int:
+    """A number with its checksum: the leaf hashes do not cover the delivery mark."""
+    return number << 31 | crc32(b"%d" % number) >> 1
+
+
+def _unguarded(value: int) -> int:
+    number = value >> 31
+    if value and _guarded(number) != value:
+        raise ValueError("the delivery mark was altered")
+    return number

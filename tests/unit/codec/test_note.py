@@ -53,6 +53,7 @@ HOSTILE = {
     "a hyphen for the dash": GO_NOTE.replace("\u2014".encode(), b"-"),
     "a name with a plus": GO_NOTE.replace(b"PeterNeumann", b"Peter+Neumann"),
     "a signature of another length": GO_NOTE.replace(b"JnAM=", b""),
+    "stray bits at the end of base64": GO_NOTE.replace(b"JnAM=", b"JnAN="),
     "not UTF-8": GO_NOTE.replace(b"think", b"th\xffnk"),
     "17 signatures": GO_NOTE + GO_NOTE.split(b"\n\n")[1] * 16,
     "20 KB": b"a" * 20_000 + GO_NOTE,

@@ -361,7 +361,9 @@ def crashed(tmp_path: Path, name: str) -> tuple[Device, list[Entry]]:
     """A journal whose newest entries are still in the WAL, as after kill -9."""
     device = Device(tmp_path / name)
     core = device.start()
-    entries = [append(core, draft(number, size=700))[0] for number in range(12)]
+    entries = [append(core, draft(number, size=700))[0] for number in range(11)]
+    core.mark_delivered(entries[1].sequence, 0.0)
+    entries += append(core, draft(11, size=700))
     stop_at_once(core)
     return device, entries
 
@@ -412,6 +414,8 @@ def assert_whole_or_told(device: Device, entries: list[Entry]) -> None:
         assert core.entries("epoch", 1)[0].draft.severity is Severity.CRITICAL
     else:
         assert core.outbox(0, 100) == entries
+        assert core.status().delivered == entries[1].sequence
+        assert core.outbox(entries[1].sequence, 100) == entries[2:]
         assert chain_of(core).root() == core.status().root
     (after,) = append(core, draft(99))
     assert after.sequence > entries[-1].sequence
