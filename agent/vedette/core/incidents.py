@@ -1,7 +1,8 @@
 """Joins findings into incidents: same rule, same process tree, close in time.
 
 Rule 1: an incident is told at once when it begins and when it shows something new (another
-subject), up to MAX_SUBJECTS; what merely repeats is counted and told every UPDATE_S.
+subject), up to MAX_SUBJECTS and no faster than its token bucket allows; all else is counted and
+told every UPDATE_S.
 Rule 2: it is closed after `quiet_s` without a finding, or after MAX_AGE_S, whichever comes first.
 Rule 3: bounded: one rule may begin MAX_BEGUN incidents within BEGUN_WINDOW_S, further trees are
 joined into one incident of that rule; above MAX_OPEN the quietest is closed.
@@ -21,6 +22,9 @@ from vedette.model.process import ProcessKey
 UPDATE_S = 30.0
 MAX_AGE_S = 3600.0
 MAX_SUBJECTS = 16
+BURST = 4
+REFILL_S = 2.0
+"""A person who follows an attack wants its steps, not a line for each of a worm's processes."""
 MAX_OPEN = 256
 MAX_BEGUN = 32
 BEGUN_WINDOW_S = 60.0
@@ -36,8 +40,9 @@ class Key(NamedTuple):
 
 class _Open:
     __slots__ = (
-        "began_s", "count", "finding", "first_wall_s", "incident_id", "is_told", "last_s",
-        "last_wall_s", "revision", "severity", "subjects", "told_count", "told_s",
+        "began_s", "count", "filled_s", "finding", "first_wall_s", "incident_id", "is_told",
+        "last_s", "last_wall_s", "revision", "severity", "subjects", "told_count", "told_s",
+        "tokens",
     )  # fmt: skip
 
     def __init__(self, incident_id: str, severity: Severity, at_s: float, wall_s: float) -> None:
@@ -51,6 +56,20 @@ class _Open:
         self.subjects: set[str] = set()
         self.finding: Finding | None = None
         self.is_told = False
+        self.tokens = float(BURST)
+        self.filled_s = at_s
+
+    def shows(self, subject: str, at_s: float) -> bool:
+        """Whether this subject is new and may be told at once; takes a token for it."""
+        if subject in self.subjects or len(self.subjects) >= MAX_SUBJECTS:
+            return False
+        self.tokens = min(BURST, self.tokens + max(0.0, at_s - self.filled_s) / REFILL_S)
+        self.filled_s = at_s
+        if self.tokens < 1.0:
+            return False
+        self.tokens -= 1.0
+        self.subjects.add(subject)
+        return True
 
 
 class Incidents:
@@ -87,10 +106,7 @@ class Incidents:
         incident.count += 1
         incident.last_s = at_s
         incident.last_wall_s = wall_s
-        if subject in incident.subjects or len(incident.subjects) >= MAX_SUBJECTS:
-            return Key("", key.tree)
-        incident.subjects.add(subject)
-        return key
+        return key if incident.shows(subject, at_s) else Key("", key.tree)
 
     def tell(self, key: Key, finding: Finding) -> Incident | None:
         """The report that a counted finding calls for; None when it was closed meanwhile."""

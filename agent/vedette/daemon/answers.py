@@ -36,11 +36,7 @@ class Answers:
     def __init__(self, sentinel: Sentinel) -> None:
         self._sentinel = sentinel
         self._feed = Feed()
-        self._baseline = BaselineAnswers(
-            sentinel.baseline,
-            lambda: sentinel.scan,
-            lambda kind, body: sentinel.shell.note(kind, body),
-        )
+        self._baseline = BaselineAnswers(sentinel.baseline, lambda: sentinel.scan, self._note)
 
     def handlers(self) -> dict[str, Handler]:
         """By the name of the request."""
@@ -115,6 +111,9 @@ class Answers:
     async def _reload(self, params: Params) -> Answer:
         del params
         return {"changed": cast("list[Json]", list(await self._sentinel.reload()))}
+
+    def _note(self, kind: str, body: bytes) -> None:
+        self._sentinel.shell.note(kind, body)
 
     def _tiers(self) -> list[Json]:
         ladder = self._sentinel.ladder

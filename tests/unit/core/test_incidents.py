@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from vedette.core.incidents import (
     BEGUN_WINDOW_S,
+    BURST,
     MANY_TREES,
     MAX_AGE_S,
     MAX_BEGUN,
     MAX_OPEN,
     MAX_SUBJECTS,
+    REFILL_S,
     UPDATE_S,
     Incidents,
     Key,
@@ -57,8 +59,16 @@ def test_ten_thousand_equal_findings_are_one_incident_with_its_count() -> None:
 
 def test_a_new_subject_is_told_at_once_up_to_a_bound() -> None:
     incidents = Incidents("d|b", quiet_s=60)
-    told = [observe(incidents, RULE, f"subject {n}", 1.0) for n in range(MAX_SUBJECTS * 2)]
+    told = [observe(incidents, RULE, f"subject {n}", n * REFILL_S) for n in range(100)]
     assert len([key for key in told if key.rule_id]) == MAX_SUBJECTS
+
+
+def test_many_new_subjects_at_once_are_told_as_fast_as_people_read() -> None:
+    incidents = Incidents("d|b", quiet_s=60)
+    told = [observe(incidents, RULE, f"subject {n}", 1.0 + n / 1000) for n in range(1000)]
+    assert len([key for key in told if key.rule_id]) == BURST
+    later = observe(incidents, RULE, "one more", 3.0 + REFILL_S)
+    assert later == RULE
 
 
 def test_what_repeats_is_told_every_update_period() -> None:
