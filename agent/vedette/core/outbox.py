@@ -145,6 +145,7 @@ class Outbox:
         if change.is_up:
             if change.maximum_packet_bytes > self._largest_bytes:
                 self._end(Condition.TOO_LARGE)
+                self._to_reduce.clear()
             self._largest_bytes = change.maximum_packet_bytes
             self._receive_maximum = change.receive_maximum
             self._end(Condition.OFFLINE)

@@ -1,0 +1,168 @@
+"""What an operator is told of honest devices, and of a broker that lies."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+
+from vedette.codec import cloudevents, ocsf, report
+from vedette.codec.envelope import Purpose, signed_bytes
+from vedette.codec.registry import Registered
+from vedette.core.fleet import SILENT_S, Fleet, Kind, Note, Publication
+from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
+
+BOOT = "0123456789abcdef0123456789abcdef"
+KEY, FOREIGN = Ed25519Signer(bytes(32)), Ed25519Signer(bytes(31) + b"\x01")
+CAM = Registered("acme", "cam-7", KEY.public_key, "gate")
+INCIDENT = {
+    "class_uid": 2004,
+    "activity_id": 1,
+    "severity_id": 4,
+    "finding_info": {"uid": "feed", "title": "A shell"},
+}
+
+
+def publication(
+    sequence: int,
+    *,
+    suffix: str = "up/finding",
+    purpose: Purpose = Purpose.INCIDENT,
+    body: bytes | None = None,
+    key: Ed25519Signer = KEY,
+    device: str = "cam-7",
+    is_retained: bool = False,
+) -> Publication:
+    content = body if body is not None else ocsf.canonical(INCIDENT)
+    attributes = cloudevents.attributes(
+        purpose, "acme", device, BOOT, sequence, 1_795_264_807.0, "", content
+    )
+    signature = key.sign(
+        signed_bytes(
+            purpose, "acme", device, BOOT, sequence, suffix, report.JSON, attributes, content
+        )
+    )
+    return Publication(
+        f"fleet/v1/acme/cam-7/{suffix}",
+        report.JSON,
+        (*attributes, ("vsig", b64encode(signature).decode())),
+        content,
+        is_retained,
+    )
+
+
+def state(counter: int, *, is_retained: bool = False) -> Publication:
+    return publication(
+        0,
+        suffix="state",
+        purpose=Purpose.STATE,
+        body=b'{"counter":%d}' % counter,
+        is_retained=is_retained,
+    )
+
+
+def fleet() -> Fleet:
+    return Fleet({("acme", "cam-7"): CAM}, Ed25519Verifier(), 0.0)
+
+
+def kinds(notes: list[Note]) -> list[Kind]:
+    return [note.kind for note in notes]
+
+
+def test_an_incident_with_a_good_signature_is_shown() -> None:
+    (note,) = fleet().handle(publication(1), 1.0)
+    assert note.incident is not None
+    assert (note.kind, note.incident.title, note.sequence) == (Kind.INCIDENT, "A shell", 1)
+
+
+FORGERIES = {
+    "another key signed it": publication(1, key=FOREIGN),
+    "it was signed as another device": publication(1, device="cam-8"),
+    "its body was changed": publication(1)._replace(body=ocsf.canonical({**INCIDENT, "x": 1})),
+    "it was moved to another topic": publication(1)._replace(topic="fleet/v1/acme/cam-7/up/model"),
+    "its content type was changed": publication(1)._replace(content_type=report.MSGPACK),
+    "a heartbeat is passed for an incident": state(1)._replace(
+        topic="fleet/v1/acme/cam-7/up/finding"
+    ),
+    "its sequence was changed": publication(1)._replace(
+        properties=tuple(
+            (name, value.replace("/1", "/2") if name == "id" else value)
+            for name, value in publication(1).properties
+        )
+    ),
+    "its time was changed": publication(1)._replace(
+        properties=tuple(
+            (name, "2020-01-01T00:00:00.000Z" if name == "time" else value)
+            for name, value in publication(1).properties
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("forged", FORGERIES.values(), ids=FORGERIES.keys())
+def test_a_forgery_is_named_and_believed_in_nothing(forged: Publication) -> None:
+    watched = fleet()
+    notes = watched.handle(forged, SILENT_S - 1)
+    assert kinds(notes) == [Kind.BAD_SIGNATURE]
+    assert notes[0].incident is None
+    assert kinds(watched.tick(SILENT_S)) == [Kind.SILENT], "a forgery proves no life"
+    assert kinds(watched.handle(publication(1), SILENT_S)) == [Kind.HEARD_AGAIN, Kind.INCIDENT]
+
+
+def test_a_device_outside_the_registry_says_nothing() -> None:
+    stranger = publication(1)._replace(topic="fleet/v1/acme/cam-9/up/finding")
+    assert kinds(fleet().handle(stranger, 1.0)) == [Kind.UNKNOWN_DEVICE]
+
+
+def test_without_a_signature_it_is_unreadable() -> None:
+    bare = publication(1)._replace(properties=publication(1).properties[:-1])
+    assert kinds(fleet().handle(bare, 1.0)) == [Kind.UNREADABLE]
+
+
+def test_a_gap_is_counted_and_what_comes_late_fills_it() -> None:
+    watched = fleet()
+    watched.handle(publication(5), 1.0)
+    notes = watched.handle(publication(9), 2.0)
+    assert kinds(notes) == [Kind.GAP, Kind.INCIDENT]
+    assert notes[0].detail == "3 missing: 6 to 8"
+    assert kinds(watched.handle(publication(7), 3.0)) == [Kind.LATE, Kind.INCIDENT]
+    assert kinds(watched.handle(publication(7), 4.0)) == [Kind.DOUBLE]
+
+
+def test_a_double_is_told_and_not_shown_as_an_incident() -> None:
+    watched = fleet()
+    watched.handle(publication(1), 1.0)
+    assert kinds(watched.handle(publication(1), 2.0)) == [Kind.DOUBLE]
+
+
+def test_a_gap_of_millions_takes_no_memory_for_each() -> None:
+    watched = fleet()
+    watched.handle(publication(1), 1.0)
+    assert kinds(watched.handle(publication(2**62), 2.0)) == [Kind.GAP, Kind.INCIDENT]
+    assert len(watched._known["acme", "cam-7"].missing) <= 1024
+
+
+def test_silence_is_told_once_and_ends_with_a_new_counter_only() -> None:
+    watched = fleet()
+    assert kinds(watched.handle(state(1), 1.0)) == [Kind.STATE]
+    assert kinds(watched.tick(1.0 + SILENT_S)) == [Kind.SILENT]
+    assert watched.tick(2.0 + SILENT_S) == []
+    assert kinds(watched.handle(state(1), 3.0 + SILENT_S)) == [Kind.REPLAYED]
+    assert kinds(watched.handle(state(2), 4.0 + SILENT_S)) == [Kind.HEARD_AGAIN, Kind.STATE]
+
+
+def test_a_retained_state_is_a_hint_and_no_sign_of_life() -> None:
+    watched = fleet()
+    assert kinds(watched.handle(state(5, is_retained=True), SILENT_S - 1)) == [Kind.STATE]
+    assert kinds(watched.tick(SILENT_S)) == [Kind.SILENT]
+
+
+def test_a_will_is_a_hint_and_no_proof_of_death() -> None:
+    will = publication(0, suffix="state", purpose=Purpose.WILL, body=b'{"counter":1}')
+    watched = fleet()
+    assert kinds(watched.handle(will, 1.0)) == [Kind.WILL]
+    assert watched.tick(2.0) == []
+
+
+def test_a_signed_body_that_is_no_finding_is_unreadable() -> None:
+    assert kinds(fleet().handle(publication(1, body=b"[]"), 1.0)) == [Kind.UNREADABLE]
