@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from vedette.errors import StoreError
@@ -38,6 +39,8 @@ def write(path: Path, data: bytes) -> None:
         temporary.rename(path)
         sync_folder(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
 
 

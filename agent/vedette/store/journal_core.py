@@ -39,7 +39,9 @@ ORIGIN = "vedette/journal"
 BLOCK = 1000
 """Sequences reserved at once: two durable writes for so many entries."""
 
-DEFAULT_LIMIT_BYTES = 8 << 20
+DEFAULT_LIMIT_BYTES = 32 << 20
+"""10,000 findings of 2.5 KB wait in it for a broker that is away."""
+
 RETRY_S = 10.0
 ROUTINE_S = 3600.0
 
@@ -433,6 +435,7 @@ class JournalCore:
     # tip and seal
 
     def _seal(self, epoch: int, frontier: Frontier) -> bytes:
+        """The note over what was pruned; a key signs the same text the same way each time."""
         checkpoint = note.frontier_checkpoint(f"{ORIGIN}/{epoch}", frontier)
         text = note.checkpoint_text(checkpoint)
         key_hash = note.key_hash(ORIGIN, self._signer.public_key)
