@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from vedette.cli import _sigma_regex
 from vedette.cli._event_fields import EVENT_FIELDS, shown_fields
-from vedette.cli._sigma_document import Document
+from vedette.cli._sigma_document import Document, Key
 from vedette.codec.bundle import MAX_VALUE_BYTES
 from vedette.core.comparison import glob_parts
 from vedette.core.condition import compile_condition
@@ -39,7 +39,9 @@ _SHAPES: dict[str, Operator] = {
     "L*": "startswith",
     "*L*": "contains",
 }
+_FLAGS = {"IGNORECASE": "i", "MULTILINE": "m", "DOTALL": "s"}
 _ALL_SERVICES = frozenset(("syslog", "messages"))
+_KEY_DEPTH = 3  # detection, the name of a selection, the key
 _MAX_TITLE_CHARS = 256  # Sigma specification, "Title"
 
 
@@ -59,27 +61,21 @@ def compile_rule(document: Document) -> Compiled:
         DeviceError: pySigma is not installed.
     """
     _check_kind(document)
-    _check_modifiers(document)
+    _check_keys(document)
+    category, severity = _category(document), _severity(document)
+    rule_id, title, author = (_text(document, name) for name in ("id", "title", "author"))
     condition = _condition(document)
     fields = [field for field in dict.fromkeys(fields_of(condition)) if field]
-    category = _category(document)
+    wanted = map(str, document.value.get("fields") or ())
     rule = Rule(
-        rule_id=_text(document, "id"),
-        title=_text(document, "title")[:_MAX_TITLE_CHARS],
-        author=_text(document, "author"),
-        severity=_severity(document),
+        rule_id=rule_id,
+        title=title[:_MAX_TITLE_CHARS],
+        author=author,
+        severity=severity,
         tags=tuple(map(str, document.value.get("tags") or ())),
         category=category,
         condition=condition,
-        fields=tuple(
-            dict.fromkeys(
-                [
-                    *map(str, document.value.get("fields") or ()),
-                    *fields,
-                    *shown_fields(category),
-                ]
-            )
-        ),
+        fields=tuple(dict.fromkeys([*wanted, *fields, *shown_fields(category)])),
     )
     try:
         compile_condition(condition)
@@ -96,9 +92,10 @@ def _check_kind(document: Document) -> None:
         document.refuse("expected a mapping named detection")
 
 
-def _check_modifiers(document: Document) -> None:
+def _check_keys(document: Document) -> None:
+    """Refuse unknown modifiers and bad patterns where they stand; pySigma knows no places."""
     for key in document.keys:
-        if key.path[0] != "detection" or len(key.path) < 3:  # noqa: PLR2004 (detection, name, key)
+        if key.path[0] != "detection" or len(key.path) < _KEY_DEPTH:
             continue
         field, *modifiers = key.path[-1].split("|")
         skip = len(field) + 1
@@ -107,10 +104,20 @@ def _check_modifiers(document: Document) -> None:
                 document.refuse(
                     f"expected one of the modifiers {', '.join(sorted(MODIFIERS))}; "
                     f"got {modifier!r}, which this version cannot run",
-                    *key.path,
+                    key,
                     skip=skip,
                 )
             skip += len(modifier) + 1
+        if "re" in modifiers:
+            _check_patterns(document, key)
+
+
+def _check_patterns(document: Document, key: Key) -> None:
+    for text in key.texts:
+        try:
+            _sigma_regex.check(text)
+        except RuleError as error:
+            document.refuse(str(error), key)
 
 
 def _category(document: Document) -> str:
@@ -119,7 +126,7 @@ def _category(document: Document) -> str:
         document.refuse("expected a mapping named logsource")
     product = source.get("product")
     if product not in (None, "linux"):
-        document.refuse(f"expected product linux, got {product!r}", "logsource", "product")
+        document.refuse(f"expected product linux, got {product!r}", "logsource")
     if source.get("category"):
         return str(source["category"])
     service = str(source.get("service") or "")
@@ -208,7 +215,7 @@ def _check_value(document: Document, found: Match) -> None:
         document.refuse(f"expected text, got half a character in {found.value!r}", "detection")
     if size > MAX_VALUE_BYTES:
         document.refuse(f"expected values of at most {MAX_VALUE_BYTES} bytes", "detection")
-    if not found.field and found.value == "":
+    if not found.field and found.value.strip("*") == "":
         document.refuse("expected a keyword, got an empty one: it is in every event", "detection")
 
 
@@ -245,8 +252,7 @@ def _unescaped(text: str) -> str:
 
 
 def _pattern_match(document: Document, field: str, value: Any) -> Match:
-    flags = "".join(sorted(flag.name[0].lower() for flag in value.flags))
-    flags = flags.replace("d", "s")  # pySigma says DOTALL, patterns say s
+    flags = "".join(sorted(_FLAGS[flag.name] for flag in value.flags))
     text = (f"(?{flags})" if flags else "") + str(value.regexp.to_plain())
     try:
         pattern = _sigma_regex.check(text)

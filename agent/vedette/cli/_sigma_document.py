@@ -17,11 +17,12 @@ MAX_FILE_BYTES = 1 << 20
 
 
 class Key(NamedTuple):
-    """One key of a mapping: where it stands (from 1) and the keys that lead to it."""
+    """One key of a mapping: the keys that lead to it, its place (from 1) and its plain values."""
 
     path: tuple[str, ...]
     line: int
     column: int
+    texts: tuple[str, ...]
 
 
 class Document(NamedTuple):
@@ -31,23 +32,22 @@ class Document(NamedTuple):
     value: Mapping[str, Any]
     keys: tuple[Key, ...]
 
-    def refuse(self, message: str, *path: str, skip: int = 0) -> NoReturn:
-        """Raise a RuleError at a key, or at the nearest key above it that there is.
+    def refuse(self, message: str, at: str | Key = "", *, skip: int = 0) -> NoReturn:
+        """Raise a RuleError with its place.
 
         Args:
             message: what was expected and what came.
-            path: the keys that lead to the place.
+            at: a key, or the name of one at the top; the first line when there is none.
             skip: characters to the right of the key's beginning.
         """
-        line, column = self.place(*path)
+        line, column = (at.line, at.column) if isinstance(at, Key) else self.place(at)
         raise RuleError(f"{self.file}:{line}:{column + skip}: {message}")
 
-    def place(self, *path: str) -> tuple[int, int]:
-        """Line and column of a key, or of the nearest key above it that there is."""
-        for length in range(len(path), 0, -1):
-            for key in self.keys:
-                if key.path == path[:length]:
-                    return key.line, key.column
+    def place(self, name: str) -> tuple[int, int]:
+        """Line and column of a key at the top, of the document where there is none."""
+        for key in self.keys:
+            if key.path == (name,):
+                return key.line, key.column
         return (self.keys[0].line, 1) if self.keys else (1, 1)
 
 
@@ -129,8 +129,13 @@ def _keys(file: Path, node: Any, path: tuple[str, ...]) -> Iterator[Key]:
         if text in seen:
             raise RuleError(f"{file}:{line}:{column}: expected {text!r} once, got it twice")
         seen.add(text)
-        yield Key((*path, text), line, column + (1 if name.style else 0))
+        yield Key((*path, text), line, column + (1 if name.style else 0), _texts(child))
         yield from _keys(file, child, (*path, text))
+
+
+def _texts(node: Any) -> tuple[str, ...]:
+    children = node.value if node.id == "sequence" else [node]
+    return tuple(str(child.value) for child in children if child.id == "scalar")
 
 
 def _yaml_message(file: Path, error: Any) -> str:
