@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from vedette.codec.scan_stream import LENGTH, Finished, Message, frame_length, parse_message
 from vedette.errors import ParseError, SensorError
@@ -43,7 +42,8 @@ class ScannerProcess:
         command += ["--turn", str(turn), "--slices", str(slices)]
         if state_dir is not None:
             command += ["--state", str(state_dir)]
-        self._complaint: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in finish)
+        # In memory, since a pipe that nobody reads meanwhile could fill and stop the scanner.
+        self._complaint = os.memfd_create("scanner-errors", os.MFD_CLOEXEC)
         try:
             self._process = subprocess.Popen(
                 [*command, "--", *roots],
@@ -52,7 +52,7 @@ class ScannerProcess:
                 stderr=self._complaint,
             )
         except OSError as error:
-            self._complaint.close()
+            os.close(self._complaint)
             raise SensorError(f"scan: the scanner cannot be started: {error}") from error
 
     def kill(self) -> None:
@@ -96,7 +96,6 @@ class ScannerProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._complaint.seek(0)
-        complaint = self._complaint.read(COMPLAINT_BYTES_MAX).decode("utf-8", "replace").strip()
-        self._complaint.close()
-        return complaint or "it said nothing"
+        complaint = os.pread(self._complaint, COMPLAINT_BYTES_MAX, 0).decode("utf-8", "replace")
+        os.close(self._complaint)
+        return complaint.strip() or "it said nothing"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import struct
 import time
 from collections.abc import Mapping
@@ -309,7 +308,8 @@ class InotifySensor(Sensor):
         folder.mkdir(mode=0o700, exist_ok=True)
         self._proof_watch = self._inotify.add_watch(str(folder), CREATE | ONLYDIR)
         (folder / token).touch()
-        shutil.rmtree(folder)  # the event is in the queue; the watch goes with the folder
+        (folder / token).unlink()
+        folder.rmdir()  # the event is in the queue; the watch goes with the folder
 
     def _is_proof(self, event: Event, token: str) -> bool:  # noqa: ARG002
         return False  # seen by _take: the proof's folder is in no tree

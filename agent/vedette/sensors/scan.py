@@ -11,7 +11,6 @@ stalled, or wrote past the file system.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -231,15 +230,15 @@ class ScanSensor(Sensor):
 
     async def _provoke(self, token: str) -> None:
         """Let a scanner read a file of our own making."""
-        folder = self.context.run_dir / PROOF_FOLDER / token
+        file = self.context.run_dir / PROOF_FOLDER / token
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "file").write_text(token)
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            file.write_text(token)
             loop = asyncio.get_running_loop()
-            if await loop.run_in_executor(None, self._finds, str(folder / "file")):
+            if await loop.run_in_executor(None, self._finds, str(file)):
                 self._proved()
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            file.unlink(missing_ok=True)
 
     def _finds(self, path: str) -> bool:
         """Whether a scanner tells this file with a digest (worker thread)."""
