@@ -14,7 +14,7 @@ from tests.simulators.network import Namespace
 from vedette.errors import SensorError
 from vedette.model.event import ConnectionOpened, Event, ListenerOpened
 from vedette.ports.sensor import Sensor
-from vedette.sensors import _proc_net, listeners, procnet
+from vedette.sensors import _polled_sockets, _proc_net, listeners, procnet
 from vedette.sensors._probe import endpoint_of
 from vedette.sensors.listeners import ListenersSensor
 from vedette.sensors.procnet import ProcnetSensor
@@ -35,7 +35,7 @@ def short_periods(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=["sock_diag", "/proc/net"])
 def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "/proc/net":
-        monkeypatch.setattr(listeners, "_talk_if_it_works", lambda: None)
+        monkeypatch.setattr(_polled_sockets, "_talk_if_it_works", lambda: None)
 
 
 async def opened(stack: AsyncExitStack, kind: type[Sensor], collected: Collected) -> Sensor:
@@ -49,6 +49,7 @@ def on_port(events: list[Event], port: int) -> list[ListenerOpened]:
     return [e for e in events if isinstance(e, ListenerOpened) and e.port == port]
 
 
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_an_open_connection_is_told_once_with_its_process(
     namespace: Namespace, tmp_path: Path, address: str
@@ -72,6 +73,7 @@ def test_an_open_connection_is_told_once_with_its_process(
     asyncio.run(story())
 
 
+@pytest.mark.usefixtures("source")
 def test_a_connection_closed_between_looks_is_told_without_an_owner(
     namespace: Namespace, tmp_path: Path
 ) -> None:
@@ -110,6 +112,7 @@ def test_it_fails_its_proof_where_the_tables_are_of_another_place(
     namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ProcnetSensor, "proof_timeout_s", 0.5)
+    monkeypatch.setattr(_polled_sockets, "_talk_if_it_works", lambda: None)
 
     async def story() -> None:
         async with AsyncExitStack() as stack:
@@ -182,6 +185,7 @@ def test_a_table_of_another_form_is_a_reason_and_no_crash(
 ) -> None:
     (tmp_path / "tcp").write_bytes(b"heading\n garbage\n")
     monkeypatch.setattr(_proc_net, "FOLDER", tmp_path)
+    monkeypatch.setattr(_polled_sockets, "_talk_if_it_works", lambda: None)
 
     async def story() -> None:
         with pytest.raises(SensorError, match="garbage"):

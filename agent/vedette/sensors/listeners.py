@@ -17,17 +17,14 @@ from typing import ClassVar, Final, NamedTuple
 
 from vedette.codec import sock_diag
 from vedette.codec.addresses import address_text
-from vedette.codec.conntrack import AF_INET, AF_INET6
-from vedette.codec.sock_diag import SocketRecord
 from vedette.errors import ParseError, SensorError
 from vedette.model.event import Event, EventClass, EventsLost, ListenerOpened, Protocol
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
-from vedette.sensors import _probe, _proc_net
-from vedette.sensors._netlink_talk import NETLINK_SOCK_DIAG, NetlinkTalk
+from vedette.sensors import _probe
 from vedette.sensors._owners import OwnerFinder
+from vedette.sensors._polled_sockets import PolledSockets
 from vedette.sensors._probe import Endpoint
-from vedette.sensors._sockets import dump
 
 NAME: Final = "listeners"
 
@@ -36,9 +33,9 @@ PERIOD_S: Final = 5.0
 
 EPHEMERAL_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
-_KINDS: tuple[tuple[Protocol, int, int], ...] = (
-    ("tcp", sock_diag.IPPROTO_TCP, sock_diag.TCP_LISTEN),
-    ("udp", sock_diag.IPPROTO_UDP, sock_diag.TCP_CLOSE),
+_KINDS: tuple[tuple[Protocol, int], ...] = (
+    ("tcp", 1 << sock_diag.TCP_LISTEN),
+    ("udp", 1 << sock_diag.TCP_CLOSE),
 )
 
 
@@ -67,7 +64,7 @@ class ListenersSensor(Sensor):
 
     def __init__(self, context: SensorContext) -> None:
         super().__init__(context)
-        self._talk: NetlinkTalk | None = None
+        self._sockets: PolledSockets | None = None
         self._known: frozenset[_Listener] = frozenset()
         self._doubtful: frozenset[_Listener] = frozenset()
         self._ephemeral = range(0)
@@ -82,7 +79,7 @@ class ListenersSensor(Sensor):
 
     async def _open(self) -> None:
         self._ephemeral = _ephemeral_ports()
-        self._talk = _talk_if_it_works()
+        self._sockets = PolledSockets()
         try:
             self._known = frozenset(self._listeners())
         except ParseError as error:
@@ -116,8 +113,10 @@ class ListenersSensor(Sensor):
         return listener.protocol == "udp" and listener.port in self._ephemeral
 
     def _listeners(self) -> Iterator[_Listener]:
-        for protocol, number, state in _KINDS:
-            for record in self._records(protocol, number, state):
+        if self._sockets is None:
+            return
+        for protocol, states in _KINDS:
+            for record in self._sockets.records(protocol, states):
                 listener = _Listener(
                     protocol, record.local, record.local_port, record.uid, record.inode
                 )
@@ -125,13 +124,6 @@ class ListenersSensor(Sensor):
                     self._proved()
                 elif record.local_port and not record.remote_port:
                     yield listener
-
-    def _records(self, protocol: Protocol, number: int, state: int) -> Iterator[SocketRecord]:
-        if self._talk is None:
-            yield from (r for r in _proc_net.sockets(protocol) if r.state == state)
-            return
-        for family in (AF_INET, AF_INET6):
-            yield from dump(self._talk, family, number, 1 << state)
 
     def _events(self, listeners: Sequence[_Listener], at_s: float) -> list[Event]:
         pids = self._owners.find((listener.inode for listener in listeners), at_s)
@@ -166,23 +158,8 @@ class ListenersSensor(Sensor):
     async def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._talk is not None:
-            self._talk.close()
-
-
-def _talk_if_it_works() -> NetlinkTalk | None:
-    """sock_diag for TCP and UDP, or None where the kernel lacks either."""
-    try:
-        talk = NetlinkTalk(NETLINK_SOCK_DIAG)
-    except OSError:
-        return None
-    try:
-        for _, number, state in _KINDS:
-            list(dump(talk, AF_INET, number, 1 << state))
-    except OSError:
-        talk.close()
-        return None
-    return talk
+        if self._sockets is not None:
+            self._sockets.close()
 
 
 def _ephemeral_ports() -> range:

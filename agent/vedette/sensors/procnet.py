@@ -1,4 +1,4 @@
-"""Polls /proc/net for connections: the tier that needs neither root nor a kernel option.
+"""Polls the kernel's sockets for connections: the tier that needs neither root nor an option.
 
 Rule 1: what is open at the first look is known, not new.
 Rule 2: the end that began a connection is told by its port: one on which this host listens did not.
@@ -19,9 +19,10 @@ from vedette.errors import ParseError, SensorError
 from vedette.model.event import ConnectionOpened, Event, EventClass, EventsLost, Protocol
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
-from vedette.sensors import _probe, _proc_net
+from vedette.sensors import _probe
 from vedette.sensors._connections import Connection, connection_of
 from vedette.sensors._owners import OwnerFinder
+from vedette.sensors._polled_sockets import PolledSockets
 from vedette.sensors._probe import Endpoint
 
 NAME: Final = "procnet"
@@ -30,7 +31,10 @@ PERIOD_S: Final = 2.0
 """Sees with its owner half of what lives a second and all that lives two, for half a wake-up a
 second."""
 
-_TRANSITIONAL = frozenset({sock_diag.TCP_LISTEN, sock_diag.TCP_CLOSE})
+_KINDS: tuple[tuple[Protocol, int], ...] = (
+    ("tcp", sock_diag.ALL_STATES & ~(1 << sock_diag.TCP_CLOSE)),
+    ("udp", 1 << sock_diag.TCP_ESTABLISHED),
+)
 
 
 class ProcnetSensor(Sensor):
@@ -47,12 +51,13 @@ class ProcnetSensor(Sensor):
                 "the process of what is closed already, and of other users' sockets without root",
                 "datagrams sent from unconnected sockets",
             ),
-            lift=("kernel: CONFIG_PROC_FS and CONFIG_INET",),
+            lift=("kernel: CONFIG_INET, and CONFIG_INET_DIAG or CONFIG_PROC_FS",),
         ),
     )
 
     def __init__(self, context: SensorContext) -> None:
         super().__init__(context)
+        self._sockets: PolledSockets | None = None
         self._known: frozenset[Connection] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
         self._owners = OwnerFinder()
@@ -60,10 +65,11 @@ class ProcnetSensor(Sensor):
         self._counts = dict.fromkeys(("in", "out", "dropped"), 0)
 
     def counters(self) -> Mapping[str, int]:
-        """Sockets read, connections told, tables unreadable, and how owners were found."""
+        """Sockets read, connections told, looks that failed, and how owners were found."""
         return {**self._counts, **self._owners.counts}
 
     async def _open(self) -> None:
+        self._sockets = PolledSockets()
         try:
             self._known = frozenset(map(_identity, self._connections()))
         except ParseError as error:
@@ -83,7 +89,7 @@ class ProcnetSensor(Sensor):
             connections = self._connections()
         except (OSError, ParseError) as error:
             self._counts["dropped"] += 1
-            reason = f"/proc/net was unreadable: {error}"
+            reason = f"sockets were unreadable: {error}"
             self._hand_on([EventsLost(at_s, NAME, EventClass.NETWORK, "sensor", 0, False, reason)])
             return
         new = [c for c in connections if _identity(c) not in self._known and not self._is_probe(c)]
@@ -92,14 +98,15 @@ class ProcnetSensor(Sensor):
 
     def _connections(self) -> list[Connection]:
         found: list[Connection] = []
-        protocols: tuple[Protocol, ...] = ("tcp", "udp")
-        for protocol in protocols:
-            records = _proc_net.sockets(protocol)
+        if self._sockets is None:
+            return found
+        for protocol, states in _KINDS:
+            records = list(self._sockets.records(protocol, states))
             self._counts["in"] += len(records)
             listening = frozenset(r.local_port for r in records if r.state == sock_diag.TCP_LISTEN)
             for record in records:
                 connection = connection_of(protocol, record, listening)
-                if connection is not None and record.state not in _TRANSITIONAL:
+                if connection is not None and record.state != sock_diag.TCP_LISTEN:
                     found.append(connection)
         return found
 
@@ -146,6 +153,8 @@ class ProcnetSensor(Sensor):
     async def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._sockets is not None:
+            self._sockets.close()
 
 
 def _identity(connection: Connection) -> Connection:
