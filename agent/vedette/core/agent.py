@@ -164,8 +164,8 @@ class Agent:
         return {pid for pid in wanted if pid > 0 and pid not in known}
 
     def _learn(self, processes: Sequence[ProcessStarted]) -> None:
-        for process in processes:
-            self.processes.start(process)
+        for process in sorted(processes, key=lambda process: process.start_ticks):
+            self.processes.start(process)  # parents began before their children
 
     def _stop(self, at_s: float) -> None:
         for pending in self._pending.values():
@@ -306,7 +306,7 @@ class Agent:
         fields: dict[str, str],
         process: Process | None,
     ) -> None:
-        tree = self.processes.tree(process.pid) if process else ProcessKey(0, 0)
+        tree = process.tree if process else ProcessKey(0, 0)
         subject = _subject(fields)
         wall_s = at_s + self._offset_s
         key = self.incidents.count(Key(rule.rule_id, tree), subject, rule.severity, at_s, wall_s)

@@ -40,9 +40,21 @@ class Key(NamedTuple):
 
 class _Open:
     __slots__ = (
-        "began_s", "count", "filled_s", "finding", "first_wall_s", "incident_id", "is_told",
-        "last_s", "last_wall_s", "revision", "severity", "subjects", "told_count", "told_s",
+        "began_s",
+        "count",
+        "filled_s",
+        "finding",
+        "first_wall_s",
+        "incident_id",
+        "is_told",
+        "last_s",
+        "last_wall_s",
+        "revision",
+        "severity",
+        "subjects",
         "tokens",
+        "told_count",
+        "told_s",
     )  # fmt: skip
 
     def __init__(self, incident_id: str, severity: Severity, at_s: float, wall_s: float) -> None:

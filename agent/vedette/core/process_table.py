@@ -1,9 +1,11 @@
 """The processes of this device, as far as events told: ancestry without reading /proc.
 
-Rule 1: bounded; what was neither begun nor a parent for longest goes first, evictions are counted.
-A daemon that is pushed out by a storm is looked up again when its pid is spoken of.
+Rule 1: bounded; what was not begun or touched for longest goes first, evictions are counted. Every
+TOUCH_EVERY starts touch the ancestors of the newest, so that a storm does not push out where it
+comes from; another daemon that it pushes out is looked up again when its pid is spoken of.
 Rule 2: an ended process is kept for a while, because its file and network events may still come.
 Rule 3: a pid that starts anew never inherits from the process that had it before.
+Rule 4: the tree is fixed at birth: it outlives the ancestors that made it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ KEEP_ENDED_S = 10.0
 """fanotify is read 20 ms after the event, conntrack hints may take a second."""
 
 MAX_DEPTH = 16
+TOUCH_EVERY = 64
+ROOTS = frozenset({0, 1, 2})
+"""The idle task, init and kthreadd belong to no tree: everything comes from them."""
 MULTI_CALL = frozenset({"busybox", "toybox", "busybox.static", "busybox.nosuid", "busybox.suid"})
 """Programs that are many programs; which one they are is said by argv[0]."""
 
@@ -30,7 +35,7 @@ class Process:
 
     __slots__ = (
         "alias", "argv0", "command_line", "cwd", "has_ended", "image", "lineage", "login_uid",
-        "pid", "ppid", "seen_at_s", "start_ticks", "uid",
+        "pid", "ppid", "seen_at_s", "start_ticks", "tree", "uid",
     )  # fmt: skip
 
     def __init__(self, pid: int, ppid: int, start_ticks: int, seen_at_s: float) -> None:
@@ -47,6 +52,7 @@ class Process:
         self.login_uid = -1
         self.lineage = ""
         self.has_ended = False
+        self.tree = ProcessKey(pid, start_ticks)
 
 
 class ProcessTable:
@@ -57,6 +63,7 @@ class ProcessTable:
         self._by_pid: dict[int, Process] = {}
         self._running: dict[str, int] = {}
         self._ended: deque[tuple[float, Process]] = deque()
+        self._started = 0
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -88,11 +95,17 @@ class ProcessTable:
         process.uid = event.uid
         process.login_uid = event.login_uid
         process.alias = alias_of(event.image, event.argv0, event.command_line)
-        parent = self._by_pid.pop(event.ppid, None)
+        parent = self._by_pid.get(event.ppid)
         if parent is not None:
-            self._by_pid[parent.pid] = parent
             process.lineage = _lineage(parent)
+            if parent.pid not in ROOTS:
+                process.tree = parent.tree
+        if known is not None and not known.has_ended:
+            process.tree = known.tree
         self._insert(process)
+        self._started += 1
+        if self._started % TOUCH_EVERY == 0:
+            self._touch_ancestors(process)
         return process
 
     def fork(self, event: ProcessForked) -> None:
@@ -111,6 +124,8 @@ class ProcessTable:
             child.uid = parent.uid
             child.login_uid = parent.login_uid
             child.lineage = _lineage(parent)
+            if parent.pid not in ROOTS:
+                child.tree = parent.tree
         self._insert(child)
 
     def end(self, pid: int, at_s: float) -> None:
@@ -139,14 +154,9 @@ class ProcessTable:
             yield process
             pid = process.ppid
 
-    def tree(self, pid: int) -> ProcessKey:
-        """The oldest known ancestor below pid 1: what makes findings belong together."""
-        oldest = ProcessKey(pid, 0)
-        for process in self.chain(pid):
-            if process.pid == 1:
-                break
-            oldest = ProcessKey(process.pid, process.start_ticks)
-        return oldest
+    def _touch_ancestors(self, process: Process) -> None:
+        for ancestor in list(self.chain(process.ppid)):
+            self._by_pid[ancestor.pid] = self._by_pid.pop(ancestor.pid)
 
     def _insert(self, process: Process) -> None:
         self._by_pid[process.pid] = process

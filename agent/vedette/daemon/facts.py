@@ -14,6 +14,7 @@ import os
 import pwd
 import time
 from collections import OrderedDict
+from collections.abc import Container, Iterable
 
 from vedette.codec import procfs
 from vedette.core.commands import Subject
@@ -27,6 +28,7 @@ MAX_HASH_BYTES = 64 * 1024 * 1024
 """0.1 s of hashing on the slowest target; larger programs are models and archives."""
 READ_BYTES = 256 * 1024
 MAX_CMDLINE_BYTES = 4096
+MAX_ANCESTORS = 16
 
 FileKey = tuple[int, int, int, int, int]
 
@@ -45,6 +47,20 @@ def snapshot() -> tuple[ProcessStarted, ...]:
     """Every process of this moment, parents before children as far as pids tell."""
     found = (lookup(pid) for pid in sorted(pids()))
     return tuple(process for process in found if process is not None)
+
+
+def lookup_chains(pids: Iterable[int], known: Container[int]) -> tuple[ProcessStarted, ...]:
+    """Processes by pid, with their ancestors up to the first known one or MAX_ANCESTORS."""
+    found: dict[int, ProcessStarted] = {}
+    for first in pids:
+        pid, left = first, MAX_ANCESTORS
+        while pid > 0 and left > 0 and pid not in found and pid not in known:
+            process = lookup(pid)
+            if process is None:
+                break
+            found[pid] = process
+            pid, left = process.ppid, left - 1
+    return tuple(found.values())
 
 
 def lookup(pid: int) -> ProcessStarted | None:

@@ -80,9 +80,9 @@ class Shell:
         """Take a batch of events from a sensor."""
         unknown = self.agent.unknown_pids(events)
         if unknown:
-            found = [process for pid in unknown if (process := facts.lookup(pid)) is not None]
+            found = facts.lookup_chains(unknown, self.agent.processes)
             if found:
-                self.tell(LookedUp(*now(), tuple(found)))
+                self.tell(LookedUp(*now(), found))
         self.tell(Observed(*now(), tuple(events)))
 
     def report(

@@ -41,13 +41,31 @@ def test_a_chain_names_the_ancestors_nearest_first() -> None:
     assert process.lineage == "/sbin/httpd|/init"
 
 
-def test_the_tree_of_a_process_is_its_oldest_ancestor_below_init() -> None:
+def test_a_tree_is_fixed_at_birth_and_outlives_what_made_it() -> None:
     table = ProcessTable()
     table.start(started(1, 0, "/init"))
     table.start(started(10, 1, "/sbin/httpd", start_ticks=77))
-    table.start(started(11, 10, "/bin/sh"))
-    assert table.tree(11) == ProcessKey(10, 77)
-    assert table.tree(99) == ProcessKey(99, 0)
+    shell = table.start(started(11, 10, "/bin/sh"))
+    table.end(10, 2.0)
+    table.end(999, 100.0)
+    child = table.start(started(12, 11, "/bin/ls"))
+    again = table.start(started(12, 1, "/bin/cat"))
+    assert {shell.tree, child.tree, again.tree} == {ProcessKey(10, 77)}
+    table.fork(ProcessForked(at_s=2.0, tier="test", pid=13, ppid=12, start_ticks=5))
+    forked = table.get(13)
+    assert forked is not None
+    assert forked.tree == ProcessKey(10, 77)
+    assert table.start(started(20, 1, "/sbin/sshd")).tree == ProcessKey(20, 0)
+
+
+def test_a_storm_does_not_push_out_where_it_comes_from() -> None:
+    table = ProcessTable(limit=1000)
+    for pid in range(10, 15):
+        table.start(started(pid, pid - 1 if pid > 10 else 1, f"/bin/{pid}"))
+    for pid in range(100, 5000):
+        table.start(started(pid, 14, "/bin/true"))
+    assert [p.pid for p in table.chain(4999)] == [4999, 14, 13, 12, 11, 10]
+    assert table.evicted > 3000
 
 
 def test_a_loop_of_parents_ends() -> None:
