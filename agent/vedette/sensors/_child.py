@@ -8,6 +8,7 @@ Rule 2: `end` leaves no process and no zombie.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ END_TIMEOUT_S = 2.0
 REAP_PERIOD_S = 0.02
 """Between looks at a child that is about to end, on kernels without pidfd_open(2)."""
 
+_STANDARD_ERROR = 2
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
@@ -43,7 +45,7 @@ class Child:
             argv[0],
             list(argv),
             _ENVIRONMENT,
-            file_actions=[null, output, (os.POSIX_SPAWN_DUP2, 0, 2)],
+            file_actions=[null, output, (os.POSIX_SPAWN_DUP2, 0, 2), *_close_inheritable()],
             setsigmask=(),
             setsigdef=_DEFAULT_SIGNALS,
             resetids=resets_ids,
@@ -93,6 +95,18 @@ class Child:
         finally:
             loop.remove_reader(pidfd)
             os.close(pidfd)
+
+
+def _close_inheritable() -> list[tuple[int, int]]:
+    """What whoever started the agent left open across exec stays here."""
+    actions = []
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - no Path for a number
+        fd = int(name)
+        # The descriptor of the listing itself is gone by now.
+        with contextlib.suppress(OSError):
+            if fd > _STANDARD_ERROR and os.get_inheritable(fd):
+                actions.append((os.POSIX_SPAWN_CLOSE, fd))
+    return actions
 
 
 def _finish(ended: asyncio.Future[None]) -> None:
