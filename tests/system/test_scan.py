@@ -344,6 +344,28 @@ def test_the_scanner_dies_with_its_parent(tmp_path: Path) -> None:
         os.close(scanner)
 
 
+def test_scans_nobody_waits_for_keep_a_pause_and_urgent_ones_do_not(
+    tmp_path: Path, tree: Path, baseline: SqliteBaseline
+) -> None:
+    async def story(_: Seen, sensor: ScanSensor) -> None:
+        whole(await sensor.scan("start"))
+        sensor.request("overflow")
+        assert not sensor.is_scanning
+        sensor.request("operator", is_urgent=True)
+        assert sensor.is_scanning
+        sensor.request("overflow")
+        sensor.request("accepted", is_urgent=True)
+        sensor.request("overflow")
+        assert whole(await sensor.scan("joins")).reason == "operator"
+        async with asyncio.timeout(20):
+            while sensor.report is None or sensor.report.reason != "accepted":
+                assert sensor._running is not None
+                await asyncio.wait([sensor._running])
+        assert not sensor.is_scanning
+
+    play(tmp_path, baseline, story, tree)
+
+
 def test_the_proof_runs_a_real_scanner_and_leaves_nothing(
     tmp_path: Path, tree: Path, baseline: SqliteBaseline
 ) -> None:

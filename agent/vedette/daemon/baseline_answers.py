@@ -89,7 +89,7 @@ class BaselineAnswers:
         del params
         sensor = self._sensor()
         wanted = sensor.counters()["scans"] + 1 + sensor.is_scanning
-        sensor.request("operator")
+        sensor.request("operator", is_urgent=True)
         return {"scan_number": wanted}
 
     async def _diff(self, params: Params) -> Answer:
@@ -117,7 +117,9 @@ class BaselineAnswers:
         before, after = await asyncio.to_thread(self._take, chosen)
         sensor.forget([one.path for one in chosen])
         if sensor.is_scanning:
-            sensor.request("accepted")  # the running one compares with what was before
+            sensor.request(
+                "accepted", is_urgent=True
+            )  # the running one compares with what was before
         records, removed = to_accept(chosen)
         noted: Mapping[str, Json] = {
             "accepted": len(records),

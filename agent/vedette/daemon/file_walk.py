@@ -118,51 +118,61 @@ class Reading(NamedTuple):
 
 def plain_record(entry: Entry) -> FileRecord:
     """What lstat says of a file; digest and capabilities are left empty."""
-    status = entry.status
-    kind = _KIND_OF.get(stat.S_IFMT(status.st_mode), "other")
-    return FileRecord(
-        entry.path, kind, status.st_mode, status.st_uid, status.st_gid, status.st_size,
-        status.st_ino & _INT63, _bounded(status.st_mtime_ns), _bounded(status.st_ctime_ns), "", "",
-    )  # fmt: skip
+    return _record(entry.path, entry.status, "", "", entry.status.st_ctime_ns)
 
 
 def read_record(entry: Entry, skip: Skip) -> Reading:
-    """Read a file whole: digest, capabilities, and lstat as it was before the reading."""
+    """Read a file whole: digest, capabilities, and fstat as it was before the reading."""
+    mode = entry.status.st_mode
+    if stat.S_ISREG(mode):
+        return _read_file(entry, skip)
     record = plain_record(entry)
-    if record.kind == "link":
-        return Reading(record._replace(digest=_link_digest(entry, skip)), 0)
-    if record.kind != "file":
-        return Reading(record, 0)
+    if stat.S_ISLNK(mode):
+        record = record._replace(digest=_link_digest(entry, skip))
+    return Reading(record, 0)
+
+
+def _read_file(entry: Entry, skip: Skip) -> Reading:
+    descriptor = -1
     try:
         descriptor = _open(entry)
+        return _read_open(entry.path, descriptor, skip)
     except OSError as error:
         skip(entry.path, error.strerror or "unknown error")
-        return Reading(record, 0)
-    try:
-        return _read_open(entry, descriptor, skip)
-    except OSError as error:
-        skip(entry.path, error.strerror or "unknown error")
-        return Reading(record, 0)
+        return Reading(plain_record(entry), 0)
     finally:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
-def _read_open(entry: Entry, descriptor: int, skip: Skip) -> Reading:
+def _read_open(path: str, descriptor: int, skip: Skip) -> Reading:
     status = os.fstat(descriptor)  # it may be another file by now
-    record = plain_record(entry._replace(status=status))
-    if record.kind != "file":
-        return Reading(record, 0)
-    if status.st_ctime_ns > time.time_ns() - RACY_NS:
-        record = record._replace(ctime_ns=0)
-    record = record._replace(capabilities=_capabilities(descriptor))
+    ctime_ns = status.st_ctime_ns
+    if not stat.S_ISREG(status.st_mode):
+        return Reading(_record(path, status, "", "", ctime_ns), 0)
+    if ctime_ns > time.time_ns() - RACY_NS:
+        ctime_ns = 0
+    capabilities = _capabilities(descriptor)
+    digest, size = "", 0
     if status.st_size > HASH_BYTES_MAX:
-        skip(entry.path, f"larger than {HASH_BYTES_MAX >> 20} MB: its content is not read")
-        return Reading(record, 0)
-    digest, size = _digest(descriptor)
-    if size > HASH_BYTES_MAX:
-        skip(entry.path, f"grew beyond {HASH_BYTES_MAX >> 20} MB while it was read")
-        digest = ""
-    return Reading(record._replace(digest=digest), size)
+        skip(path, f"larger than {HASH_BYTES_MAX >> 20} MB: its content is not read")
+    else:
+        digest, size = _digest(descriptor)
+        if size > HASH_BYTES_MAX:
+            skip(path, f"grew beyond {HASH_BYTES_MAX >> 20} MB while it was read")
+            digest = ""
+    return Reading(_record(path, status, digest, capabilities, ctime_ns), size)
+
+
+def _record(
+    path: str, status: os.stat_result, digest: str, capabilities: str, ctime_ns: int
+) -> FileRecord:
+    mode = status.st_mode
+    return FileRecord(
+        path, _KIND_OF.get(stat.S_IFMT(mode), "other"), mode, status.st_uid, status.st_gid,
+        status.st_size, status.st_ino & _INT63, _bounded(status.st_mtime_ns), _bounded(ctime_ns),
+        digest, capabilities,
+    )  # fmt: skip
 
 
 def _digest(descriptor: int) -> tuple[str, int]:
@@ -205,4 +215,4 @@ def _link_digest(entry: Entry, skip: Skip) -> str:
 
 def _bounded(time_ns: int) -> int:
     """Times of a hostile file system may not fit a signed 64-bit number."""
-    return max(-_INT63, min(_INT63, time_ns))
+    return time_ns if -_INT63 <= time_ns <= _INT63 else _INT63

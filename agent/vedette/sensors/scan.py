@@ -36,6 +36,9 @@ KEPT_MAX: Final = 1000
 TOLD_MAX: Final = 20_000
 DELIVERY_S: Final = 60.0
 CLOSE_S: Final = 5.0
+PAUSE_S: Final = 300.0
+"""Between two scans that nobody is waiting for: whoever makes queues overflow on purpose would
+otherwise keep the device reading its own disk."""
 PROOF_FOLDER: Final = "scan-proof"
 
 Who = Callable[[str], Hint | None]
@@ -48,6 +51,13 @@ class ScanReport(NamedTuple):
     at_s: float
     duration_s: float
     outcome: Outcome
+
+
+class Again(NamedTuple):
+    """A scan asked for while one was running."""
+
+    reason: str
+    is_urgent: bool
 
 
 def nobody(path: str) -> Hint | None:  # noqa: ARG001 - the shape of Who
@@ -96,7 +106,7 @@ class ScanSensor(Sensor):
         self._pass: ScanPass | None = None
         self._proving: ScannerProcess | None = None
         self._running: asyncio.Future[ScanReport] | None = None
-        self._again = ""
+        self._again: Again | None = None
         self._kept: list[Difference] = []
         self._told: frozenset[int] = frozenset()
         self._found: list[Difference] = []
@@ -126,12 +136,17 @@ class ScanSensor(Sensor):
         """What the last scan could not judge, the first few, one line each."""
         return self.report.outcome.skipped if self.report is not None else ()
 
-    def request(self, reason: str) -> None:
-        """Scan now, or once more after the scan that is running."""
+    def request(self, reason: str, *, is_urgent: bool = False) -> None:
+        """Scan as soon as it is reasonable, after the scan that is running.
+
+        Args:
+            reason: for the report.
+            is_urgent: somebody waits; without it scans keep PAUSE_S between them.
+        """
         if self._running is not None:
-            self._again = self._again or reason
+            self._again = Again(reason, is_urgent) if is_urgent or not self._again else self._again
         elif self._is_open:
-            self._start(reason)
+            self._start_or_wait(reason, is_urgent=is_urgent)
 
     async def scan(self, reason: str) -> ScanReport:
         """Scan, or join the scan that is running, and wait for its report.
@@ -140,7 +155,7 @@ class ScanSensor(Sensor):
             SensorError: the sensor is closed, or was closed meanwhile.
         """
         if self._running is None:
-            self.request(reason)
+            self.request(reason, is_urgent=True)
         if self._running is None:
             raise SensorError("scan: expected an open sensor, got one that is closed")
         return await asyncio.shield(self._running)
@@ -156,6 +171,16 @@ class ScanSensor(Sensor):
         Trees(self.context.watch)  # what is wrong with the trees is said now
         self._is_open = True
         self._schedule(FIRST_SCAN_S, "start")
+
+    def _start_or_wait(self, reason: str, *, is_urgent: bool) -> None:
+        wait_s = 0.0
+        if self.report is not None and not is_urgent:
+            ended_s = self.report.at_s + self.report.duration_s
+            wait_s = ended_s + PAUSE_S - time.clock_gettime(time.CLOCK_BOOTTIME)
+        if wait_s > 0:
+            self._schedule(wait_s, reason)
+        else:
+            self._start(reason)
 
     def _schedule(self, delay_s: float, reason: str) -> None:
         if self._timer is not None:
@@ -192,9 +217,9 @@ class ScanSensor(Sensor):
         else:
             self._kept, self._told = self._found, frozenset(self._telling)
         self.on_scanned(report)
-        if self._again:
-            reason, self._again = self._again, ""
-            self._start(reason)
+        again, self._again = self._again, None
+        if again is not None:
+            self._start_or_wait(again.reason, is_urgent=again.is_urgent)
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, found: Sequence[Difference]) -> None:
         """Give differences to the loop and wait until it took them (worker thread)."""
