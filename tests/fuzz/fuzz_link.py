@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from vedette.codec import link
 from vedette.errors import ParseError
+from vedette.model.message import Message, Outcome
+
+_MESSAGE = Message(
+    9, "b" * 32, "up/finding", "application/json", (("id", "x"),), b"{}", bytes(64),
+    retain=False, expiry_s=0,
+)  # fmt: skip
+SEEDS = [
+    link.encode(frame)
+    for frame in (
+        link.Open("acme", "cam-7", _MESSAGE, _MESSAGE),
+        link.Publish(1, _MESSAGE),
+        link.Leave(),
+        link.Result(1, Outcome(9, 0)),
+        link.Hints((("a.example", 1),), (("a.example", "192.0.2.1", 60),), 0),
+    )
+]
 
 
 def target(data: bytes) -> None:

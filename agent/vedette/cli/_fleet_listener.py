@@ -80,7 +80,6 @@ class Listener:
         if reason.is_failure:
             self._arrived.put(f"the broker refuses us: {reason}")
             return
-        self._arrived.put(f"connected to {self._host}:{self._port}")
         client.subscribe([(name, SubscribeOptions(qos=1)) for name in self._filters])
 
     def _subscribed(self, _client: Client, _data: object, _mid: int, reasons: list[ReasonCode],
@@ -88,6 +87,8 @@ class Listener:
         if any(reason.is_failure for reason in reasons):
             words = ", ".join(str(reason) for reason in reasons)
             self._arrived.put(f"the broker refuses a subscription: {words}")
+        else:
+            self._arrived.put(f"connected to {self._host}:{self._port}")
 
     def _disconnected(self, _client: Client, _data: object, _flags: object, reason: ReasonCode,
                       _more: object) -> None:  # fmt: skip

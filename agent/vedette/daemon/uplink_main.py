@@ -17,12 +17,15 @@ import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vedette.daemon import privileges
 from vedette.daemon.build import BUILD_S
-from vedette.daemon.config import Config
 from vedette.errors import ConfigError, SensorError, VedetteError
 from vedette.uplink.settings import MAX_SETTINGS_BYTES, UplinkSettings, from_json, to_json
+
+if TYPE_CHECKING:
+    from vedette.daemon.config import Config  # 2 MB that the process that stays does not need
 
 EXIT_FAILED = 2
 
