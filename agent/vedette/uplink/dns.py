@@ -30,7 +30,8 @@ ECHO_WITHIN_S = 2.0
 """The same name again within this time is one look-up: stub resolver, bridge, retransmission."""
 
 MAX_REMEMBERED = 1024
-"""Queries awaiting an answer; some 400 KB at most, and 100 new names a second for 10 s."""
+"""Of each kind (asked, forwarded, said): 100 new names a second for 10 s; 0.7 MB when all are full
+of names of usual length."""
 
 PACKETS_PER_READ = 64
 """Then the loop goes on with other work: at 20 µs each this is about a millisecond."""
