@@ -6,8 +6,6 @@ Rule 2: what is pending is bounded in number and in bytes; what must go early is
 incomplete, never dropped.
 Rule 3: the end-of-event record is not needed: an execution is whole with its last argument, and
 the tail of an event that was cut off is emitted by `flush`.
-Rule 4: text that the kernel could not quote is in hex; a quoted text holds neither blank nor quote
-(kernel/audit.c, audit_log_untrustedstring), so a record may be split at blanks.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from vedette.codec.audit_execve import Arguments, value_bytes
 from vedette.codec.syscalls import NAMES
 from vedette.errors import ParseError
 from vedette.model.event import Activity, Event, KernelActivity, ProcessStarted
@@ -34,8 +33,6 @@ HEADER_BYTES: Final = 16
 MAX_RECORD_BYTES: Final = 16 + 8970
 """MAX_AUDIT_MESSAGE_LENGTH (linux/audit.h) and the netlink header."""
 
-MAX_COMMAND_LINE_BYTES: Final = 64 * 1024
-"""Ours: what is kept of one argv; ARG_MAX allows 2 MB, and rules look at the first kilobytes."""
 MAX_PENDING: Final = 512
 MAX_PENDING_BYTES: Final = 1 << 20
 """Ours: only as many events are pending as processors write at once, and those that were cut."""
@@ -51,7 +48,6 @@ _SYSCALL = re.compile(
     rb" suid=\d+ fsuid=\d+ egid=(\d{1,10}) sgid=\d+ fsgid=\d+ tty=[^ ]+ ses=\d+"
     rb" comm=" + _TEXT + rb" exe=" + _TEXT
 )
-_PIECE = re.compile(rb"a(\d{1,7})(?:_(len)|\[(\d{1,7})\])?")
 
 _ACTIVITIES: Final[dict[str, Activity]] = {
     "init_module": "module_load", "finit_module": "module_load",
@@ -84,18 +80,11 @@ class Syscall(NamedTuple):
     image: str
 
 
-class _Pending:
+class _Pending(NamedTuple):
     """An event of which records are still expected."""
 
-    __slots__ = ("arguments", "call", "count", "expected", "open_left", "size")
-
-    def __init__(self, call: Syscall) -> None:
-        self.call = call
-        self.arguments: list[bytes] = []  # those that fit into MAX_COMMAND_LINE_BYTES
-        self.count = 0
-        self.expected = -1
-        self.open_left = 0  # encoded bytes that the last argument still lacks
-        self.size = 0
+    call: Syscall
+    arguments: Arguments
 
 
 def record_type(datagram: bytes | bytearray | memoryview) -> int:
@@ -155,24 +144,7 @@ def text_of(value: bytes, offset: int = 0) -> str:
     Raises:
         ParseError: it is neither.
     """
-    return _raw(value, offset).decode("utf-8", "surrogateescape")
-
-
-def _raw(value: bytes, offset: int = 0) -> bytes:
-    if value[:1] == b'"':
-        if len(value) < 2 or value[-1:] != b'"':  # noqa: PLR2004 - two quotes
-            raise ParseError(f"audit value: expected a closing quote, got {value[:40]!r}", offset)
-        return value[1:-1]
-    if value[:1] == b"(":
-        return b""
-    try:
-        # Text, not bytes: fromhex takes a str until Python 3.14.
-        return bytes.fromhex(value.decode("ascii"))
-    except ValueError as error:
-        raise ParseError(
-            f"audit value: expected quotes or an even number of hex digits, got {value[:40]!r}",
-            offset,
-        ) from error
+    return value_bytes(value, offset).decode("utf-8", "surrogateescape")
 
 
 class AuditJoin:
@@ -194,6 +166,11 @@ class AuditJoin:
     def pending(self) -> int:
         """How many events wait for more records."""
         return len(self._pending)
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes of arguments they hold."""
+        return self._pending_bytes
 
     def set_clock(self, offset_s: float, earliest_s: float, latest_s: float) -> None:
         """Say how wall time becomes time since boot for the records that follow.
@@ -227,7 +204,7 @@ class AuditJoin:
         serial = serial_of(text)
         if kind in (AUDIT_KERN_MODULE, AUDIT_CAPSET):
             pending = self._pending.get(serial)
-            if pending is not None:
+            if pending is not None and pending.call.name not in _EXECUTIONS:
                 self._emit_activity(pending.call, _detail(kind, text), out)
         return serial
 
@@ -254,7 +231,7 @@ class AuditJoin:
             self._emit(pending, out)
         if len(self._pending) >= MAX_PENDING or self._pending_bytes > MAX_PENDING_BYTES:
             self._emit(next(iter(self._pending.values())), out)
-        self._pending[call.serial] = _Pending(call)
+        self._pending[call.serial] = _Pending(call, Arguments())
 
     def _read_execve(self, text: bytes, out: list[Event]) -> int:
         parts = text.split(b" ")
@@ -262,12 +239,13 @@ class AuditJoin:
         pending = self._pending.get(serial)
         if pending is None:
             return serial
-        before = pending.size
+        arguments = pending.arguments
+        before = arguments.size
         try:
-            _collect(pending, parts)
+            arguments.add(parts[1:])
         finally:
-            self._pending_bytes += pending.size - before
-        if _is_whole(pending):
+            self._pending_bytes += arguments.size - before
+        if arguments.is_whole:
             self._emit(pending, out)
         return serial
 
@@ -277,15 +255,14 @@ class AuditJoin:
             self._emit_activity(call, _target(call), out)
             return
         del self._pending[call.serial]
-        self._pending_bytes -= pending.size
         arguments = pending.arguments
-        line = b" ".join(arguments).decode("utf-8", "surrogateescape")
-        argv0 = arguments[0].decode("utf-8", "surrogateescape") if arguments else ""
-        is_complete = _is_whole(pending) and pending.size <= MAX_COMMAND_LINE_BYTES
+        self._pending_bytes -= arguments.size
+        line = b" ".join(arguments.kept).decode("utf-8", "surrogateescape")
+        argv0 = arguments.kept[0].decode("utf-8", "surrogateescape") if arguments.kept else ""
         at_s = self._moment(call.wall_s)
         event = ProcessStarted(
-            at_s, self._tier, call.pid, call.ppid, 0, call.image, argv0, line, is_complete,
-            call.uid, call.login_uid, "", "", 0, 0,
+            at_s, self._tier, call.pid, call.ppid, 0, call.image, argv0, line,
+            arguments.is_complete, call.uid, call.login_uid, "", "", 0, 0,
         )  # fmt: skip
         out.append(event)
 
@@ -303,67 +280,6 @@ class AuditJoin:
         out.append(
             KernelActivity(at_s, self._tier, activity, call.pid, call.uid, call.image, target)
         )
-
-
-def _is_whole(pending: _Pending) -> bool:
-    return pending.count == pending.expected and not pending.open_left
-
-
-def _collect(pending: _Pending, parts: list[bytes]) -> None:
-    """Add the arguments of one record."""
-    for part in parts[1:]:
-        name, _, value = part.partition(b"=")
-        if name[1:].isdigit():
-            _begin(pending, int(name[1:]), part)
-            _extend(pending, _raw(value))
-        elif name == b"argc":
-            pending.expected = _number(value, part)
-        elif name:
-            _add_piece(pending, name, value)
-
-
-def _add_piece(pending: _Pending, name: bytes, value: bytes) -> None:
-    """Add `aN_len=` or `aN[K]=`, the forms of an argument longer than a record."""
-    found = _PIECE.fullmatch(name)
-    if found is None:
-        raise ParseError(f"audit EXECVE record: expected a<number>, got {name[:40]!r}")
-    index = int(found[1])
-    if found[2]:
-        _begin(pending, index, name)
-        pending.open_left = _number(value, name)
-        return
-    if index != pending.count - 1:
-        raise ParseError(
-            f"audit EXECVE record: expected a piece of a{pending.count - 1}, got {name[:40]!r}"
-        )
-    _extend(pending, _raw(value))
-    pending.open_left = max(0, pending.open_left - len(value.strip(b'"')))
-
-
-def _begin(pending: _Pending, index: int, part: bytes) -> None:
-    """Begin the next argument."""
-    if index != pending.count or index >= pending.expected:
-        raise ParseError(
-            f"audit EXECVE record: expected a{pending.count} of {pending.expected} arguments, "
-            f"got {part[:40]!r}"
-        )
-    if pending.size <= MAX_COMMAND_LINE_BYTES:
-        pending.arguments.append(b"")
-        pending.size += 1
-    pending.count += 1
-
-
-def _extend(pending: _Pending, value: bytes) -> None:
-    """Add to the newest argument as much as fits; a size above the limit means that it was cut."""
-    if pending.size <= MAX_COMMAND_LINE_BYTES:
-        pending.arguments[-1] += value[: MAX_COMMAND_LINE_BYTES - pending.size]
-        pending.size += len(value)
-
-
-def _number(value: bytes, part: bytes) -> int:
-    if not value.isdigit() or len(value) > 10:  # noqa: PLR2004 - 32 bits in decimal
-        raise ParseError(f"audit EXECVE record: expected a number, got {part[:40]!r}")
-    return int(value)
 
 
 def _known_id(value: bytes) -> int:

@@ -19,7 +19,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -32,6 +32,7 @@ from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
 from vedette.sensors import _audit_state
 from vedette.sensors._audit_link import SO_RCVBUFFORCE, AuditLink, open_socket, register
+from vedette.sensors._audit_refusals import check_usable, explained
 from vedette.sensors._audit_rules import KEY, rules
 from vedette.sensors._child import Child
 
@@ -128,12 +129,12 @@ class AuditSensor(Sensor):
             raise SensorError(f"audit: expected an x86 or ARM machine, got {os.uname().machine}")
         run_dir = self.context.run_dir
         self.restore(run_dir)
-        with _explained():
+        with explained():
             if (left := _audit_state.load(run_dir)) is not None:
                 raise SensorError(f"audit: pid {left.pid} already watches from {run_dir}")
             with AuditLink() as link:
                 found = link.status()
-                _check_usable(found)
+                check_usable(found)
                 others = [rule for rule in link.rules() if control.parse_rule(rule).key != KEY]
                 self._begin(link, found, rules(abis, is_alone=not others))
         asyncio.get_running_loop().add_reader(self._opened, self._readable)
@@ -348,58 +349,6 @@ def _lost(now_s: float, stage: str, lost: int, reason: str, *, is_exact: bool) -
 def _affordable(wanted: int, unit_bytes: int) -> int:
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(wanted, memory_bytes // _MEMORY_SHARE // unit_bytes)
-
-
-def _check_usable(status: control.Status) -> None:
-    """Refuse what would harm the device or somebody else.
-
-    Raises:
-        SensorError: with what to do about it.
-    """
-    if status.enabled == control.ENABLED_IMMUTABLE:
-        raise SensorError(
-            "audit: expected settings that can be changed, got enabled=2 (immutable until reboot); "
-            "take `-e 2` out of the audit rules and reboot"
-        )
-    if status.failure == control.FAILURE_PANIC:
-        raise SensorError(
-            "audit: expected failure=0 or 1, got 2: the kernel would panic when a record is lost; "
-            "set `auditctl -f 1`"
-        )
-    if status.pid and Path(f"/proc/{status.pid}").exists():
-        raise SensorError(_owner(status.pid))
-
-
-def _owner(pid: int) -> str:
-    try:
-        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        name = "unknown"
-    return (
-        f"audit: expected a free daemon slot, got one owned by pid {pid} ({name}); stop it "
-        "(systemctl disable --now auditd) or be content with the next tier"
-    )
-
-
-_REASONS: Final[Mapping[int, str]] = {
-    errno.EPERM: "not allowed; it needs CAP_AUDIT_CONTROL in the first pid and user namespace",
-    errno.ECONNREFUSED: "the kernel answers only in the first user namespace, and unless audit=0",
-    errno.EPROTONOSUPPORT: "the kernel has no audit; it needs CONFIG_AUDIT and CONFIG_AUDITSYSCALL",
-    errno.EEXIST: "another process took the daemon slot",
-    errno.EINVAL: "this kernel does not know our rules; it needs CONFIG_AUDITSYSCALL",
-}
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what the audit system answers into a SensorError with its cause."""
-    try:
-        yield
-    except OSError as error:
-        reason = _REASONS.get(error.errno or 0, str(error))
-        raise SensorError(f"audit: {reason}") from error
-    except ParseError as error:
-        raise SensorError(f"audit: {error}") from error
 
 
 sensor_class = AuditSensor
