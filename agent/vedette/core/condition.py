@@ -53,7 +53,9 @@ def cut(value: str) -> str:
 
 def view(fields: Fields) -> View:
     """Prepare an event for checks."""
-    plain = {name: cut(value) for name, value in fields.items()}
+    plain = {
+        name: value if len(value) <= SCAN_CHARS else cut(value) for name, value in fields.items()
+    }
     return View({name: value.lower() for name, value in plain.items()}, plain)
 
 

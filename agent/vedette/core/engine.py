@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Generator, Mapping
 from typing import NamedTuple, Self
 
-from vedette.core.condition import Check, compile_condition, view
+from vedette.core.condition import Check, compile_condition
 from vedette.core.partition import Partition
 from vedette.errors import RuleError
 from vedette.model.rule import Bundle, Rule
@@ -80,7 +80,7 @@ class Engine:
         if found is None:
             self._new_events += 1
             found = self._judge(partition, fields)
-            partition.memo.keep(key, found, partition.size(fields))
+            partition.memo.keep(key, found, sum(map(len, filter(None, key))))
         self._matches += len(found)
         return found
 
@@ -109,7 +109,7 @@ class Engine:
             "candidates": sum(self._asked),
             "chars": sum(self._chars),
             "matches": self._matches,
-            "evicted": sum(partition.evicted() for partition in partitions),
+            "evicted": sum(partition.forgotten() for partition in partitions),
         }
 
     def work(self) -> Mapping[str, Work]:
@@ -160,7 +160,7 @@ class Engine:
         numbers = partition.candidates(fields)
         if not numbers:
             return ()
-        event = view(fields)
+        event = partition.view(fields)
         chars = sum(map(len, event.plain.values()))
         rules = self._bundle.rules
         found: list[Rule] = []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TypeAlias, assert_never
 
-from vedette.core.condition import FIELD_ALIASES
+from vedette.core.condition import FIELD_ALIASES, Fields, View, view
 from vedette.core.engine_index import FieldIndex
 from vedette.core.memo import Memo
 from vedette.core.triggers import trigger
@@ -14,7 +14,8 @@ from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not, Rule
 _VALUES_SHARE = 4
 """Ours: repeated events never reach the fields, so fewer values than events are worth keeping."""
 
-Key: TypeAlias = tuple[object, ...]
+Key: TypeAlias = tuple[str | None, ...]
+Find: TypeAlias = Callable[[str], tuple[int, ...]]
 
 
 class Partition:
@@ -31,7 +32,7 @@ class Partition:
         self._fields: dict[str, None] = {}
         self._indexes: dict[str, FieldIndex] = {}
         self._names: tuple[str, ...] = ()
-        self._probes: tuple[tuple[str, FieldIndex], ...] = ()
+        self._probes: tuple[tuple[str, Find], ...] = ()
         self._keywords: FieldIndex | None = None
 
     def add(self, number: int, condition: Condition) -> None:
@@ -55,45 +56,47 @@ class Partition:
         """Lay out what the hot path reads; nothing is added after this."""
         self._keywords = self._indexes.pop("", None)
         names = dict(self._fields)
-        probes = list(self._indexes.items())
+        probes = [(field, index.find) for field, index in self._indexes.items()]
         for field, alias in FIELD_ALIASES.items():
             if field in names:
                 names[alias] = None
             if field in self._indexes:
-                probes.append((alias, self._indexes[field]))
+                probes.append((alias, self._indexes[field].find))
         self._names = () if "" in names else tuple(names)
         self._probes = tuple(probes)
 
-    def key(self, fields: Mapping[str, str]) -> Key:
+    def key(self, fields: Fields) -> Key:
         """What makes two events equal for these rules: the fields that any of them looks at."""
         if self._names:
             return tuple(map(fields.get, self._names))
-        return tuple(fields.items())  # keyword rules look at all of them
+        return (*fields, *fields.values())  # keyword rules look at all of them
 
-    def size(self, fields: Mapping[str, str]) -> int:
-        """Characters that remembering an event holds in memory."""
-        if self._names:
-            return sum(len(fields.get(name, "")) for name in self._names)
-        return sum(map(len, fields.values()))
+    def view(self, fields: Fields) -> View:
+        """An event as these rules see it."""
+        if not self._names:
+            return view(fields)
+        return view({name: fields[name] for name in self._names if name in fields})
 
-    def candidates(self, fields: Mapping[str, str]) -> set[int]:
+    def candidates(self, fields: Fields) -> set[int]:
         """Numbers of the rules that an event may meet."""
         numbers = set(self.always)
-        for field, index in self._probes:
+        for field, find in self._probes:
             value = fields.get(field)
             if value is not None:
-                numbers.update(index.find(value))
+                found = find(value)
+                if found:
+                    numbers.update(found)
         if self._keywords is not None:
             for value in fields.values():
                 numbers.update(self._keywords.find(value))
         return numbers
 
-    def evicted(self) -> int:
-        """Answers forgotten for want of room."""
+    def forgotten(self) -> int:
+        """Events and values forgotten for want of room."""
         indexes = list(self._indexes.values())
         if self._keywords is not None:
             indexes.append(self._keywords)
-        return self.memo.evicted + sum(index.memo.evicted for index in indexes)
+        return self.memo.evicted + sum(index.forgotten() for index in indexes)
 
 
 def fields_of(condition: Condition) -> Iterator[str]:
