@@ -329,8 +329,8 @@ def test_the_scanner_dies_with_its_parent(tmp_path: Path) -> None:
         (fifo_folder / f"{number}").touch()
     script = (
         "import subprocess, sys, os, time\n"
-        "p = subprocess.Popen([sys.executable, '-I', '-m', 'vedette.daemon.scanner', '--parent',"
-        "str(os.getpid()), '--', sys.argv[1]], stdout=subprocess.PIPE)\n"
+        "p = subprocess.Popen([sys.executable, '-I', '-m', 'vedette.daemon.scanner',"
+        "str(os.getpid()), '0', '1', '', sys.argv[1]], stdout=subprocess.PIPE)\n"
         "p.stdout.read(4)\n"  # it runs and will block: nobody reads its pipe
         "print(p.pid, flush=True)\n"
         "time.sleep(60)\n"

@@ -4,18 +4,18 @@ Rule 1: it lives no longer than its parent, runs when nobody else wants the proc
 and tells everything through one pipe; all its memory goes back when it ends.
 Rule 2: it reads the baseline as it was when the scan began and writes nothing.
 Rule 3: a file is read again when inode, size or times moved, and in its turn: one file in
-`--slices` with each scan, because those can be forged by raw writes and memory mappings.
+`slices` with each scan, because those can be forged by raw writes and memory mappings.
 """
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
 import signal
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -31,8 +31,8 @@ from vedette.core.baseline import compare, is_same_moment
 from vedette.daemon.file_walk import Entry, plain_record, read_record, walk
 from vedette.errors import ParseError, StoreError
 from vedette.model.baseline import FileRecord, ScanCounts
+from vedette.ports.baseline import Baseline
 from vedette.sensors._filesystems import PSEUDO, is_remote, read_mounts
-from vedette.store.baseline import SqliteBaseline
 
 PR_SET_PDEATHSIG: Final = 1
 IOPRIO_WHO_PROCESS: Final = 1
@@ -55,9 +55,7 @@ class Scan:
         slices: how many scans it takes to read every file again.
     """
 
-    def __init__(
-        self, baseline: SqliteBaseline | None, turn: int, slices: int, output: BinaryIO
-    ) -> None:
+    def __init__(self, baseline: Baseline | None, turn: int, slices: int, output: BinaryIO) -> None:
         self._baseline = baseline
         self._turn = turn % slices
         self._slices = slices
@@ -150,35 +148,41 @@ class Scan:
         self._output.write(encode_message(message))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Scan what the command line says; 0 when the scan is whole."""
-    options = _parser().parse_args(arguments)
-    if not _tie_to_parent(options.parent):
+def main(arguments: Sequence[str]) -> int:
+    """Scan and tell; 0 when the scan is whole.
+
+    Args:
+        arguments: pid of the parent, turn, slices, state folder ("" tells every file as found),
+            then the roots. No flags and no argparse: only sensors/_scanner_process.py calls this,
+            every five minutes for a proof, and parsing flags would be a third of what that costs.
+    """
+    parent, turn, slices, state, *roots = arguments
+    if not _tie_to_parent(int(parent)):
         return EXIT_PARENT_GONE
     _step_back()
     output = os.fdopen(os.dup(1), "wb", buffering=OUTPUT_BUFFER_BYTES)
-    baseline = SqliteBaseline(options.state, is_read_only=True) if options.state else None
     try:
-        if baseline is not None:
-            baseline.open()
-        Scan(baseline, options.turn, options.slices, output).run(options.roots)
+        with _expected(state) as baseline:
+            Scan(baseline, int(turn), int(slices), output).run(roots)
     except (StoreError, ParseError, OSError) as error:
         print(f"scanner: {error}", file=sys.stderr)  # noqa: T201 (the parent reads it)
         return 2
-    finally:
-        if baseline is not None:
-            baseline.close()
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scanner", allow_abbrev=False)
-    parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--state", type=Path, default=None)
-    parser.add_argument("--turn", type=int, default=0)
-    parser.add_argument("--slices", type=int, default=1)
-    parser.add_argument("roots", nargs="+")
-    return parser
+@contextmanager
+def _expected(state: str) -> Iterator[Baseline | None]:
+    if not state:
+        yield None
+        return
+    from vedette.store.baseline import SqliteBaseline  # noqa: PLC0415 (a proof needs no SQLite)
+
+    baseline = SqliteBaseline(Path(state), is_read_only=True)
+    baseline.open()
+    try:
+        yield baseline
+    finally:
+        baseline.close()
 
 
 def _order(path: str) -> bytes:
@@ -210,4 +214,4 @@ def _step_back() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -38,15 +38,13 @@ class ScannerProcess:
     def __init__(
         self, roots: Sequence[str], state_dir: Path | None, turn: int = 0, slices: int = 1
     ) -> None:
-        command = [sys.executable, "-I", "-m", SCANNER, "--parent", str(os.getpid())]
-        command += ["--turn", str(turn), "--slices", str(slices)]
-        if state_dir is not None:
-            command += ["--state", str(state_dir)]
+        command = [sys.executable, "-I", "-m", SCANNER, str(os.getpid()), str(turn), str(slices)]
+        command += ["" if state_dir is None else str(state_dir), *roots]
         # In memory, since a pipe that nobody reads meanwhile could fill and stop the scanner.
         self._complaint = os.memfd_create("scanner-errors", os.MFD_CLOEXEC)
         try:
             self._process = subprocess.Popen(
-                [*command, "--", *roots],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=self._complaint,
