@@ -157,6 +157,32 @@ def test_a_retained_state_is_a_hint_and_no_sign_of_life() -> None:
     assert kinds(watched.tick(SILENT_S)) == [Kind.SILENT]
 
 
+def heartbeat(uptime_s: int, counter: int, newest: int) -> Publication:
+    body = b'{"counter":%d,"newest_sequence":%d,"uptime_s":%d}' % (counter, newest, uptime_s)
+    return publication(0, suffix="state", purpose=Purpose.STATE, body=body)
+
+
+def test_a_restarted_sentinel_counts_anew_and_is_no_replay() -> None:
+    watched = fleet()
+    assert kinds(watched.handle(heartbeat(900, 9, 40), 1.0)) == [Kind.STATE]
+    assert kinds(watched.handle(heartbeat(950, 1, 42), 2.0)) == [Kind.STATE]
+    assert kinds(watched.handle(heartbeat(900, 9, 40), 3.0)) == [Kind.REPLAYED]
+
+
+def test_a_state_whose_outbox_went_back_is_a_replay() -> None:
+    watched = fleet()
+    watched.handle(heartbeat(900, 9, 40), 1.0)
+    assert kinds(watched.handle(heartbeat(1800, 10, 39), 2.0)) == [Kind.REPLAYED]
+
+
+def test_a_birth_is_a_hint_since_it_is_the_same_at_each_connect() -> None:
+    birth = publication(0, suffix="birth", purpose=Purpose.BIRTH, body=b'{"boot":"x"}')
+    watched = fleet()
+    for at_s in (SILENT_S - 2, SILENT_S - 1):
+        assert kinds(watched.handle(birth, at_s)) == [Kind.BIRTH]
+    assert kinds(watched.tick(SILENT_S)) == [Kind.SILENT]
+
+
 def test_a_will_is_a_hint_and_no_proof_of_death() -> None:
     will = publication(0, suffix="state", purpose=Purpose.WILL, body=b'{"counter":1}')
     watched = fleet()

@@ -28,6 +28,9 @@ SILENT_S = 2700.0
 REMEMBERED = 1024
 """Sequences kept per device to tell a double from one that comes late."""
 
+REMEMBERED_BOOTS = 16
+"""Of each device, so that states of an earlier boot can't be played again for a new one."""
+
 
 class Publication(NamedTuple):
     """One message as MQTT delivered it."""
@@ -69,6 +72,14 @@ class Note(NamedTuple):
     incident: Report | None
 
 
+class _Progress(NamedTuple):
+    """What only grows within a boot (uptime first: a restarted sentinel counts from 1 again)."""
+
+    uptime_s: int
+    counter: int
+    newest_sequence: int
+
+
 @dataclass(slots=True)
 class _Known:
     device: Registered
@@ -76,7 +87,22 @@ class _Known:
     is_silent: bool = False
     highest: int = 0
     missing: set[int] = field(default_factory=set)
-    counters: dict[str, int] = field(default_factory=dict)
+    newest_sequence: int = 0
+    progress: dict[str, _Progress] = field(default_factory=dict)
+
+    def advance(self, boot: str, progress: _Progress) -> bool:
+        """Whether a state is newer than all before; the outbox never goes back, over boots too."""
+        before = self.progress.get(boot)
+        is_new = (before is None or progress[:2] > before[:2]) and (
+            progress.newest_sequence >= self.newest_sequence
+        )
+        if is_new:
+            self.newest_sequence = progress.newest_sequence
+            self.progress.pop(boot, None)
+            self.progress[boot] = progress
+            while len(self.progress) > REMEMBERED_BOOTS:
+                del self.progress[next(iter(self.progress))]
+        return is_new
 
 
 class Fleet:
@@ -192,25 +218,18 @@ class Fleet:
         if received.purpose is Purpose.WILL:
             detail = "the broker says that it is gone; only silence proves it"
             return [self._note(known, Kind.WILL, 0, detail)]
-        kind = Kind.BIRTH if received.purpose is Purpose.BIRTH else Kind.STATE
-        counter = _counter(publication.body)
-        place = f"{received.event_id.boot}/{kind}"
-        before = known.counters.get(place)
-        is_new = before is None or counter > before
-        if publication.is_retained or not is_new:
-            self._remember(known, place, counter)
-            detail = "kept by the broker" if publication.is_retained else "its counter is not new"
-            kind = kind if publication.is_retained else Kind.REPLAYED
-            return [self._note(known, kind, 0, f"counter {counter}; {detail}")]
-        self._remember(known, place, counter)
-        notes = self._heard(known, now_s)
-        return [*notes, self._note(known, kind, 0, f"counter {counter}")]
-
-    def _remember(self, known: _Known, place: str, counter: int) -> None:
-        # Two boots, each with state and birth: the present one, and the last for late messages.
-        known.counters[place] = max(counter, known.counters.pop(place, counter))
-        while len(known.counters) > 4:  # noqa: PLR2004
-            del known.counters[next(iter(known.counters))]
+        if received.purpose is Purpose.BIRTH:
+            detail = "connected; the same at each connect, and so no proof of life"
+            return [self._note(known, Kind.BIRTH, 0, detail)]
+        progress = _progress(publication.body)
+        boot = received.event_id.boot
+        is_new = known.advance(boot, progress)
+        detail = f"counter {progress.counter}, up {progress.uptime_s} s"
+        if publication.is_retained:
+            return [self._note(known, Kind.STATE, 0, f"{detail}; kept by the broker")]
+        if not is_new:
+            return [self._note(known, Kind.REPLAYED, 0, f"{detail}: that is not new")]
+        return [*self._heard(known, now_s), self._note(known, Kind.STATE, 0, detail)]
 
     def _heard(self, known: _Known, now_s: float) -> list[Note]:
         known.heard_s = now_s
@@ -223,10 +242,14 @@ class Fleet:
         return Note(kind, known.device.tenant, known.device.device, sequence, detail, None)
 
 
-def _counter(body: bytes) -> int:
+def _progress(body: bytes) -> _Progress:
     try:
         document = report.decode(body, report.JSON)
     except ParseError:
-        return 0
-    found = document.get("counter") if isinstance(document, dict) else None
-    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+        document = None
+    found = document if isinstance(document, dict) else {}
+    return _Progress(*(_number(found.get(name)) for name in _Progress._fields))
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
