@@ -11,6 +11,7 @@ Rule 3: what has no literal (networks, numbers, ungated patterns) is asked of ea
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 
 from vedette.core.comparison import Test, compile_test
@@ -27,7 +28,7 @@ MANY = 32
 MAX_REMEMBERED_CHARS = 512
 """Ours: longer values hardly ever come twice; bounds a field's memory to 0.5 MB at 1,024 values."""
 
-_COMMON_BYTES = frozenset(b" /-.aeinorst")
+_COMMON_BYTES = b" /-.aeinorst"
 _LOAD_WEIGHT = 2
 _ENCODING_ERRORS = "surrogatepass"  # names that are no UTF-8 arrive with lone surrogates
 
@@ -62,19 +63,16 @@ class _Words:
 
     def _window(self, data: bytes) -> set[int]:
         """The words of the part of a substring that is rarest by the looks of it."""
-        starts = range(len(data) - _WORD_BYTES - self._step + 2)
-        windows = [{_word(data, start + shift) for shift in range(self._step)} for start in starts]
-        return min(windows, key=lambda words: sum(map(self._load, words)))
+        pieces = [data[at : at + _WORD_BYTES] for at in range(len(data) - _WORD_BYTES + 1)]
+        words = [int.from_bytes(piece, sys.byteorder) for piece in pieces]
+        loads = [self._load(piece, word) for piece, word in zip(pieces, words, strict=True)]
+        starts = range(len(words) - self._step + 1)
+        best = min(starts, key=lambda start: sum(loads[start : start + self._step]))
+        return set(words[best : best + self._step])
 
-    def _load(self, word: int) -> int:
-        filed = len(self._buckets.get(word, ()))
-        common = sum(byte in _COMMON_BYTES for byte in word.to_bytes(_WORD_BYTES, "big"))
-        return common + _LOAD_WEIGHT * filed
-
-
-def _word(data: bytes, offset: int) -> int:
-    """The word as `memoryview.cast("I")` gives it, in the order of this machine's bytes."""
-    return memoryview(data[offset : offset + _WORD_BYTES]).cast("I")[0]
+    def _load(self, piece: bytes, word: int) -> int:
+        rare = len(piece.translate(None, _COMMON_BYTES))
+        return _LOAD_WEIGHT * len(self._buckets.get(word, ())) - rare
 
 
 class FieldIndex:
