@@ -144,7 +144,8 @@ def play(
             return Outcome(attack, None, 0.0, f"could not be played: {error}", is_excused=False)
         arrival = arrivals.wait_for(lambda one: is_of(one.incident, attack, token), wait_s)
         if arrival is None:
-            reason = f"no incident with {token} within {wait_s:g} s"
+            drawn = f" (drew {', '.join(stage.drawn)})" if stage.drawn else ""
+            reason = f"no incident with {token} within {wait_s:g} s{drawn}"
             return Outcome(attack, None, 0.0, reason, is_excused=False)
         return Outcome(attack, arrival, arrival.at_s - stage.began_s, "", is_excused=False)
 

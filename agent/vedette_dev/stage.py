@@ -47,6 +47,7 @@ class Stage:
         self.root = root
         self.random = random.SystemRandom()
         self.began_s = 0.0
+        self.drawn: list[str] = []
         self._exit = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -215,7 +216,9 @@ class Stage:
                 f"expected a loaded rule of {category} that compares {field} "
                 f"({', '.join(operators)}), found none: is the bundle the one of rules/?"
             )
-        return self.random.choice(found)
+        chosen = self.random.choice(found)
+        self.drawn.append(chosen.match.value)
+        return chosen
 
 
 def wanted(condition: Condition) -> Iterator[Match]:

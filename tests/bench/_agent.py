@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.system._proc import children
 
+from vedette.errors import DeviceError
 from vedette_dev.session import Session
 
+CALM_S = 10.0
+CALM_TIMEOUT_S = 600.0
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -21,7 +25,6 @@ class Usage(NamedTuple):
     cpu_s: float
     wakeups: int
     bytes_written: int
-    bytes_sent: int
 
 
 @contextlib.contextmanager
@@ -47,6 +50,23 @@ def parts(session: Session) -> dict[str, int]:
     return found
 
 
+def await_calm(session: Session) -> None:
+    """Wait until the short-lived helpers of the start (the first scan of all files) have ended.
+
+    Raises:
+        DeviceError: some still run after CALM_TIMEOUT_S.
+    """
+    ends_s = time.monotonic() + CALM_TIMEOUT_S
+    calm_s = time.monotonic() + CALM_S
+    while time.monotonic() < calm_s:
+        if children(parts(session)["sentinel"]):
+            calm_s = time.monotonic() + CALM_S
+        if time.monotonic() > ends_s:
+            running = children(parts(session)["sentinel"])
+            raise DeviceError(f"expected the first scan to end in time, still running: {running}")
+        time.sleep(0.5)
+
+
 def memory_mb(pid: int) -> dict[str, float]:
     """Rss, Pss and Anonymous of a process (proc_pid_smaps_rollup) in MB of 2**20 bytes."""
     wanted = ("Rss", "Pss", "Anonymous")
@@ -65,14 +85,8 @@ def usage(pid: int) -> Usage:
         with contextlib.suppress(FileNotFoundError):
             cpu_ns += int((task / "schedstat").read_text().split()[0])
             wakeups += _number(task / "status", "voluntary_ctxt_switches")
-    counters = Path(f"/proc/{pid}/io")
-    return Usage(cpu_ns / 1e9, wakeups, _number(counters, "write_bytes"), _sent(pid, counters))
-
-
-def _sent(pid: int, counters: Path) -> int:
-    del pid
-    # write(2) and send(2) of all kinds, without what went to the disk: an upper bound.
-    return _number(counters, "wchar") - _number(counters, "write_bytes")
+    written = _number(Path(f"/proc/{pid}/io"), "write_bytes")
+    return Usage(cpu_ns / 1e9, wakeups, written)
 
 
 def _number(path: Path, name: str) -> int:

@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from tests.bench._agent import Usage, memory_mb, parts, running_agent, usage
+from tests.bench._agent import Usage, await_calm, memory_mb, parts, running_agent, usage
 from tests.bench.figure import Figure, figure
 
 BUDGET_PSS_MB = 42.0
@@ -17,14 +17,12 @@ BUDGET_WRITTEN_MB = 1.0
 IDLE_S = 300.0
 STORMS = 10
 EXECS = 2000
-SETTLE_S = 8.0
-"""Imports are done and the first heartbeat is sent by then."""
 DAY_S = 86400.0
 
 
 def figures(*, is_quick: bool) -> Iterator[Figure]:
     with running_agent() as session:
-        time.sleep(SETTLE_S)
+        await_calm(session)
         pids = parts(session)
         before = {name: memory_mb(pid) for name, pid in pids.items()}
         for name, found in before.items():
@@ -35,7 +33,7 @@ def figures(*, is_quick: bool) -> Iterator[Figure]:
         yield from _idle(pids, IDLE_S / 10 if is_quick else IDLE_S)
         for _ in range(2 if is_quick else STORMS):
             _storm()
-        time.sleep(SETTLE_S)
+        await_calm(session)
         after = sum(memory_mb(pid)["Pss"] for pid in pids.values())
         yield figure("memory after storms, together: Pss", [after], "MB", BUDGET_PSS_MB, "budget")
         growth = after - idle_pss
@@ -55,7 +53,6 @@ def _idle(pids: dict[str, int], seconds: float) -> Iterator[Figure]:
     yield figure("idle: wake-ups", [wakeups], "a second", BUDGET_WAKEUPS, "budget")
     written = spent.bytes_written / lasted_s * DAY_S / 2**20
     yield figure("idle: written to disk", [written], "MB a day", BUDGET_WRITTEN_MB, "budget")
-    yield figure("idle: sent", [spent.bytes_sent / lasted_s * DAY_S / 2**20], "MB a day")
 
 
 def _storm() -> None:

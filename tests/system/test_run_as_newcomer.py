@@ -6,15 +6,24 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from tests.system._dev import REPOSITORY, DevRun
-from tests.system._newcomer import readable_python
+from tests.system._newcomer import open_folder, readable_python
 
 pytestmark = pytest.mark.system
 
 NOBODY = 65534
+
+
+class Nobody(NamedTuple):
+    """An ordinary user: the command of a Python it may run, and a folder of its own."""
+
+    python: tuple[str, ...]
+    home: Path
 
 
 def dev(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -97,30 +106,44 @@ def test_without_a_broker_it_says_what_to_install(tmp_path: Path, as_root: None)
     assert "Traceback" not in run.text
 
 
-def test_folder_of_root_is_refused_to_others(tmp_path: Path, as_root: None) -> None:
-    python = readable_python(tmp_path, NOBODY)
-    folder = tmp_path / ".dev"
+@pytest.fixture(scope="module")
+def nobody() -> Iterator[Nobody]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become nobody")
+    with open_folder() as folder:
+        home = folder / "home"
+        home.mkdir()
+        os.chown(home, NOBODY, NOBODY)
+        yield Nobody(readable_python(folder, NOBODY), home)
+
+
+def test_folder_of_root_is_refused_to_others(nobody: Nobody) -> None:
+    folder = nobody.home.parent / ".dev"
     folder.mkdir(mode=0o700)
-    with DevRun(["run", "--folder", folder], python=python, cwd=Path("/")) as run:
+    with DevRun(["run", "--folder", folder], python=nobody.python, cwd=Path("/")) as run:
         assert run.wait() == 2
     assert "got one of root" in run.text
     assert "sudo rm -r" in run.text
 
 
-def test_nobody_can_run_it_and_is_told_what_is_unseen(
-    tmp_path: Path, as_root: None, kernel: None
-) -> None:
-    python = readable_python(tmp_path, NOBODY)
-    home = tmp_path / "home"
-    home.mkdir()
-    os.chown(home, NOBODY, NOBODY)
-    with DevRun(
-        ["run", "--folder", home / ".dev", "--seconds", "1"], python=python, cwd=Path("/")
-    ) as run:
+def test_nobody_runs_it_and_is_told_what_is_unseen(nobody: Nobody, kernel: None) -> None:
+    words = ["run", "--folder", str(nobody.home / "short"), "--seconds", "1"]
+    with DevRun(words, python=nobody.python, cwd=Path("/")) as run:
         run.await_line("without root")
         run.await_line("^watching ")
         assert run.wait() == 0, run.text
     assert "procfs" in run.text
+
+
+def test_nobody_catches_what_its_sources_can_see(nobody: Nobody, kernel: None) -> None:
+    folder = nobody.home / "attacked"
+    with DevRun(["run", "--folder", folder], python=nobody.python, cwd=Path("/")) as run:
+        run.await_line("^watching ")
+        words = ["attack", "--folder", str(folder)]
+        with DevRun(words, python=nobody.python, cwd=Path("/")) as attack:
+            assert attack.wait() == 0, attack.text
+    assert "not visible without root" in attack.text
+    assert attack.text.count(" caught ") >= 9
 
 
 def _commands_with(text: str) -> list[str]:

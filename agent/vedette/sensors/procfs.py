@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from vedette.codec.procfs import Stat, parse_stat
 from vedette.errors import ParseError, SensorError
@@ -23,6 +23,9 @@ from vedette.model.event import Event, EventClass, EventsLost, ProcessExited, Pr
 from vedette.model.tier import Tier
 from vedette.ports.sensor import PROOF_TIMEOUT_S, Sensor, SensorContext
 from vedette.sensors._child import Child
+
+if TYPE_CHECKING:
+    import psutil
 
 NAME: Final = "procfs"
 DEFAULT_PERIOD_S: Final = 2
@@ -46,6 +49,7 @@ class _Look(NamedTuple):
 class ProcfsSensor(Sensor):
     """New and ended processes, as of every look through /proc."""
 
+    capabilities: ClassVar[frozenset[str]] = frozenset({"sys_ptrace"})
     tiers: ClassVar[tuple[Tier, ...]] = (
         Tier(
             EventClass.PROCESS,
@@ -180,7 +184,7 @@ def _started(stat: Stat, now_s: float) -> ProcessStarted:
         process = psutil.Process(stat.pid)
         uid = process.uids().real
         arguments = process.cmdline()
-        image = process.exe()
+        image = _image(process)
         cwd = process.cwd()
     except (psutil.Error, OSError):
         pass  # it ended, or is not ours to see; what was read is still true
@@ -202,6 +206,14 @@ def _started(stat: Stat, now_s: float) -> ProcessStarted:
         device=0,
         inode=0,
     )
+
+
+def _image(process: psutil.Process) -> str:
+    """The program's path as proc_pid_exe(5) has it; psutil's own drops the " (deleted)"."""
+    try:
+        return str(Path(f"/proc/{process.pid}/exe").readlink())
+    except OSError:
+        return process.exe()  # another user's: what its command line says, if that is a program
 
 
 sensor_class = ProcfsSensor
