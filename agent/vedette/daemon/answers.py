@@ -113,6 +113,8 @@ class Answers:
         return {"changed": cast("list[Json]", list(await self._sentinel.reload()))}
 
     def _note(self, kind: str, body: bytes) -> None:
+        """Record an acceptance; whatever was accepted changed the baseline."""
+        self._sentinel.baseline_changed()
         self._sentinel.shell.note(kind, body)
 
     def _tiers(self) -> list[Json]:

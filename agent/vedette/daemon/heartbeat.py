@@ -11,9 +11,12 @@ from collections.abc import Sequence
 
 from vedette import __version__
 from vedette.codec import ocsf
+from vedette.codec.note import Checkpoint
 from vedette.model.message import Identity
 from vedette.model.tier import TierReport
 from vedette.ports.journal import JournalStatus
+from vedette.ports.signer import Signer
+from vedette.trust.checkpoint import sign_checkpoint
 
 PERIOD_S = 900.0
 """A fleet of 10,000 makes 11 messages a second of it."""
@@ -33,21 +36,37 @@ def birth(identity: Identity, public_key: bytes, rules: str) -> bytes:
     )
 
 
+def checkpoint(identity: Identity, journal: JournalStatus, baseline: str, signer: Signer) -> str:
+    """The signed note over the journal's tree and the baseline (c2sp.org/tlog-checkpoint).
+
+    The origin names device and epoch; the extension line names the baseline's digest.
+    """
+    origin = f"vedette/{identity.tenant}/{identity.device}/{journal.epoch}"
+    extensions = (f"baseline {baseline}",) if baseline else ()
+    claim = Checkpoint(origin, journal.size, journal.root, extensions)
+    return sign_checkpoint(claim, identity.device, signer).decode()
+
+
 def state(
     identity: Identity,
     *,
     counter: int,
     uptime_s: float,
-    journal: JournalStatus,
+    newest_sequence: int,
     reports: Sequence[TierReport],
     rules: str,
     incidents_open: int,
+    degraded: str,
+    checkpoint: str,
 ) -> bytes:
     """A heartbeat.
 
     Args:
         counter: of heartbeats since the sentinel began, from 1.
+        newest_sequence: of the outbox.
         rules: digest of the bundle in use, "" for none.
+        degraded: why the journal is kept in memory only, "" when it is not.
+        checkpoint: the signed note over the journal.
     """
     return ocsf.canonical(
         {
@@ -56,15 +75,11 @@ def state(
             "boot": identity.boot,
             "uptime_s": round(uptime_s),
             "period_s": round(PERIOD_S),
-            "newest_sequence": journal.newest_sequence,
+            "newest_sequence": newest_sequence,
             "tiers": {r.event_class: r.tier.name if r.tier else "" for r in reports},
             "rules": rules,
             "incidents_open": incidents_open,
-            "journal": {
-                "epoch": journal.epoch,
-                "size": journal.size,
-                "root": journal.root.hex(),
-            },
-            "degraded": journal.reason,
+            "degraded": degraded,
+            "checkpoint": checkpoint,
         }
     )

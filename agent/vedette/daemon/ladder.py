@@ -134,6 +134,9 @@ class Ladder:
             self._failures[kind] = str(error)
             await sensor.close()
             return False
+        except BaseException:  # stopped in the middle of the start: leave nothing behind
+            await sensor.close()
+            raise
         self._failures.pop(kind, None)
         self._running[kind] = sensor
         return True

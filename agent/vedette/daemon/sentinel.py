@@ -111,6 +111,7 @@ class Sentinel:
         self.delivery: Delivery | None = None
         self.scan: ScanSensor | None = None
         self._heartbeats = 0
+        self._baseline_digest = ""
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._failure: BaseException | None = None
@@ -186,6 +187,7 @@ class Sentinel:
             await self._stop.wait()
             self.notifier.stopping()
             watching.cancel()
+            await asyncio.wait([watching])
             await self.ladder.close()
             self.shell.note("stop", ocsf.canonical({"pid": os.getpid()}))
             writing.cancel()
@@ -201,7 +203,7 @@ class Sentinel:
         """Open the sources, then look after them until cancelled."""
         self.shell.seed()
         self.shell.observe(await self.ladder.climb())
-        self._beat()
+        await self._beat()
         self.notifier.ready(self.answers.headline())
         async with asyncio.TaskGroup() as group:
             group.create_task(_every(CHECK_S, self._check))
@@ -244,16 +246,23 @@ class Sentinel:
     def _sweep(self) -> None:
         self.shell.sweep()
 
-    def _beat(self) -> None:
+    async def _beat(self) -> None:
         self._heartbeats += 1
+        if not self._baseline_digest:
+            self._baseline_digest = await asyncio.to_thread(self.baseline.digest)
+        journal = self.journal.status()
         body = heartbeat.state(
             self.identity,
             counter=self._heartbeats,
             uptime_s=now()[0] - self.started_s,
-            journal=self.journal.status(),
+            newest_sequence=journal.newest_sequence,
             reports=self.ladder.reports(),
             rules=self.chosen.digest,
             incidents_open=len(self.agent.incidents),
+            degraded=journal.reason,
+            checkpoint=heartbeat.checkpoint(
+                self.identity, journal, self._baseline_digest, self.signer
+            ),
         )
         if self.delivery is not None:
             self.delivery.publish_state(body)
@@ -385,9 +394,14 @@ class Sentinel:
         if self.scan is not None:
             self.scan.request(reason)
 
+    def baseline_changed(self) -> None:
+        """The next checkpoint must hold the baseline's new digest."""
+        self._baseline_digest = ""
+
     def _scanned(self, report: ScanReport) -> None:
         outcome = report.outcome
         if outcome.is_first:
+            self.baseline_changed()
             self.shell.note(
                 "baseline", ocsf.canonical({"trusted_on_first_use": outcome.counts.files})
             )
