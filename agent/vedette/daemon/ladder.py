@@ -3,7 +3,8 @@
 Rule 1: a source is used only after it proved itself by an event of its own making.
 Rule 2: one that fails its proof later is closed, the class climbs again from the top, and that is
 told as TierChanged: a blind sensor is a finding, never a silence.
-Rule 3: companions (`is_companion`) run beside the chosen source of their class and are not rungs.
+Rule 3: companions (`is_companion`) run beside the chosen source of their class; they are its last
+rung when nothing else works.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 import string
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from vedette.errors import SensorError
 from vedette.model.event import EventClass, TierChanged
@@ -60,10 +62,10 @@ class Ladder:
 
     async def climb(self) -> list[TierChanged]:
         """Open the best source of every class, and the companions; at start."""
-        changes = [await self._climb_class(c, "start") for c in LADDER_CLASSES]
         for companion in self._offered:
             if companion.is_companion:
                 await self._try(companion)
+        changes = [await self._climb_class(c, "start") for c in LADDER_CLASSES]
         return [change for change in changes if change is not None]
 
     async def check(self) -> list[TierChanged]:
@@ -75,14 +77,14 @@ class Ladder:
         for kind, reason in failed.items():
             self._failures[kind] = reason
             await self._running.pop(kind).close()
+        for kind in failed:
+            if kind.is_companion:
+                await self._try(kind)
         changes: list[TierChanged] = []
         for event_class, chosen in list(self._chosen.items()):
             if chosen in failed:
                 change = await self._climb_class(event_class, failed[chosen])
                 changes.extend([change] if change is not None else [])
-        for kind in failed:
-            if kind.is_companion:
-                await self._try(kind)
         return changes
 
     async def close(self) -> None:
@@ -109,7 +111,8 @@ class Ladder:
         before = self._chosen[event_class]
         self._chosen[event_class] = None
         for kind in self._rungs(event_class):
-            if kind in self._running or await self._try(kind):
+            is_untried = kind not in self._running and not kind.is_companion
+            if kind in self._running or (is_untried and await self._try(kind)):
                 self._chosen[event_class] = kind
                 break
         after = self._chosen[event_class]
@@ -149,13 +152,12 @@ class Ladder:
 
     def _rungs(self, event_class: EventClass) -> list[type[Sensor]]:
         rungs = [
-            (tier.rank, name_of(kind), kind)
+            (kind.is_companion, -tier.rank, name_of(kind), kind)
             for kind in self._offered
-            if not kind.is_companion
             for tier in kind.tiers
             if tier.event_class is event_class
         ]
-        return [kind for _, _, kind in sorted(rungs, key=lambda rung: (-rung[0], rung[1]))]
+        return [kind for *_, kind in sorted(rungs, key=lambda rung: rung[:3])]
 
     def _report(self, event_class: EventClass) -> TierReport:
         chosen = self._chosen[event_class]
@@ -163,6 +165,9 @@ class Ladder:
         better = rungs[: rungs.index(chosen)] if chosen in rungs else rungs
         failures = [(name_of(kind), self._failures.get(kind, "not tried")) for kind in better]
         tier = tier_of(chosen, event_class) if chosen else None
+        if tier is not None and chosen is not None:
+            blind_spots = self._running[chosen].blind_spots()
+            tier = replace(tier, misses=(*tier.misses, *blind_spots))
         return TierReport(event_class, tier, tuple(failures))
 
 

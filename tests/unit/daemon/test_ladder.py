@@ -128,7 +128,28 @@ def test_a_companion_runs_beside_and_is_no_rung() -> None:
     climbing = ladder(scan, inotify)
     (change,) = run(climbing.climb())
     assert change.tier == "inotify"
+    assert climbing.reports()[1].failures == ()
     assert [name for name, _ in climbing.sensors()] == ["inotify", "scan"]
+
+
+def test_a_companion_is_the_last_rung_when_nothing_else_works() -> None:
+    scan = sensor("scan", tier(FILE, "scan", 99), is_companion=True)
+    inotify = sensor("inotify", tier(FILE, "inotify", 50), cannot_open="no inotify")
+    climbing = ladder(scan, inotify)
+    (change,) = run(climbing.climb())
+    assert change.tier == "scan"
+    report = climbing.reports()[1]
+    assert report.failures == (("inotify", "no inotify"),)
+    assert scan.life == ["open scan"]
+
+
+def test_what_a_source_cannot_see_here_is_told_beside_what_it_never_sees() -> None:
+    seeing = sensor("seeing", tier(FILE, "seeing", 50), blind_spots=lambda self: ("/secret",))
+    climbing = ladder(seeing)
+    run(climbing.climb())
+    report = climbing.reports()[1]
+    assert report.tier is not None
+    assert report.tier.misses == ("/secret",)
 
 
 def test_what_is_disabled_is_not_tried() -> None:
