@@ -40,6 +40,7 @@ _FILTER_SINCE: Final = (6, 6)
 class ProcConnectorSensor(Sensor):
     """Every execution, best effort: all pids, arguments of those that live long enough."""
 
+    capabilities: ClassVar[frozenset[str]] = frozenset({"net_admin", "sys_ptrace", "sys_nice"})
     tiers: ClassVar[tuple[Tier, ...]] = (
         Tier(
             EventClass.PROCESS,
