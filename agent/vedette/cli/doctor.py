@@ -69,7 +69,8 @@ def _classes(given: Config) -> tuple[str, tuple[ClassReport, ...]]:
 def _probed(given: Config) -> tuple[ClassReport, ...]:
     if sys.stderr.isatty():
         print("probing each source, some seconds …", file=sys.stderr, flush=True)
-    offered = sensor_classes(sensors)
+    disabled = frozenset(given.sensors.disable)
+    offered = [kind for kind in sensor_classes(sensors) if ladder.name_of(kind) not in disabled]
     with _run_dir(given) as run_dir:
 
         def context(name: str) -> SensorContext:
@@ -81,8 +82,7 @@ def _probed(given: Config) -> tuple[ClassReport, ...]:
                 options=given.sensors.options.get(name, {}),
             )
 
-        disabled = frozenset(given.sensors.disable)
-        reports = asyncio.run(ladder.probe(ladder.Ladder(offered, context, disabled)))
+        reports = asyncio.run(ladder.probe(ladder.Ladder(offered, context)))
     return _doctor_text.from_reports(reports, _lifts(offered))
 
 

@@ -69,7 +69,7 @@ class ProcessTable:
     def __len__(self) -> int:
         return len(self._by_pid)
 
-    def __contains__(self, pid: int) -> bool:
+    def __contains__(self, pid: object) -> bool:
         return pid in self._by_pid
 
     def get(self, pid: int) -> Process | None:

@@ -39,9 +39,8 @@ class Ladder:
     """The sensors in use.
 
     Args:
-        sensor_classes: what the sensors folder offers.
+        sensor_classes: what the sensors folder offers and the configuration allows.
         make_context: gives the context for a sensor by its name (its module's name).
-        disabled: names that the configuration switched off.
         on_opened: told of each source before it is opened.
     """
 
@@ -49,13 +48,11 @@ class Ladder:
         self,
         sensor_classes: Sequence[type[Sensor]],
         make_context: MakeContext,
-        disabled: frozenset[str] = frozenset(),
         on_opened: Callable[[Sensor], None] = lambda _: None,
     ) -> None:
-        self._offered = [c for c in sensor_classes if name_of(c) not in disabled]
+        self._offered = list(sensor_classes)
         self._make_context = make_context
         self._on_opened = on_opened
-        self._disabled = disabled
         self._running: dict[type[Sensor], Sensor] = {}
         self._failures: dict[type[Sensor], str] = {}
         self._chosen: dict[EventClass, type[Sensor] | None] = dict.fromkeys(LADDER_CLASSES)

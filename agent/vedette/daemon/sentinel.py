@@ -17,35 +17,33 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import vedette.sensors
 from vedette import __version__
 from vedette.codec import ocsf
 from vedette.core.agent import Agent, AgentSettings
 from vedette.core.inputs import RulesLoaded
 from vedette.core.recording import encode_header
+from vedette.daemon import assembly, folders, heartbeat
 from vedette.daemon import config as configuration
-from vedette.daemon import folders, heartbeat, keeper_report, privileges
 from vedette.daemon.answers import Answers
 from vedette.daemon.config import Config
 from vedette.daemon.control import ControlServer
 from vedette.daemon.delivery import Delivery
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.notify import Notifier
-from vedette.daemon.rule_source import Chosen, RuleSource
+from vedette.daemon.own_reports import OwnReports
+from vedette.daemon.rule_source import Chosen
 from vedette.daemon.shell import Shell, now
-from vedette.errors import ConfigError, ParseError, TrustError
-from vedette.model.finding import Incident, Severity
+from vedette.errors import ConfigError, TrustError
+from vedette.model.finding import Incident
 from vedette.model.journal import Entry
 from vedette.model.message import Identity
-from vedette.ports.discover import sensor_classes
-from vedette.ports.sensor import Sensor, SensorContext
+from vedette.ports.sensor import Sensor
 from vedette.sensors.scan import ScanReport, ScanSensor
 from vedette.store.baseline import SqliteBaseline
 from vedette.store.journal import SqliteJournal
 from vedette.store.journal_core import JournalPlace
 from vedette.store.state import FileState
 from vedette.trust.keyfile import load_signer
-from vedette.uplink.link import LinkUplink
 
 CHECK_S = 300.0
 """How often every source proves itself again (DESIGN section 4)."""
@@ -53,8 +51,6 @@ SWEEP_S = 60.0
 DRAIN_S = 3.0
 """What the uplink has at the end to deliver what was just written."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-ALWAYS = frozenset({"dac_read_search", "kill", "sys_ptrace"})
-"""Reading what is to be hashed, ending our own children of other users, looking into /proc."""
 LIVE_SECTIONS = frozenset({"rules", "files", "sensors"})
 """What a reload can change; the others say who we are and where we keep and send things."""
 
@@ -87,7 +83,7 @@ class Sentinel:
         self.identity = Identity(device.tenant, device.id, boot)
         self.signer = load_signer(Path(config.identity.key))
         self._state = FileState(self._state_dir)
-        self._rules = self._rule_source(config)
+        self._rules = assembly.rule_source(config, self._state)
         self.chosen = Chosen(None, is_new=False, is_stale=False, refused="", problems=())
         place = JournalPlace(
             self._state_dir / "journal",
@@ -96,7 +92,7 @@ class Sentinel:
             limit_bytes=config.journal.max_mb << 20,
         )
         self.journal = SqliteJournal(
-            place, state=self._state, signer=self.signer, on_report=self._journal_report
+            place, state=self._state, signer=self.signer, on_report=self._journal_mended
         )
         self.baseline = SqliteBaseline(self._state_dir)
         settings = AgentSettings(device.tenant, device.id, boot, float(config.incidents.quiet_s))
@@ -105,7 +101,8 @@ class Sentinel:
         self.shell = Shell(
             self.agent, self.journal, self._recorded, self._rescan, _open(record, settings)
         )
-        self.ladder = self._new_ladder(config)
+        self._own = OwnReports(self.shell, self._run_dir)
+        self.ladder = self._new_ladder()
         self.notifier = Notifier(os.environ)
         self.started_s = now()[0]
         self.delivery: Delivery | None = None
@@ -123,7 +120,11 @@ class Sentinel:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        problems = [*self._restore(), *self.baseline.open(), *await self.journal.open()]
+        problems = [
+            *assembly.restore_kernel(self._run_dir),
+            *self.baseline.open(),
+            *await self.journal.open(),
+        ]
         try:
             await self._serve(problems)
         finally:
@@ -144,10 +145,7 @@ class Sentinel:
         try:
             changed = await self._apply(configuration.load(self.config_path))
         except (ConfigError, TrustError) as error:
-            self.shell.report(
-                "reload-refused", "The changed configuration was refused; the old one is in use",
-                Severity.MEDIUM, {"Reason": str(error)},
-            )  # fmt: skip
+            self._own.reload_refused(str(error))
             raise
         finally:
             self.notifier.ready(self.answers.headline())
@@ -156,8 +154,7 @@ class Sentinel:
 
     async def _serve(self, problems: Sequence[str]) -> None:
         self.shell.note("start", ocsf.canonical({"version": __version__, "pid": os.getpid()}))
-        if problems:
-            self._report_problems("mended", "What an earlier run left was mended", problems)
+        self._own.mended(problems)
         self._choose_rules()
         self.delivery = self._new_delivery()
         control = ControlServer(
@@ -169,7 +166,7 @@ class Sentinel:
         control.open()
         birth = heartbeat.birth(self.identity, self.signer.public_key, self.chosen.digest)
         await self.delivery.open(birth=birth, will=heartbeat.WILL)
-        self._drop_privileges()
+        assembly.drop_privileges(self.config)
         try:
             await self._run_parts(self.delivery, control)
         finally:
@@ -230,18 +227,18 @@ class Sentinel:
                 f"{self.config_path}: {', '.join(f'[{name}]' for name in fixed)} changed, which "
                 "only a restart can apply; restart the agent, or undo that change"
             )
-        self._rules = self._rule_source(config)
+        self._rules = assembly.rule_source(config, self._state)
         self.config = config
         self._choose_rules()
         if changed & {"files", "sensors"}:
             await self.ladder.close()
-            self.ladder = self._new_ladder(config)
+            self.ladder = self._new_ladder()
             self.shell.observe(await self.ladder.climb())
         return (*sorted(changed), "rules re-read")
 
     async def _check(self) -> None:
         self.shell.observe(await self.ladder.check())
-        self._read_keeper()
+        self._own.parts()
 
     def _sweep(self) -> None:
         self.shell.sweep()
@@ -268,51 +265,13 @@ class Sentinel:
             self.delivery.publish_state(body)
 
     def _choose_rules(self) -> None:
-        self.chosen = chosen = self._rules.choose()
-        if chosen.bundle is not None:
-            self.shell.tell(RulesLoaded(*now(), chosen.bundle))
-            self.shell.note(
-                "rules",
-                ocsf.canonical({"digest": chosen.bundle.digest, "counter": chosen.bundle.counter}),
-            )
-        else:
-            self.shell.report(
-                "no-rules", "No rules can be used: nothing is detected", Severity.CRITICAL,
-                {"Reason": chosen.refused},
-            )  # fmt: skip
-        if chosen.refused and chosen.bundle is not None:
-            self.shell.report(
-                "rules-refused", "An offered bundle of rules was refused", Severity.HIGH,
-                {"Reason": chosen.refused},
-            )  # fmt: skip
-        if chosen.is_stale:
-            self.shell.report(
-                "stale-rules", "The rules in use have passed their date", Severity.LOW, {}
-            )
-        if chosen.problems:
-            self._report_problems(
-                "rules-mended", "Rules or trust had to be mended", chosen.problems
-            )
+        self.chosen = self._rules.choose()
+        if self.chosen.bundle is not None:
+            self.shell.tell(RulesLoaded(*now(), self.chosen.bundle))
+        self._own.rules(self.chosen)
 
-    def _journal_report(self, lines: list[str]) -> None:
-        self._report_problems("mended", "The journal had to be mended", lines)
-
-    def _report_problems(self, condition: str, title: str, problems: Sequence[str]) -> None:
-        self.shell.report(condition, title, Severity.CRITICAL, {"Reason": "\n".join(problems)})
-
-    def _read_keeper(self) -> None:
-        with contextlib.suppress(OSError, ParseError):  # the keeper is optional
-            for part in keeper_report.read(self._run_dir):
-                if part.restarts:
-                    self.shell.report(
-                        "part-restarted", f"{part.name} had to be restarted", Severity.HIGH,
-                        {"Class": part.name, "Reason": part.last_end},
-                    )  # fmt: skip
-
-    def _restore(self) -> list[str]:
-        return [
-            line for kind in sensor_classes(vedette.sensors) for line in kind.restore(self._run_dir)
-        ]
+    def _journal_mended(self, lines: list[str]) -> None:
+        self._own.mended(lines)
 
     def _recorded(self, entries: Sequence[Entry], incidents: Sequence[Incident]) -> None:
         del entries
@@ -320,68 +279,22 @@ class Sentinel:
             self.delivery.poke()
         self.answers.recorded(incidents)
 
-    def _uplink_report(self, condition: str, detail: str) -> None:
-        if detail:
-            severity = Severity.MEDIUM if condition == "uplink-down" else Severity.HIGH
-            self.shell.report(
-                condition, f"The way out has a problem: {condition}", severity, {"Reason": detail}
-            )
-        else:
-            self.shell.note("uplink", ocsf.canonical({"ended": condition}))
-
-    def _rule_source(self, config: Config) -> RuleSource:
-        return RuleSource(
-            trust_file=Path(config.rules.trust),
-            bundle_file=Path(config.rules.bundle),
-            state=self._state,
-            state_dir=self._state_dir,
-        )
-
     def _new_delivery(self) -> Delivery:
-        uplink = self.config.uplink
-        peer_uid = (
-            privileges.account(uplink.user)[0]
-            if uplink.enabled and os.geteuid() == 0
-            else os.geteuid()
-        )
-        if peer_uid != os.geteuid():
-            self._run_dir.chmod(0o711)  # the uplink's user must reach its socket, and cannot list
-        link = LinkUplink(
-            self.config.uplink_socket,
-            tenant=self.identity.tenant,
-            device=self.identity.device,
-            peer_uid=peer_uid,
-        )
         return Delivery(
             self.journal,
-            link,
+            assembly.link_uplink(self.config),
             self.signer,
             self.identity,
-            encoding=uplink.encoding,
-            budget_bytes_per_day=uplink.budget_bytes_per_day,
-            report=self._uplink_report,
+            encoding=self.config.uplink.encoding,
+            budget_bytes_per_day=self.config.uplink.budget_bytes_per_day,
+            report=self._own.uplink,
             clock=lambda: now()[0],
             wall_clock=lambda: now()[1],
             on_events=self.shell.observe,
         )
 
-    def _new_ladder(self, config: Config) -> Ladder:
-        def context(name: str) -> SensorContext:
-            return SensorContext(
-                emit=self.shell.observe,
-                run_dir=self._run_dir,
-                state_dir=self._state_dir,
-                watch=config.files.watch,
-                options=config.sensors.options.get(name, {}),
-                baseline=self.baseline,
-            )
-
-        return Ladder(
-            sensor_classes(vedette.sensors),
-            context,
-            frozenset(config.sensors.disable),
-            on_opened=self._opened,
-        )
+    def _new_ladder(self) -> Ladder:
+        return assembly.ladder(self.config, self.shell.observe, self.baseline, self._opened)
 
     def _opened(self, sensor: Sensor) -> None:
         """The scan learns who changed a file, and hears when events about files were lost."""
@@ -405,14 +318,6 @@ class Sentinel:
             self.shell.note(
                 "baseline", ocsf.canonical({"trusted_on_first_use": outcome.counts.files})
             )
-
-    def _drop_privileges(self) -> None:
-        privileges.forbid_dumps()
-        if os.geteuid() == 0:
-            needed = {
-                name for kind in sensor_classes(vedette.sensors) for name in kind.capabilities
-            }
-            privileges.drop_to(ALWAYS | needed)
 
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception in a callback is a broken invariant: end, and let the supervisor know."""

@@ -56,11 +56,11 @@ def sensor(name: str, *tiers: Tier, **attributes: object) -> type[Simulated]:
     return made
 
 
-def ladder(*kinds: type[Sensor], disabled: frozenset[str] = frozenset()) -> Ladder:
+def ladder(*kinds: type[Sensor]) -> Ladder:
     def context(_: str) -> SensorContext:
         return SensorContext(lambda batch: None, Path("/nonexistent"), Path("/nonexistent"))
 
-    return Ladder(kinds, context, disabled)
+    return Ladder(kinds, context)
 
 
 def run(awaitable: Awaitable[T]) -> T:
@@ -150,13 +150,6 @@ def test_what_a_source_cannot_see_here_is_told_beside_what_it_never_sees() -> No
     report = climbing.reports()[1]
     assert report.tier is not None
     assert report.tier.misses == ("/secret",)
-
-
-def test_what_is_disabled_is_not_tried() -> None:
-    only = sensor("only", tier(PROCESS, "only", 80))
-    climbing = ladder(only, disabled=frozenset({"only"}))
-    assert run(climbing.climb()) == []
-    assert only.life == []
 
 
 def test_a_probe_leaves_nothing_open() -> None:
