@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from vedette.codec import ocsf
@@ -246,6 +247,18 @@ def test_stopping_tells_what_waited_for_an_answer_and_closes_it() -> None:
         IncidentStatus.CREATED,
         IncidentStatus.CLOSED,
     ]
+
+
+def test_a_rule_that_cannot_be_run_here_is_told_and_stops_no_other() -> None:
+    story = Story()
+    broken = rule("broken", "process_creation", Match("Image", "re", "(", False))
+    story.tell(RulesLoaded(1.0, WALL, replace(BUNDLE, rules=(broken, *RULES))))
+    (own,) = story.incidents()
+    assert own.finding.rule_id == "vedette:rule-refused"
+    assert own.finding.fields["Target"] == "broken"
+    story.see(2.0, started(10, 1, "/usr/bin/wget", 2.0))
+    story.answer(2.1)
+    assert story.incidents()[-1].finding.rule_id == "wget"
 
 
 def test_without_rules_nothing_is_found_and_nothing_breaks() -> None:

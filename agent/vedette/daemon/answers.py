@@ -1,7 +1,7 @@
 """Answers what the control socket is asked; the shapes are in daemon/control.py.
 
-Rule 1: an answer reads what is there; only `reload` and `baseline.accept` change something, and
-both leave a journal entry.
+Rule 1: an answer reads what is there; only `check`, `reload` and `baseline.accept` change something,
+and all leave a journal entry.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Answers:
         return {
             "status": self._status,
             "doctor": self._doctor,
+            "check": self._check,
             "incidents.list": self._list,
             "incidents.show": self._show,
             "reload": self._reload,
@@ -90,6 +91,19 @@ class Answers:
         del params
         return {"tiers": self._tiers()}
 
+    async def _check(self, params: Params) -> Answer:
+        del params
+        changes = await self._sentinel.checks.ask()
+        changed: list[Json] = [
+            {
+                "class": str(change.event_class), "tier": change.tier,
+                "previous": change.previous, "reason": change.reason,
+            }
+            for change in changes
+        ]  # fmt: skip
+        self._sentinel.shell.note("check", ocsf.canonical({"changed": changed}))
+        return {"changed": changed, "tiers": self._tiers()}
+
     async def _list(self, params: Params) -> Answer:
         limit = number(params, "limit", default=20, low=1, high=1000)
         newest: dict[str, Json] = {}
@@ -129,6 +143,16 @@ class Answers:
             }
             for row in self._sentinel.agent.ledger.rows()
         ]  # fmt: skip
+        engine = self._sentinel.agent.engine
+        if engine is not None:
+            counters = engine.counters()
+            rows.append(
+                {
+                    "stage": "engine", "class": "all", "in": counters["in"],
+                    "out": counters["matches"], "dropped": 0, "losses": 0,
+                    "counters": dict(counters),
+                }
+            )  # fmt: skip
         for name, sensor in self._sentinel.ladder.sensors():
             counters = sensor.counters()
             classes = "+".join(tier.event_class for tier in sensor.tiers)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vedette.codec import bundle as bundle_codec
+from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.daemon.build import BUILD_S
 from vedette.errors import StoreError, TrustError
 from vedette.model.rule import Bundle
@@ -19,9 +20,6 @@ from vedette.store.shelf import FileShelf
 from vedette.trust.bundle_gate import Accepted, BundleGate
 from vedette.trust.document import TrustAnchor
 from vedette.trust.ed25519 import Ed25519Verifier
-
-MAX_BUNDLE_BYTES = 16 * 1024 * 1024
-"""5,000 rules take 3.6 MB (research/engine-and-sensors.md section 2)."""
 
 
 class Chosen(NamedTuple):
@@ -64,7 +62,7 @@ class RuleSource:
         anchor = TrustAnchor(
             _read(trust_file, "trust document"),
             state=state,
-            shelf=FileShelf(state_dir / "trust", max_bytes=MAX_BUNDLE_BYTES),
+            shelf=FileShelf(state_dir / "trust", max_bytes=MAX_ENVELOPE_BYTES),
             verifier=verifier,
         )
         self._bundle_file = bundle_file
@@ -73,7 +71,7 @@ class RuleSource:
             document=anchor.document,
             verifier=verifier,
             state=state,
-            shelf=FileShelf(state_dir / "rules", max_bytes=MAX_BUNDLE_BYTES),
+            shelf=FileShelf(state_dir / "rules", max_bytes=MAX_ENVELOPE_BYTES),
             parse=bundle_codec.decode,
             build_s=BUILD_S,
         )
@@ -105,12 +103,12 @@ class RuleSource:
 def _read(path: Path, what: str) -> bytes:
     try:
         with path.open("rb") as stream:
-            data = stream.read(MAX_BUNDLE_BYTES + 1)
+            data = stream.read(MAX_ENVELOPE_BYTES + 1)
     except OSError as error:
         raise TrustError(
             f"{path}: cannot read the {what} ({error.strerror}); put one there, or name it in the "
             "configuration below [rules]"
         ) from error
-    if len(data) > MAX_BUNDLE_BYTES:
-        raise TrustError(f"{path}: expected at most {MAX_BUNDLE_BYTES} bytes, got more")
+    if len(data) > MAX_ENVELOPE_BYTES:
+        raise TrustError(f"{path}: expected at most {MAX_ENVELOPE_BYTES} bytes, got more")
     return data

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from vedette.codec.bundle import PAYLOAD_TYPE
 from vedette.errors import ParseError, RuleError, StoreError, TrustError
 from vedette.model.rule import Bundle
 from vedette.model.trust import TrustDocument
@@ -23,7 +24,6 @@ from vedette.ports.signer import Verifier
 from vedette.ports.state import Shelf, State
 from vedette.trust import signed
 
-PAYLOAD_TYPE = "application/vnd.vedette.rules+msgpack"
 TIME_FLOOR = "time.floor"
 KEPT = 2
 """Bundles on the shelf: the one in use, and the one before for the day its block goes bad."""

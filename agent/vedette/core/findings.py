@@ -1,0 +1,220 @@
+"""From a match to what people read: counts it, asks for details once, tells the incident.
+
+Rule 1: details that cost I/O (digest, unit, start time) are asked for only when an incident begins
+or shows something new; a storm of equal findings costs one question.
+Rule 2: secrets are taken out here, before anything leaves the core.
+Rule 3: what waits for an answer is bounded; above MAX_PENDING it is told without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from vedette.codec import ocsf
+from vedette.core.commands import Append, Command, Resolve, Subject
+from vedette.core.incidents import MAX_OPEN, Incidents, Key
+from vedette.core.inputs import Resolved
+from vedette.core.ledger import Ledger
+from vedette.core.process_table import Process, ProcessTable, facts
+from vedette.core.redact import Redactor
+from vedette.model.event import EventClass
+from vedette.model.finding import Finding, Incident, Severity
+from vedette.model.journal import EntryDraft
+from vedette.model.process import ProcessFacts, ProcessKey
+from vedette.model.rule import Rule
+
+OWN_AUTHOR = "Vedette"
+MAX_PENDING = 64
+NO_TREE = ProcessKey(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """Who decides, and with what patience.
+
+    Attributes:
+        device: as the fleet knows it.
+        boot: the kernel's boot id, 32 hex digits.
+        quiet_s: an incident without findings for so long is closed.
+    """
+
+    tenant: str
+    device: str
+    boot: str
+    quiet_s: float = 120.0
+
+
+class Sighting(NamedTuple):
+    """What a rule, or the agent itself, has found: where it comes from and what it shows."""
+
+    event_class: EventClass
+    tier: str
+    at_s: float
+    fields: Mapping[str, str]
+    process: Process | None
+
+
+class _Claim(NamedTuple):
+    """Who says so: a rule of the bundle or the agent itself."""
+
+    rule_id: str
+    title: str
+    author: str
+    severity: Severity
+    tags: tuple[str, ...]
+
+
+class _Pending(NamedTuple):
+    key: Key
+    finding: Finding
+
+
+class Findings:
+    """Makes findings, joins them, and appends commands.
+
+    Args:
+        commands: where commands go, in order.
+
+    Attributes:
+        bundle: digest of the rules in use.
+        redact: takes secrets out; comes with the rules.
+        users: login names by uid.
+        offset_s: wall time minus CLOCK_BOOTTIME, as of the newest input.
+    """
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        processes: ProcessTable,
+        ledger: Ledger,
+        commands: list[Command],
+    ) -> None:
+        self._settings = settings
+        self._processes = processes
+        self._ledger = ledger
+        self._commands = commands
+        self.incidents = Incidents(f"{settings.device}|{settings.boot}", settings.quiet_s)
+        self.bundle = ""
+        self.redact = Redactor(())
+        self.users: dict[int, str] = {}
+        self.offset_s = 0.0
+        self._pending: dict[int, _Pending] = {}
+        self._ticket = 0
+
+    def of_rule(self, rule: Rule, seen: Sighting) -> None:
+        """A rule matched."""
+        claim = _Claim(rule.rule_id, rule.title, rule.author, rule.severity, rule.tags)
+        self._found(claim, seen)
+
+    def of_ours(self, condition: str, title: str, severity: Severity, seen: Sighting) -> None:
+        """The agent itself has something to tell; `condition` names it for ever."""
+        self._found(_Claim(f"vedette:{condition}", title, OWN_AUTHOR, severity, ()), seen)
+
+    def resolved(self, given: Resolved) -> None:
+        """The answer to a question of ours; one that is not awaited is ignored."""
+        pending = self._pending.pop(given.ticket, None)
+        if pending is None:
+            return
+        details = {detail.pid: detail for detail in given.details}
+        chain = tuple(
+            link._replace(
+                key=ProcessKey(link.key.pid, detail.start_ticks or link.key.start_ticks),
+                unit=detail.unit,
+                sha256=detail.sha256,
+            )
+            if (detail := details.get(link.key.pid)) is not None
+            else link
+            for link in pending.finding.chain
+        )
+        self._tell(self.incidents.tell(pending.key, replace(pending.finding, chain=chain)))
+
+    def tick(self, at_s: float) -> None:
+        """Tell what is due."""
+        self._tell_all(self.incidents.tick(at_s))
+
+    def trim(self, at_s: float) -> None:
+        """Close the quietest incidents above the bound."""
+        if len(self.incidents) > MAX_OPEN:
+            self.tick(at_s)
+
+    def stop(self, at_s: float) -> None:
+        """Tell what waits for an answer and close all incidents."""
+        for pending in self._pending.values():
+            self._tell(self.incidents.tell(pending.key, pending.finding))
+        self._pending.clear()
+        self._tell_all(self.incidents.close_all(at_s))
+
+    def _found(self, claim: _Claim, seen: Sighting) -> None:
+        process, at_s = seen.process, seen.at_s
+        wall_s = at_s + self.offset_s
+        wanted = Key(claim.rule_id, process.tree if process else NO_TREE)
+        subject = _subject(seen.fields)
+        key = self.incidents.count(wanted, subject, claim.severity, at_s, wall_s)
+        if not key.rule_id:
+            return
+        finding = Finding(
+            rule_id=claim.rule_id,
+            title=claim.title,
+            author=claim.author,
+            severity=claim.severity,
+            tags=claim.tags,
+            event_class=seen.event_class,
+            tier=seen.tier,
+            at_s=at_s,
+            wall_s=wall_s,
+            fields={name: self.redact(value) for name, value in seen.fields.items()},
+            chain=self._chain(process),
+            losses=self._ledger.losses(seen.event_class, at_s),
+            bundle=self.bundle,
+        )
+        self._ask_or_tell(_Pending(key, finding))
+
+    def _chain(self, process: Process | None) -> tuple[ProcessFacts, ...]:
+        if process is None:
+            return ()
+        return tuple(
+            link._replace(command_line=self.redact(link.command_line))
+            for link in (facts(p, self.users) for p in self._processes.chain(process.pid))
+        )
+
+    def _ask_or_tell(self, pending: _Pending) -> None:
+        chain = pending.finding.chain
+        if not chain or len(self._pending) >= MAX_PENDING:
+            self._tell(self.incidents.tell(pending.key, pending.finding))
+            return
+        self._ticket += 1
+        self._pending[self._ticket] = pending
+        subjects = tuple(Subject(p.key.pid, p.key.start_ticks, p.image) for p in chain)
+        self._commands.append(Resolve(self._ticket, subjects))
+
+    def _tell_all(self, incidents: Iterable[Incident]) -> None:
+        for incident in incidents:
+            self._tell(incident)
+
+    def _tell(self, incident: Incident | None) -> None:
+        if incident is None:
+            return
+        device, tenant = self._settings.device, self._settings.tenant
+        draft = EntryDraft(
+            kind="incident",
+            severity=incident.severity,
+            wall_s=incident.last_seen_wall_s,
+            body=ocsf.canonical(ocsf.detection_finding(incident, device, tenant)),
+            topic="up/finding",
+            incident_id=incident.incident_id,
+            is_routine=False,
+        )
+        self._commands.append(Append(draft, incident))
+
+
+_SUBJECT_FIELDS = (
+    "Image", "CommandLine", "TargetFilename", "Action", "DestinationIp", "DestinationHostname",
+    "Port", "Target", "QueryName", "Class", "Stage", "Reason",
+)  # fmt: skip
+
+
+def _subject(fields: Mapping[str, str]) -> str:
+    """What a finding is about: findings with the same subject only add to the count."""
+    return "\0".join(fields.get(name, "") for name in _SUBJECT_FIELDS)
