@@ -7,6 +7,7 @@ of its own making, and is closed again: some seconds, and the kernel is left as 
 
 Examples:
   vedette doctor
+  vedette doctor --prove
   vedette doctor --json | jq '.classes[] | {class, tier}'
 
 Exit codes: 0 good, 1 degraded, 2 blind (no source at all for processes, files or the network)
@@ -34,6 +35,10 @@ from vedette.daemon.config import Config
 from vedette.model.event import Event
 from vedette.ports.discover import sensor_classes
 from vedette.ports.sensor import Sensor, SensorContext
+from vedette.store.baseline import SqliteBaseline
+
+ANSWER_TIMEOUT_S = 90.0
+"""Every source may wait for its proof, and those below it for theirs."""
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,6 +46,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser("doctor", help=summary(__doc__), description=__doc__)
     add_config(parser)
     add_json(parser)
+    parser.add_argument(
+        "--prove",
+        action="store_true",
+        help="have the running agent prove every source now, and try again what did not work "
+        "(else it does so every five minutes, and tries again every hour)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -48,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     """Ask the agent or probe, then print; returns the verdict."""
     is_absent = args.config == DEFAULT_CONFIG and not args.config.exists()
     given = Config() if is_absent else config.load(args.config)
-    origin, classes = _classes(given)
+    origin, classes = _classes(given, is_proven=args.prove)
     diagnosis = Diagnosis(origin, classes, tuple(health.facts(given)))
     if args.json:
         print(json.dumps(_doctor_text.to_json(diagnosis)))
@@ -58,9 +69,10 @@ def run(args: argparse.Namespace) -> int:
     return _doctor_text.verdict(diagnosis)
 
 
-def _classes(given: Config) -> tuple[str, tuple[ClassReport, ...]]:
+def _classes(given: Config, *, is_proven: bool) -> tuple[str, tuple[ClassReport, ...]]:
+    request = "check" if is_proven else "doctor"
     try:
-        answer = control_client.ask(given.control_socket, "doctor")
+        answer = control_client.ask(given.control_socket, request, timeout_s=ANSWER_TIMEOUT_S)
     except control_client.NotRunningError:
         return "no agent runs: probed", _probed(given)
     return "the running agent was asked", _doctor_text.from_answer(answer.get("tiers"))
@@ -71,7 +83,7 @@ def _probed(given: Config) -> tuple[ClassReport, ...]:
         print("probing each source, some seconds …", file=sys.stderr, flush=True)
     disabled = frozenset(given.sensors.disable)
     offered = [kind for kind in sensor_classes(sensors) if ladder.name_of(kind) not in disabled]
-    with _run_dir(given) as run_dir:
+    with _run_dir(given) as run_dir, _no_baseline() as baseline:
 
         def context(name: str) -> SensorContext:
             return SensorContext(
@@ -80,6 +92,7 @@ def _probed(given: Config) -> tuple[ClassReport, ...]:
                 state_dir=Path(given.paths.state),
                 watch=given.files.watch,
                 options=given.sensors.options.get(name, {}),
+                baseline=baseline,
             )
 
         reports = asyncio.run(ladder.probe(ladder.Ladder(offered, context)))
@@ -102,6 +115,18 @@ def _run_dir(given: Config) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="vedette-doctor-") as folder:
         yield Path(folder)
+
+
+@contextlib.contextmanager
+def _no_baseline() -> Iterator[SqliteBaseline]:
+    """An empty one, thrown away: the probe of the scan must not touch the device's own."""
+    with tempfile.TemporaryDirectory(prefix="vedette-doctor-") as folder:
+        baseline = SqliteBaseline(Path(folder))
+        baseline.open()
+        try:
+            yield baseline
+        finally:
+            baseline.close()
 
 
 def _ignore(batch: Sequence[Event]) -> None:

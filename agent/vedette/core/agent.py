@@ -237,14 +237,11 @@ class Agent:
         self._append("tier", event.at_s, ocsf.canonical(body))
         if not event.previous:
             return
-        watcher = event.tier or "nothing"
-        title = f"{event.event_class} is watched by {watcher} instead of {event.previous}"
         fields = {
             "Class": event.event_class, "Reason": event.reason, "Previous": event.previous,
         }  # fmt: skip
         seen = Sighting(event.event_class, event.tier, event.at_s, fields, None)
-        severity = Severity.HIGH if event.tier else Severity.CRITICAL
-        self._findings.of_ours("tier-changed", title, severity, seen)
+        self._findings.of_ours("tier-changed", _title_of(event), _severity_of(event), seen)
 
     def _reported(self, given: Reported) -> None:
         seen = Sighting(EventClass.AGENT, "agent", given.at_s, given.fields, None)
@@ -268,3 +265,16 @@ class Agent:
         wall_s = at_s + self._findings.offset_s
         draft = EntryDraft(kind, Severity.INFORMATIONAL, wall_s, body, "", "", is_routine=True)
         self._commands.append(Append(draft, None))
+
+
+def _title_of(event: TierChanged) -> str:
+    if event.tier == event.previous:
+        return f"{event.tier} had stopped seeing {event.event_class} events, and was started again"
+    watcher = event.tier or "nothing"
+    return f"{event.event_class} is watched by {watcher} instead of {event.previous}"
+
+
+def _severity_of(event: TierChanged) -> Severity:
+    if event.is_better:
+        return Severity.LOW
+    return Severity.HIGH if event.tier else Severity.CRITICAL

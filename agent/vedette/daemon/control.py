@@ -15,6 +15,8 @@ status | | {version, device, tenant, pid, uptime_s, memory: {rss_kb, pss_kb},
        |   uplink: {state: "off"|"up"|"down", reason, delivered, newest},
        |   rules: {bundle, counter, rules, expires_s, reason}, incidents_open}
 doctor | | {tiers: [TIER]}
+check | | {changed: [{class, tier, previous, reason}], tiers: [TIER]}: every source proved itself
+      |   just now, and what did not work was tried again; takes seconds, up to a minute
 incidents.list | {limit: 1..1000} | {incidents: [DOCUMENT]}, newest report of each, newest first
 incidents.show | {id} | {reports: [DOCUMENT]}, all reports of one incident, oldest first
 incidents.follow | | a stream of {incident: DOCUMENT} and {missed: n} (the reader was too slow)

@@ -25,13 +25,20 @@ class NotRunningError(DeviceError):
     """No sentinel serves this socket."""
 
 
-def ask(path: Path, do: str, params: Mapping[str, Json] | None = None) -> dict[str, Json]:
+def ask(
+    path: Path,
+    do: str,
+    params: Mapping[str, Json] | None = None,
+    *,
+    timeout_s: float = TIMEOUT_S,
+) -> dict[str, Json]:
     """Send one request and return its answer.
 
     Args:
         path: of the control socket (`Config.control_socket`).
         do: a request of daemon/control.py.
         params: what goes with it.
+        timeout_s: how long the answer may take.
 
     Raises:
         NotRunningError: nobody listens there.
@@ -39,7 +46,7 @@ def ask(path: Path, do: str, params: Mapping[str, Json] | None = None) -> dict[s
         DeviceError: it is not reachable or does not answer.
     """
     with _connect(path) as connection:
-        connection.settimeout(TIMEOUT_S)
+        connection.settimeout(timeout_s)
         _send(connection, path, do, params)
         for reply in _replies(connection, path):
             answer = reply.get("ok")
@@ -103,8 +110,9 @@ def _replies(connection: socket.socket, path: Path) -> Iterator[dict[str, Json]]
         try:
             data = connection.recv(65_536)
         except TimeoutError as error:
+            timeout = connection.gettimeout() or 0.0
             raise DeviceError(
-                f"{path}: the agent did not answer within {TIMEOUT_S:.0f} s; it may be overloaded "
+                f"{path}: the agent did not answer within {timeout:.0f} s; it may be overloaded "
                 "or stopped: look at its own messages, or restart it"
             ) from error
         except ConnectionResetError:

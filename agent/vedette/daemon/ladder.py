@@ -4,7 +4,11 @@ Rule 1: a source is used only after it proved itself by an event of its own maki
 Rule 2: one that fails its proof later is closed, the class climbs again from the top, and that is
 told as TierChanged: a blind sensor is a finding, never a silence.
 Rule 3: companions (`is_companion`) run beside the chosen source of their class; they are its last
-rung when nothing else works.
+rung when nothing else works. One that stops seeing is told like any other source.
+Rule 4: what does not work is tried again at the first check that is RETRY_S after its last try, at
+every check while nothing watches one of its classes, and whenever a person asks: so a class climbs
+back by itself.
+Rule 5: a source that cannot undo its changes says so, and never keeps the others from closing.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import asyncio
 import secrets
 import string
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vedette.errors import SensorError
@@ -31,6 +35,8 @@ LADDER_CLASSES = (
 """The model class has no kernel source: inference processes report to us (issue E)."""
 
 TOKEN_LENGTH = 12
+RETRY_S = 3600.0
+"""Each try costs some processes, a proof that waits for its time-out, and twice the memory."""
 
 MakeContext = Callable[[str], SensorContext]
 
@@ -42,6 +48,7 @@ class Ladder:
         sensor_classes: what the sensors folder offers and the configuration allows.
         make_context: gives the context for a sensor by its name (its module's name).
         on_opened: told of each source before it is opened.
+        clock: CLOCK_BOOTTIME in seconds.
     """
 
     def __init__(
@@ -49,46 +56,54 @@ class Ladder:
         sensor_classes: Sequence[type[Sensor]],
         make_context: MakeContext,
         on_opened: Callable[[Sensor], None] = lambda _: None,
+        clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
         self._offered = list(sensor_classes)
         self._make_context = make_context
         self._on_opened = on_opened
+        self._clock = clock
         self._running: dict[type[Sensor], Sensor] = {}
         self._failures: dict[type[Sensor], str] = {}
         self._chosen: dict[EventClass, type[Sensor] | None] = dict.fromkeys(LADDER_CLASSES)
+        self._tried_s: dict[type[Sensor], float] = {}
+        self._to_try: set[type[Sensor]] = set()
+        """What this round may still try: nothing is tried twice in one."""
+        self._round = asyncio.Lock()
+        """A reload or the end may come in the middle of a check."""
+        self._is_closed = False
 
     async def climb(self) -> list[TierChanged]:
         """Open the best source of every class, and the companions; at start."""
-        for companion in self._offered:
-            if companion.is_companion:
-                await self._try(companion)
-        changes = [await self._climb_class(c, "start") for c in LADDER_CLASSES]
-        return [change for change in changes if change is not None]
+        async with self._round:
+            self._to_try = set() if self._is_closed else set(self._offered)
+            return await self._climb_all("start", {})
 
-    async def check(self) -> list[TierChanged]:
-        """Let every running source prove itself again; replace those that fail."""
-        failed: dict[type[Sensor], str] = {}
-        async with asyncio.TaskGroup() as group:
-            for kind in list(self._running):
-                group.create_task(self._prove(kind, failed))
-        for kind, reason in failed.items():
-            self._failures[kind] = reason
-            await self._running.pop(kind).close()
-        for kind in failed:
-            if kind.is_companion:
-                await self._try(kind)
-        changes: list[TierChanged] = []
-        for event_class, chosen in list(self._chosen.items()):
-            if chosen in failed:
-                change = await self._climb_class(event_class, failed[chosen])
-                changes.extend([change] if change is not None else [])
-        return changes
+    async def check(self, *, is_asked: bool = False) -> list[TierChanged]:
+        """Let every running source prove itself again; replace those that fail, try better ones.
 
-    async def close(self) -> None:
-        """Close all; each leaves the kernel as it was found."""
-        while self._running:
-            _, sensor = self._running.popitem()
-            await sensor.close()
+        Args:
+            is_asked: a person wants it: whatever does not work is tried again now.
+
+        Returns:
+            What changed. A source that failed and was started again is a change from it to itself.
+        """
+        async with self._round:
+            failed = await self._close_blind()
+            self._to_try = {kind for kind in self._offered if self._is_due(kind, failed, is_asked)}
+            changes = await self._climb_all("it works again", failed)
+            for kind in self._idle():
+                self._note_shut(kind, await _shut(self._running.pop(kind)))
+            return changes
+
+    async def close(self) -> list[str]:
+        """Close all; each leaves the kernel as it was found, or why not is returned."""
+        async with self._round:
+            self._is_closed = True
+            problems = []
+            while self._running:
+                _, sensor = self._running.popitem()
+                problems.append(await _shut(sensor))
+            return [problem for problem in problems if problem]
 
     def reports(self) -> tuple[TierReport, ...]:
         """Where each class stands, with the reasons why not better."""
@@ -104,19 +119,52 @@ class Ladder:
         """The running ones by name."""
         return sorted((name_of(kind), sensor) for kind, sensor in self._running.items())
 
-    async def _climb_class(self, event_class: EventClass, reason: str) -> TierChanged | None:
-        before = self._chosen[event_class]
-        self._chosen[event_class] = None
+    async def _climb_all(
+        self, reason: str, failed: Mapping[type[Sensor], str]
+    ) -> list[TierChanged]:
+        changes = [
+            await self._start_companion(kind, reason, failed)
+            for kind in self._offered
+            if kind.is_companion and (kind in failed or kind in self._to_try)
+        ]
+        for event_class, before in list(self._chosen.items()):
+            after = self._chosen[event_class] = await self._best(event_class)
+            why = failed.get(before) if before is not None else None
+            if after is not before or why is not None:
+                is_better = bool(before and after and why is None)
+                changed = self._changed(event_class, before, after, why or reason)
+                changes.append(changed._replace(is_better=is_better))
+        return [change for change in changes if change is not None]
+
+    async def _start_companion(
+        self, kind: type[Sensor], reason: str, failed: Mapping[type[Sensor], str]
+    ) -> TierChanged | None:
+        """What is to be told of it; nothing at the start, nor where it stands for its class."""
+        runs = await self._try(kind)
+        event_class = kind.tiers[0].event_class
+        if kind in failed and self._chosen[event_class] is not kind:
+            after = kind if runs else self._chosen[event_class]
+            why = f"{name_of(kind)}, which runs beside it: {failed[kind]}"
+            return self._changed(event_class, kind, after, why)
+        if runs and reason != "start":
+            return self._changed(event_class, None, kind, reason)
+        return None
+
+    async def _best(self, event_class: EventClass) -> type[Sensor] | None:
         for kind in self._rungs(event_class):
-            is_untried = kind not in self._running and not kind.is_companion
-            if kind in self._running or (is_untried and await self._try(kind)):
-                self._chosen[event_class] = kind
-                break
-        after = self._chosen[event_class]
-        if after is None and before is None:
-            return None
+            if kind in self._running or (not kind.is_companion and await self._try(kind)):
+                return kind
+        return None
+
+    def _changed(
+        self,
+        event_class: EventClass,
+        before: type[Sensor] | None,
+        after: type[Sensor] | None,
+        reason: str,
+    ) -> TierChanged:
         return TierChanged(
-            at_s=time.clock_gettime(time.CLOCK_BOOTTIME),
+            at_s=self._clock(),
             tier=name_of(after) if after else "",
             event_class=event_class,
             previous=name_of(before) if before else "",
@@ -124,22 +172,60 @@ class Ladder:
         )
 
     async def _try(self, kind: type[Sensor]) -> bool:
-        name = name_of(kind)
-        sensor = kind(self._make_context(name))
+        if kind not in self._to_try:
+            return False
+        self._to_try.remove(kind)
+        self._tried_s[kind] = self._clock()
+        sensor = kind(self._make_context(name_of(kind)))
         self._on_opened(sensor)
         try:
             await sensor.open()
             await sensor.prove(_token())
         except SensorError as error:
             self._failures[kind] = str(error)
-            await sensor.close()
+            self._note_shut(kind, await _shut(sensor))
             return False
         except BaseException:  # stopped in the middle of the start: leave nothing behind
-            await sensor.close()
+            await _shut(sensor)
             raise
         self._failures.pop(kind, None)
         self._running[kind] = sensor
         return True
+
+    async def _close_blind(self) -> dict[type[Sensor], str]:
+        """Close every source that does not prove itself; returns why not."""
+        failed: dict[type[Sensor], str] = {}
+        async with asyncio.TaskGroup() as group:
+            for kind in list(self._running):
+                group.create_task(self._prove(kind, failed))
+        for kind, reason in failed.items():
+            self._failures[kind] = reason
+            self._note_shut(kind, await _shut(self._running.pop(kind)))
+        return failed
+
+    def _is_due(
+        self,
+        kind: type[Sensor],
+        failed: Mapping[type[Sensor], str],
+        is_asked: bool,  # noqa: FBT001
+    ) -> bool:
+        if self._is_closed or kind in self._running:
+            return False
+        if is_asked or kind in failed:
+            return True
+        chosen = [self._chosen[tier.event_class] for tier in kind.tiers]
+        is_needed = any(one is None or one in failed for one in chosen)
+        return is_needed or self._clock() - self._tried_s.get(kind, 0.0) >= RETRY_S
+
+    def _idle(self) -> list[type[Sensor]]:
+        """Sources that a better one has replaced."""
+        used = set(self._chosen.values())
+        return [kind for kind in self._running if kind not in used and not kind.is_companion]
+
+    def _note_shut(self, kind: type[Sensor], problem: str) -> None:
+        if problem:
+            known = self._failures.get(kind)
+            self._failures[kind] = f"{known}; {problem}" if known else problem
 
     async def _prove(self, kind: type[Sensor], failed: dict[type[Sensor], str]) -> None:
         try:
@@ -161,6 +247,11 @@ class Ladder:
         rungs = self._rungs(event_class)
         better = rungs[: rungs.index(chosen)] if chosen in rungs else rungs
         failures = [(name_of(kind), self._failures.get(kind, "not tried")) for kind in better]
+        failures += [
+            (name_of(kind), self._failures[kind])
+            for kind in rungs
+            if kind.is_companion and kind not in better and kind in self._failures
+        ]
         tier = tier_of(chosen, event_class) if chosen else None
         if tier is not None and chosen is not None:
             blind_spots = self._running[chosen].blind_spots()
@@ -184,7 +275,18 @@ async def probe(ladder: Ladder) -> tuple[TierReport, ...]:
         await ladder.climb()
         return ladder.reports()
     finally:
-        await ladder.close()
+        problems = await ladder.close()
+        if problems:
+            raise SensorError("; ".join(problems))
+
+
+async def _shut(sensor: Sensor) -> str:
+    """Close a source; why not, where it could not undo all."""
+    try:
+        await sensor.close()
+    except SensorError as error:
+        return str(error)
+    return ""
 
 
 def _token() -> str:

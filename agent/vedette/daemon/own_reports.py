@@ -35,6 +35,14 @@ class OwnReports:
         if lines:
             self._problems("mended", "What an earlier run left had to be mended", lines)
 
+    def left(self, problems: Sequence[str]) -> None:
+        """What a source could not put back in the kernel when it was closed."""
+        if problems:
+            self._finding(
+                "not-restored", "The kernel could not be left as it was found", Severity.HIGH,
+                "\n".join(problems),
+            )  # fmt: skip
+
     def rules(self, chosen: Chosen) -> None:
         """Which rules run from now on, and what was wrong with others."""
         bundle = chosen.bundle

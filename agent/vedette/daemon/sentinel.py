@@ -25,6 +25,7 @@ from vedette.core.recording import encode_header
 from vedette.daemon import assembly, folders, heartbeat
 from vedette.daemon import config as configuration
 from vedette.daemon.answers import Answers
+from vedette.daemon.checks import Checks
 from vedette.daemon.config import Config
 from vedette.daemon.control import ControlServer
 from vedette.daemon.delivery import Delivery
@@ -34,6 +35,7 @@ from vedette.daemon.own_reports import OwnReports
 from vedette.daemon.rule_source import Chosen
 from vedette.daemon.shell import Shell, now
 from vedette.errors import ConfigError, TrustError
+from vedette.model.event import TierChanged
 from vedette.model.finding import Incident
 from vedette.model.journal import Entry
 from vedette.model.message import Identity
@@ -45,8 +47,6 @@ from vedette.store.journal_core import JournalPlace
 from vedette.store.state import FileState
 from vedette.trust.keyfile import load_signer
 
-CHECK_S = 300.0
-"""How often every source proves itself again (DESIGN section 4)."""
 SWEEP_S = 60.0
 DRAIN_S = 3.0
 """What the uplink has at the end to deliver what was just written."""
@@ -103,6 +103,7 @@ class Sentinel:
         )
         self._own = OwnReports(self.shell, self._run_dir)
         self.ladder = self._new_ladder()
+        self.checks = Checks(self._check)
         self.notifier = Notifier(os.environ)
         self.started_s = now()[0]
         self.delivery: Delivery | None = None
@@ -185,7 +186,7 @@ class Sentinel:
             self.notifier.stopping()
             watching.cancel()
             await asyncio.wait([watching])
-            await self.ladder.close()
+            self._own.left(await self.ladder.close())
             self.shell.note("stop", ocsf.canonical({"pid": os.getpid()}))
             writing.cancel()
             await asyncio.wait([writing])
@@ -203,7 +204,7 @@ class Sentinel:
         await self._beat()
         self.notifier.ready(self.answers.headline())
         async with asyncio.TaskGroup() as group:
-            group.create_task(_every(CHECK_S, self._check))
+            group.create_task(self.checks.run())
             group.create_task(_every(SWEEP_S, self._sweep))
             group.create_task(_every(heartbeat.PERIOD_S, self._beat))
             group.create_task(self._reload_when_asked())
@@ -231,14 +232,16 @@ class Sentinel:
         self.config = config
         self._choose_rules()
         if changed & {"files", "sensors"}:
-            await self.ladder.close()
+            self._own.left(await self.ladder.close())
             self.ladder = self._new_ladder()
             self.shell.observe(await self.ladder.climb())
         return (*sorted(changed), "rules re-read")
 
-    async def _check(self) -> None:
-        self.shell.observe(await self.ladder.check())
+    async def _check(self, is_asked: bool) -> Sequence[TierChanged]:  # noqa: FBT001 - Checks calls
+        changes = await self.ladder.check(is_asked=is_asked)
+        self.shell.observe(changes)
         self._own.parts()
+        return changes
 
     def _sweep(self) -> None:
         self.shell.sweep()

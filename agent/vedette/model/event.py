@@ -188,13 +188,18 @@ class EventsLost(NamedTuple):
 
 
 class TierChanged(NamedTuple):
-    """A class is watched by another source from now on; `tier` is "" when nothing watches it."""
+    """A class is watched by another source from now on; `tier` is "" when nothing watches it.
+
+    Where `tier` and `previous` are the same, the source had stopped seeing and was started again.
+    `is_better` says that nothing failed: a better source works now.
+    """
 
     at_s: float
     tier: str
     event_class: EventClass
     previous: str
     reason: str
+    is_better: bool = False
 
 
 Event: TypeAlias = (

@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 
 import pytest
 
-from vedette.daemon.ladder import Ladder, name_of, probe
+from vedette.daemon.ladder import RETRY_S, Ladder, name_of, probe
 from vedette.errors import SensorError
 from vedette.model.event import Event, EventClass, ProcessExited
 from vedette.model.tier import Tier
@@ -171,3 +171,176 @@ def test_only_sensor_errors_leave_a_sensor() -> None:
     context = SensorContext(lambda batch: None, Path("/nonexistent"), Path("/nonexistent"))
     with pytest.raises(SensorError, match="not permitted"):
         run(Broken(context).open())
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def timed_ladder(clock: Clock, *kinds: type[Sensor]) -> Ladder:
+    def context(_: str) -> SensorContext:
+        return SensorContext(lambda batch: None, Path("/nonexistent"), Path("/nonexistent"))
+
+    return Ladder(kinds, context, clock=clock)
+
+
+def test_a_class_climbs_back_within_an_hour_and_the_worse_source_is_closed() -> None:
+    better = sensor("better", tier(PROCESS, "better", 80), cannot_open="busy")
+    worse = sensor("worse", tier(PROCESS, "worse", 20))
+    clock = Clock()
+
+    async def story() -> None:
+        climbing = timed_ladder(clock, better, worse)
+        await climbing.climb()
+        better.cannot_open = ""
+        clock.now_s += RETRY_S - 1
+        assert await climbing.check() == []
+        assert better.life.count("open better") == 1
+        clock.now_s += 1
+        (change,) = await climbing.check()
+        assert (change.tier, change.previous, change.is_better) == ("better", "worse", True)
+        assert worse.life == ["open worse", "close worse"]
+        assert [name for name, _ in climbing.sensors()] == ["better"]
+        assert climbing.reports()[0].failures == ()
+
+    run(story())
+
+
+def test_who_asks_need_not_wait_for_the_hour() -> None:
+    better = sensor("better", tier(PROCESS, "better", 80), cannot_open="busy")
+    worse = sensor("worse", tier(PROCESS, "worse", 20))
+
+    async def story() -> None:
+        climbing = timed_ladder(Clock(), better, worse)
+        await climbing.climb()
+        better.cannot_open = ""
+        (change,) = await climbing.check(is_asked=True)
+        assert change.tier == "better"
+
+    run(story())
+
+
+def test_a_class_that_nothing_watches_is_tried_at_every_check() -> None:
+    only = sensor("only", tier(PROCESS, "only", 80), cannot_open="no")
+
+    async def story() -> None:
+        climbing = timed_ladder(Clock(), only)
+        assert await climbing.climb() == []
+        assert await climbing.check() == []
+        only.cannot_open = ""
+        (change,) = await climbing.check()
+        assert (change.tier, change.previous) == ("only", "")
+
+    run(story())
+
+
+def test_a_source_of_two_classes_is_tried_once_in_a_round() -> None:
+    audit = sensor("audit", tier(PROCESS, "audit", 80), tier(KERNEL, "audit", 80))
+    worse = sensor("worse", tier(PROCESS, "worse", 20))
+
+    async def story() -> None:
+        climbing = timed_ladder(Clock(), audit, worse)
+        await climbing.climb()
+        audit.life.clear()
+        audit.cannot_open = "taken"
+        audit.is_blind = True
+        changes = await climbing.check()
+        assert [(c.event_class, c.tier) for c in changes] == [(PROCESS, "worse"), (KERNEL, "")]
+        assert audit.life.count("open audit") == 1
+
+    run(story())
+
+
+def test_a_source_that_was_blind_and_sees_again_is_told_as_itself() -> None:
+    class Shaken(Simulated):
+        tiers = (tier(PROCESS, "shaken", 80),)
+
+        async def _provoke(self, token: str) -> None:
+            if self.life.count("open Shaken") > 1 or "proven" not in self.life:
+                self.life.append("proven")
+                await super()._provoke(token)
+
+    Shaken.__module__ = "sensors.shaken"
+
+    async def story() -> None:
+        climbing = timed_ladder(Clock(), Shaken)
+        await climbing.climb()
+        (change,) = await climbing.check()
+        assert (change.tier, change.previous) == ("shaken", "shaken")
+        assert "saw none" in change.reason
+        assert not change.is_better
+
+    run(story())
+
+
+def test_a_companion_that_stops_is_told_and_stands_in_the_report() -> None:
+    scan = sensor("scan", tier(FILE, "scan", 20), is_companion=True)
+    inotify = sensor("inotify", tier(FILE, "inotify", 50))
+
+    async def story() -> None:
+        climbing = timed_ladder(Clock(), scan, inotify)
+        await climbing.climb()
+        scan.is_blind = True
+        (change,) = await climbing.check()
+        assert (change.tier, change.previous) == ("inotify", "scan")
+        ((name, reason),) = climbing.reports()[1].failures
+        assert name == "scan"
+        assert "saw none" in reason
+        scan.is_blind = False
+        (change,) = await climbing.check(is_asked=True)
+        assert (change.tier, change.previous) == ("scan", "")
+        assert climbing.reports()[1].failures == ()
+
+    run(story())
+
+
+async def cling(self: Simulated) -> None:
+    raise SensorError("the kernel refuses")
+
+
+def test_a_source_that_cannot_undo_says_so_and_the_others_close() -> None:
+    other = sensor("other", tier(FILE, "other", 80))
+    clinging = sensor("clinging", tier(PROCESS, "clinging", 80), _close=cling)
+
+    async def story() -> None:
+        climbing = timed_ladder(Clock(), other, clinging)
+        await climbing.climb()
+        assert await climbing.close() == ["the kernel refuses"]
+
+    run(story())
+    assert other.life == ["open other", "close other"]
+
+
+def test_one_that_cannot_undo_is_replaced_all_the_same() -> None:
+    worse = sensor("worse", tier(PROCESS, "worse", 20))
+    clinging = sensor("clinging", tier(PROCESS, "clinging", 80), _close=cling)
+
+    async def story() -> None:
+        climbing = timed_ladder(Clock(), worse, clinging)
+        await climbing.climb()
+        clinging.is_blind = True
+        (change,) = await climbing.check()
+        assert change.tier == "worse"
+        ((_, reason),) = climbing.reports()[0].failures
+        assert reason.endswith("the kernel refuses")
+
+    run(story())
+
+
+def test_after_the_end_nothing_is_opened_any_more() -> None:
+    only = sensor("only", tier(PROCESS, "only", 80))
+
+    async def story() -> None:
+        climbing = timed_ladder(Clock(), only)
+        await climbing.close()
+        assert await climbing.climb() == []
+        assert await climbing.check(is_asked=True) == []
+
+    run(story())
+    assert only.life == []
