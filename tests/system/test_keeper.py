@@ -18,15 +18,17 @@ pytestmark = pytest.mark.system
 
 DRIVER = """
 import sys
-from vedette.daemon import keeper
+from vedette.daemon import keeper, watchdog
 run_dir, first, second, restore = sys.argv[1:]
 keeper.STOP_DEADLINE_S = keeper.LAST_DEADLINE_S = 1.0
+keeper.SILENT_S = watchdog.SILENT_S = 0.5
 parts = [keeper.Part("sentinel", (sys.executable, "-I", first))]
 if second:
     parts.append(keeper.Part("uplink", (sys.executable, "-I", second)))
 print("keeper", flush=True)
 sys.exit(keeper.Keeper(
     parts, restore=(sys.executable, "-I", restore), run_dir=run_dir, environment={},
+    watchdog=watchdog.Watchdog(run_dir, {}),
     say=keeper.say,
 ).run())
 """
@@ -64,6 +66,15 @@ if pid == 0:
         signal.pause()
 os.write(1, f"NAME started {pid}\\n".encode())
 signal.sigwait({signal.SIGUSR2})
+"""
+
+HANGS = """
+import faulthandler, os, signal, socket
+faulthandler.enable()
+os.write(1, f"NAME started {os.getpid()}\\n".encode())
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+    out.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+os.kill(os.getpid(), signal.SIGSTOP)
 """
 
 RESTORE = 'import os; os.write(1, b"restore\\n")'
@@ -229,6 +240,31 @@ def test_a_killed_keeper_takes_its_parts_along(play: Play) -> None:
     stage.process.kill()
     assert stage.end() == -signal.SIGKILL
     assert sorted(stage.lines[-2:]) == ["sentinel SIGTERM", "uplink SIGTERM"]
+
+
+def test_one_that_hangs_is_ended_with_its_traceback_and_started_again(play: Play) -> None:
+    stage = play(HANGS)
+    pid = stage.pid("sentinel")
+    stage.line("vedette: sentinel has been silent too long")
+    stage.line("Fatal Python error: Aborted")
+    stage.line("restore")
+    assert "hung for 0.5 s and was ended by SIGABRT" in stage.line("vedette: sentinel hung")
+    assert stage.pid("sentinel") != pid
+    assert keeper_report.read(stage.run_dir)[0].restarts >= 1
+
+
+def test_only_the_first_part_is_given_the_watchdog(play: Play) -> None:
+    told = 'import os; os.write(1, f"NAME {sorted(os.environ)}\\n".encode())\n'
+    stage = play(told + CHILD, told + CHILD)
+    assert "NOTIFY_SOCKET" in stage.line("sentinel [")
+    assert "NOTIFY_SOCKET" not in stage.line("uplink [")
+
+
+def test_what_an_earlier_keeper_reported_is_forgotten(play: Play, tmp_path: Path) -> None:
+    (tmp_path / "keeper.tsv").write_text("uplink\t7\t0\tended with exit code 2\n")
+    stage = play(CHILD)
+    stage.pid("sentinel")
+    assert keeper_report.read(stage.run_dir) == ()
 
 
 def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ its session is cleared while the zombie still holds that pid.
 Rule 4: after each end of the sentinel, also by SIGKILL, `vedette restore` puts back what the
 sensors changed in the kernel.
 Rule 5: the first part stops first while the others still serve it; a second signal cuts that short.
+Rule 6: a first part that says nothing for too long is ended by SIGABRT, so that its traceback is in
+the log, and started again like one that failed.
 """
 
 from __future__ import annotations
@@ -21,24 +23,29 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from vedette.daemon.restart_budget import MOST_FAILURES, WINDOW_S, RestartBudget
+from vedette.daemon.watchdog import SILENT_S, Watchdog
 
 STOP_DEADLINE_S = 10.0
 """What the first part has to flush in; the journal needs one fsync, flash can take seconds."""
 LAST_DEADLINE_S = 3.0
 RESTORE_DEADLINE_S = 10.0
+ABORT_DEADLINE_S = 5.0
+"""What a silent part has to write its traceback in."""
 
 REPORT = "keeper.tsv"
 """name, failures, pause in seconds, last end: one line for each part (`keeper_report.read`)."""
+TOLD = "keeper.told"
+"""What of it the sentinel has told, in the same form (`keeper_report.take_new`)."""
 LOCK = "keeper.lock"
 
 EXIT_KILLED = 1
 EXIT_ERROR = 2
 EXIT_NO_PROGRAM = 127
 
-SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
+SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO})
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "NOTIFY_SOCKET", "WATCHDOG_USEC", "NO_COLOR")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "NO_COLOR")
 """Nothing else of the environment reaches a part: it is read by root and may hold secrets."""
 
 
@@ -55,7 +62,7 @@ class Part:
 class Running:
     """A part and what became of it; `pid` is 0 while it does not run."""
 
-    __slots__ = ("budget", "due_s", "last_end", "part", "pause_s", "pid", "started_s")
+    __slots__ = ("budget", "due_s", "fault", "last_end", "part", "pause_s", "pid", "started_s")
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -64,6 +71,7 @@ class Running:
         self.started_s = 0.0
         self.due_s = 0.0
         self.pause_s = 0.0
+        self.fault = ""
         self.last_end = ""
 
 
@@ -75,6 +83,7 @@ class Keeper:
         restore: argv that undoes what the first part left behind.
         run_dir: gets the report of failures (`keeper_report.read`).
         environment: of the parts.
+        watchdog: hears the first part; closed when `run` ends.
         say: takes one line for people.
     """
 
@@ -85,12 +94,14 @@ class Keeper:
         restore: tuple[str, ...],
         run_dir: str,
         environment: Mapping[str, str],
+        watchdog: Watchdog,
         say: Callable[[str], None],
     ) -> None:
         self._parts = [Running(part) for part in parts]
         self._restore = restore
         self._run_dir = run_dir
         self._environment = environment
+        self._watchdog = watchdog
         self._say = say
         self._is_stopping = False
         self._mask: set[int] = set()
@@ -104,24 +115,37 @@ class Keeper:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # `vedette run` blocks them before its exec already: the parts need them open.
         self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)) - SIGNALS
+        self._forget_earlier()
         try:
             while True:
                 self._start_due()
-                received = self._wait(self._next_due_s())
+                received = self._wait(min(self._next_due_s(), self._watchdog.due_s))
                 if received in STOP_SIGNALS:
                     return self._stop()
                 if received == signal.SIGHUP and self._parts[0].pid:
                     os.kill(self._parts[0].pid, signal.SIGHUP)
+                self._listen()
                 self._reap()
         finally:
             self._kill_all()
+            self._watchdog.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _forget_earlier(self) -> None:
+        """What an earlier keeper reported is no failure of these parts."""
+        for name in (REPORT, TOLD):
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self._run_dir}/{name}")  # noqa: PTH108 (no pathlib here)
 
     def _start_due(self) -> None:
         now_s = time.monotonic()
-        for running in self._parts:
+        for index, running in enumerate(self._parts):
             if not running.pid and running.due_s <= now_s:
-                running.pid = self._spawn(running.part.argv)
+                environment = self._environment
+                if index == 0:
+                    environment = {**environment, **self._watchdog.environment}
+                    self._watchdog.started(now_s)
+                running.pid = self._spawn(running.part.argv, environment)
                 running.started_s = now_s
 
     def _next_due_s(self) -> float:
@@ -136,13 +160,34 @@ class Keeper:
         received = signal.sigtimedwait(SIGNALS, left_s)
         return received.si_signo if received else 0
 
+    def _listen(self) -> None:
+        """Hear the first part; end it if it has been silent for too long."""
+        now_s = time.monotonic()
+        self._watchdog.hear(now_s, is_stopping=self._is_stopping)
+        first = self._parts[0]
+        if first.pid and not self._is_stopping and self._watchdog.is_silent(now_s):
+            self._say(f"{first.part.name} has been silent too long: where it hangs follows")
+            first.fault = f"hung for {SILENT_S:g} s and "
+            self._abort(first.pid)
+
+    def _abort(self, pid: int) -> None:
+        os.kill(pid, signal.SIGABRT)
+        os.kill(pid, signal.SIGCONT)  # a stopped process takes no other signal
+        until_s = time.monotonic() + ABORT_DEADLINE_S
+        if not _await_end(pid, until_s):
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
     def _reap(self) -> None:
         for index, running in enumerate(self._parts):
             if not running.pid or not _has_ended(running.pid):
                 continue
-            running.last_end = _bury(running.pid)
+            running.last_end = running.fault + _bury(running.pid)
+            running.fault = ""
             running.pid = 0
             if index == 0:
+                self._watchdog.hear(time.monotonic(), is_stopping=self._is_stopping)
+                self._watchdog.ended()
                 self._run_restore()
             if not self._is_stopping:
                 self._note_failure(running)
@@ -193,6 +238,7 @@ class Keeper:
         while running.pid and time.monotonic() < until_s:
             if self._wait(until_s) in STOP_SIGNALS:
                 break
+            self._listen()
             self._reap()
         if not running.pid:
             return True
@@ -212,28 +258,22 @@ class Keeper:
                 self._kill(running)
 
     def _run_restore(self) -> None:
-        pid = self._spawn(self._restore)
-        until_s = time.monotonic() + RESTORE_DEADLINE_S
-        while not _has_ended(pid):
-            left_s = until_s - time.monotonic()
-            if left_s <= 0:
-                os.kill(pid, signal.SIGKILL)
-                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-            else:
-                # A SIGCHLD of another part is taken here too; each round of the loop reaps all.
-                signal.sigtimedwait({signal.SIGCHLD}, left_s)
+        pid = self._spawn(self._restore, self._environment)
+        if not _await_end(pid, time.monotonic() + RESTORE_DEADLINE_S):
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         end = _bury(pid)
         if end != _ended(0):
             self._say(f"vedette restore {end}: run it by hand and read what it says")
 
-    def _spawn(self, argv: tuple[str, ...]) -> int:
+    def _spawn(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> int:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become(argv, parent)
+            self._become(argv, environment, parent)
         return pid
 
-    def _become(self, argv: tuple[str, ...], parent: int) -> None:
+    def _become(self, argv: tuple[str, ...], environment: Mapping[str, str], parent: int) -> None:
         """The child's side: never returns."""
         try:
             os.setsid()
@@ -243,7 +283,7 @@ class Keeper:
             nothing = os.open(os.devnull, os.O_RDONLY)
             os.dup2(nothing, 0)
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-            os.execve(argv[0], argv, dict(self._environment))  # noqa: S606 (argv is ours)
+            os.execve(argv[0], argv, dict(environment))  # noqa: S606 (argv is ours)
         except BaseException as error:  # noqa: BLE001 (a forked child must not return into run())
             os.write(2, f"vedette: cannot start {argv[0]}: {error}\n".encode("utf-8", "replace"))
         finally:
@@ -253,6 +293,17 @@ class Keeper:
 def _has_ended(pid: int) -> bool:
     """Whether a child is a zombie; it stays one, so that its pid means nobody else."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _await_end(pid: int, until_s: float) -> bool:
+    """Whether a child has ended by then; other signals wait, and nothing else is done meanwhile."""
+    while not _has_ended(pid):
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            return False
+        # A SIGCHLD of another part is taken here too; each round of the keeper reaps all.
+        signal.sigtimedwait({signal.SIGCHLD}, left_s)
+    return True
 
 
 def _bury(pid: int) -> str:
@@ -314,6 +365,11 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         say(str(error))
         return EXIT_ERROR
+    try:
+        watchdog = Watchdog(run_dir, os.environ)
+    except OSError as error:
+        say(f"{run_dir}: cannot listen there for the sentinel: {error.strerror}")
+        return EXIT_ERROR
     recording = ("--record", record) if record else ()
     parts = [Part("sentinel", (*program(), "sentinel", "--config", config, *recording))]
     if uplink:
@@ -323,6 +379,7 @@ def main(arguments: Sequence[str]) -> int:
         restore=(*program(), "restore", "--config", config),
         run_dir=run_dir,
         environment={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        watchdog=watchdog,
         say=say,
     )
     try:

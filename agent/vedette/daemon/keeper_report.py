@@ -1,6 +1,7 @@
 """What the keeper tells the sentinel about parts that failed: one small file in the run folder.
 
 The sentinel reads it at its start (was I killed?) and from time to time (does the uplink fail?).
+What it has told is written beside it, so that the next sentinel does not tell it again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from vedette.daemon.keeper import REPORT
+from vedette.daemon.keeper import REPORT, TOLD
 from vedette.errors import ParseError
 
 MAX_BYTES = 4096
@@ -45,6 +46,36 @@ def read(run_dir: Path) -> tuple[PartState, ...]:
     except FileNotFoundError:
         return ()
     return parse(data)
+
+
+def take_new(run_dir: Path) -> tuple[PartState, ...]:
+    """The parts that failed since the last call, also one by an earlier process.
+
+    Returns:
+        Their states; `restarts` counts only what is new.
+
+    Raises:
+        ParseError: the report is not the keeper's.
+        OSError: it cannot be read, or what was taken cannot be noted.
+    """
+    found = read(run_dir)
+    told = _told(run_dir)
+    new = tuple(
+        part._replace(restarts=part.restarts - told.get(part.name, 0))
+        for part in found
+        if part.restarts > told.get(part.name, 0)
+    )
+    if new:
+        lines = [f"{part.name}\t{part.restarts}\t0\t\n" for part in found]
+        (run_dir / TOLD).write_text("".join(lines), "ascii")
+    return new
+
+
+def _told(run_dir: Path) -> dict[str, int]:
+    try:
+        return {part.name: part.restarts for part in parse((run_dir / TOLD).read_bytes())}
+    except (FileNotFoundError, ParseError):  # cut by a crash: told twice rather than never
+        return {}
 
 
 def parse(data: bytes) -> tuple[PartState, ...]:

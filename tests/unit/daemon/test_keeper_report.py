@@ -49,3 +49,22 @@ def test_any_bytes_give_a_report_or_a_parse_error(data: bytes) -> None:
 
 def test_no_report_means_that_nothing_failed(tmp_path: Path) -> None:
     assert keeper_report.read(tmp_path) == ()
+
+
+def test_each_restart_is_taken_once_also_by_the_next_process(tmp_path: Path) -> None:
+    report = tmp_path / "keeper.tsv"
+    report.write_bytes(REPORT)
+    assert keeper_report.take_new(tmp_path) == parse(REPORT)
+    assert keeper_report.take_new(tmp_path) == ()
+    report.write_bytes(REPORT.replace(b"uplink\t7\t4", b"uplink\t9\t8"))
+    assert keeper_report.take_new(tmp_path) == (
+        PartState("uplink", 2, "ended with exit code 2", 8.0),
+    )
+    assert keeper_report.take_new(tmp_path) == ()
+
+
+def test_what_was_taken_is_taken_again_when_the_note_about_it_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "keeper.tsv").write_bytes(REPORT)
+    keeper_report.take_new(tmp_path)
+    (tmp_path / "keeper.told").write_bytes(b"sentinel\t3")
+    assert keeper_report.take_new(tmp_path) == parse(REPORT)
