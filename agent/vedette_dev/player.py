@@ -76,14 +76,29 @@ class Arrivals:
 
     def add(self, incident: Mapping[str, Any]) -> None:
         """Take a verified incident, now."""
+        arrival = Arrival(time.monotonic(), incident)
         with self._changed:
-            self._arrived.append(Arrival(time.monotonic(), incident))
+            self._arrived.append(arrival)
             self._changed.notify_all()
 
-    def wait_for(self, fits: Callable[[Arrival], bool], timeout_s: float) -> Arrival | None:
-        """The first arrival that fits, also one that came before; None after the timeout."""
+    def __len__(self) -> int:
+        return len(self._arrived)
+
+    def wait_for(
+        self, fits: Callable[[Arrival], bool], timeout_s: float, *, since: int = 0
+    ) -> Arrival | None:
+        """The first arrival that fits, also one that came before.
+
+        Args:
+            fits: whether it is the one.
+            timeout_s: how long to wait.
+            since: how many of the earliest arrivals are not looked at.
+
+        Returns:
+            None after the timeout.
+        """
         ends_s = time.monotonic() + timeout_s
-        seen = 0
+        seen = since
         with self._changed:
             while True:
                 for arrival in self._arrived[seen:]:

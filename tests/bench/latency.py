@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.bench._agent import REPOSITORY, running_agent
+from tests.bench._agent import REPOSITORY, await_calm, running_agent
 from tests.bench.figure import Figure, figure
 
 from vedette.core.engine import Engine
@@ -31,8 +31,8 @@ from vedette_dev.player import Arrival, Arrivals
 from vedette_dev.reader import Reader
 from vedette_dev.stage import wanted as wanted_matches
 
-EXECS_PER_RULE = 40
-RULES = 5
+EXECS_PER_RULE = 30
+RULES = 7
 PAUSE_S = 0.05
 WAIT_S = 10.0
 ENTRY_BYTES = 16 * 1024
@@ -49,15 +49,21 @@ def figures(*, is_quick: bool) -> Iterator[Figure]:
         tempfile.TemporaryDirectory(dir=REPOSITORY / "build") as folder,
     ):
         reader.await_device()
+        await_calm(session)
         delays, syncs = [], []
         for name in _names(load_rules(session.running), Path(folder)):
             program = Path(shutil.copy("/bin/true", Path(folder) / name))
             for number in range(per_rule):
                 token = f"latency-{os.getpid()}-{name}-{number}"
+                seen = len(arrivals)
                 began_s = _run_orphan(program, token)
-                arrival = arrivals.wait_for(functools.partial(_has, token=token), WAIT_S)
+                arrival = arrivals.wait_for(
+                    functools.partial(_has, token=token), WAIT_S, since=seen
+                )
                 if arrival is None:
-                    raise DeviceError(f"{program} was not reported within {WAIT_S:g} s")
+                    raise DeviceError(
+                        f"run {number + 1} of {program} was not reported within {WAIT_S:g} s"
+                    )
                 delays.append((arrival.at_s - began_s) * 1000)
                 syncs.append(_sync_ms(session.running.config.parent))
                 time.sleep(PAUSE_S)
