@@ -16,7 +16,7 @@ from vedette.codec import journal_entry
 from vedette.codec.merkle import Frontier
 from vedette.errors import StoreError
 from vedette.model.finding import Severity
-from vedette.model.journal import EntryDraft
+from vedette.model.journal import EntryDraft, Spent
 from vedette.ports.journal import Journal
 from vedette.store.journal import SqliteJournal
 from vedette.store.journal_core import JournalPlace
@@ -105,8 +105,9 @@ def test_the_delivery_mark_rises_and_never_drops(make: Make) -> None:
     async def story(journal: Journal) -> None:
         recorded = await journal.append([draft(number) for number in range(4)])
         assert journal.status().pending == 4
-        await journal.mark_delivered(recorded[2].sequence)
-        await journal.mark_delivered(recorded[0].sequence)
+        await journal.mark_delivered(recorded[2].sequence, Spent(0, 0))
+        await journal.mark_delivered(recorded[0].sequence, Spent(300, 7))
+        assert journal.status().spent == Spent(300, 7)
         assert journal.status().delivered == recorded[2].sequence
         assert journal.status().pending == 1
 
@@ -115,7 +116,7 @@ def test_the_delivery_mark_rises_and_never_drops(make: Make) -> None:
 
 def test_nothing_is_delivered_before_it_was_recorded(make: Make) -> None:
     async def story(journal: Journal) -> None:
-        await journal.mark_delivered(10**12)
+        await journal.mark_delivered(10**12, Spent(0, 0))
         (entry,) = await journal.append([draft(0)])
         assert journal.status().delivered < entry.sequence
         assert journal.status().pending == 1

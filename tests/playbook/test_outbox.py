@@ -17,6 +17,7 @@ from vedette.core.outbox import (
     Verdict,
 )
 from vedette.model.finding import Severity
+from vedette.model.journal import Spent
 from vedette.model.message import Outcome, SessionChanged
 
 DENIED = 0x87
@@ -242,6 +243,43 @@ def test_a_clock_that_steps_back_neither_blocks_nor_refills_the_budget() -> None
     assert story.send() == []
     story.now_s += DAY_S
     assert story.send() == [3]
+
+
+def test_a_restart_forgets_neither_what_was_spent_nor_how_much_of_the_day_has_passed() -> None:
+    each = 1000 + TRANSPORT_BYTES
+    story = Story(4, budget=2 * each)
+    story.session(up())
+    assert story.send() == [1, 2]
+    story.now_s += 3600.0
+    spent = story.outbox.spent(story.now_s)
+    assert spent == Spent(2 * each, 3600)
+    again = Story(4, budget=2 * each)
+    again.severities = {4: Severity.CRITICAL}
+    again.outbox = Outbox(2, 2 * each, spent)
+    again.now_s = 50.0  # this boot's clock has begun anew
+    again.session(up())
+    assert again.send() == [4], "critical always goes"
+    assert again.outbox.next_due_s() == 50.0 + DAY_S - 3600.0
+    again.now_s += DAY_S - 3600.0
+    assert again.send() == [3]
+
+
+def test_nothing_sent_yet_is_still_what_was_spent_before() -> None:
+    assert Outbox(0, 0, Spent(700, 9)).spent(1e6) == Spent(700, 9)
+
+
+def test_what_an_earlier_process_told_is_not_told_again_and_its_end_is() -> None:
+    story = Story(2)
+    told = {Condition.UNHEARD: "nobody subscribes", Condition.TOO_LARGE: "too large", "": ""}
+    story.outbox = Outbox(0, 0, told=told)
+    assert dict(story.outbox.conditions) == {Condition.UNHEARD: "nobody subscribes"}
+    story.session(up())
+    story.send()
+    story.answer(1, reason=0x10)
+    assert story.notices == []
+    story.answer(2)
+    assert story.notices == [(Condition.UNHEARD, False)]
+    assert not story.outbox.conditions
 
 
 EVENTS = st.lists(

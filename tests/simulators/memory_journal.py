@@ -8,7 +8,7 @@ from dataclasses import replace
 from vedette.codec import journal_entry
 from vedette.codec.merkle import Frontier
 from vedette.errors import StoreError
-from vedette.model.journal import Entry, EntryDraft
+from vedette.model.journal import Entry, EntryDraft, Spent
 from vedette.ports.journal import Journal, JournalStatus
 
 
@@ -21,6 +21,7 @@ class MemoryJournal(Journal):
         self._boot = boot
         self._frontier = Frontier()
         self._sequence = self._delivered = 0
+        self._spent = Spent(0, 0)
         self._is_open = False
 
     async def open(self) -> list[str]:
@@ -39,8 +40,9 @@ class MemoryJournal(Journal):
         self._check_open()
         return [entry for entry in self.recorded if entry.sequence > after][:limit]
 
-    async def mark_delivered(self, sequence: int) -> None:
+    async def mark_delivered(self, sequence: int, spent: Spent) -> None:
         self._check_open()
+        self._spent = spent
         self._delivered = max(self._delivered, min(sequence, self._sequence))
 
     async def entries(self, kind: str, limit: int) -> list[Entry]:
@@ -62,6 +64,7 @@ class MemoryJournal(Journal):
             dropped=0,
             is_degraded=self.is_degraded,
             reason="simulated" if self.is_degraded else "",
+            spent=self._spent,
         )
 
     async def close(self) -> None:

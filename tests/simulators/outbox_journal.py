@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vedette.model.finding import Severity
-from vedette.model.journal import Entry, EntryDraft
+from vedette.model.journal import Entry, EntryDraft, Spent
 from vedette.ports.journal import Journal, JournalStatus
 
 BOOT = "0123456789abcdef0123456789abcdef"
@@ -24,6 +24,7 @@ class OutboxJournal(Journal):
         self.kept: list[Entry] = []
         self.delivered = 0
         self.marks: list[int] = []
+        self.spent = Spent(0, 0)
 
     async def open(self) -> list[str]:
         return []
@@ -39,9 +40,10 @@ class OutboxJournal(Journal):
     async def outbox(self, after: int, limit: int) -> list[Entry]:
         return self.kept[after : after + limit]
 
-    async def mark_delivered(self, sequence: int) -> None:
+    async def mark_delivered(self, sequence: int, spent: Spent) -> None:
         assert sequence >= self.delivered
         self.delivered = sequence
+        self.spent = spent
         self.marks.append(sequence)
 
     async def entries(self, kind: str, limit: int) -> list[Entry]:
@@ -51,7 +53,7 @@ class OutboxJournal(Journal):
         newest = len(self.kept)
         return JournalStatus(
             1, newest, bytes(32), 0, newest, self.delivered, newest - self.delivered, 0, 0, 0,
-            is_degraded=False, reason="",
+            is_degraded=False, reason="", spent=self.spent,
         )  # fmt: skip
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.simulators.signing import signer
 
 from vedette.model.finding import Severity
-from vedette.model.journal import EntryDraft
+from vedette.model.journal import EntryDraft, Spent
 from vedette.store.journal import SqliteJournal
 from vedette.store.journal_core import JournalPlace
 from vedette.store.state import FileState
@@ -31,7 +31,7 @@ async def main(folder: Path, first: int) -> None:
         (entry,) = await journal.append([draft])
         os.write(1, b"%d %d\n" % (number, entry.sequence))
         if number % 10 == 0:
-            await journal.mark_delivered(entry.sequence - 5)
+            await journal.mark_delivered(entry.sequence - 5, Spent(0, 0))
             os.write(1, b"delivered %d\n" % (entry.sequence - 5))
 
 

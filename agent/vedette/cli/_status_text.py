@@ -12,6 +12,7 @@ from vedette.codec.strict_json import Json
 from vedette.codec.text import escape, human_age, human_size
 
 Table = dict[str, Json]
+_DOWN = "uplink-down"
 
 
 def render(answer: Table, painter: Painter) -> list[str]:
@@ -31,7 +32,7 @@ def is_well(answer: Table) -> bool:
     blind = [row for row in _rows(answer, "tiers") if not row.get("tier")]
     lost = [row for row in _rows(answer, "ledger") if _figure(row, "dropped") or row.get("losses")]
     journal, uplink = _table(answer, "journal"), _table(answer, "uplink")
-    is_cut_off = uplink.get("state") == "down"
+    is_cut_off = uplink.get("state") == "down" or bool(uplink.get("conditions"))
     return not (blind or lost or journal.get("degraded") or is_cut_off or _no_rules(answer))
 
 
@@ -98,8 +99,22 @@ def _uplink(uplink: Table, journal: Table, painter: Painter) -> str:
     state = _shown(uplink, "state")
     colour = {"up": GREEN, "off": GREY}.get(state, YELLOW)
     waiting = f", {_shown(journal, 'pending')} waiting, delivered up to "
-    words = "" if state == "off" else escape(f"{waiting}{_shown(uplink, 'delivered')}")
-    return _with_reason(painter.paint(state, colour) + words, uplink, painter)
+    if state == "off":
+        return _with_reason(painter.paint(state, colour), uplink, painter)
+    words = escape(f"{waiting}{_shown(uplink, 'delivered')}, {_spent(uplink)}")
+    shown = _with_reason(painter.paint(state, colour) + words, uplink, painter)
+    for name, detail in _table(uplink, "conditions").items():
+        if name != _DOWN:  # said by the reason already
+            shown += "; " + painter.paint(f"{name}: {detail}", YELLOW)
+    return shown
+
+
+def _spent(uplink: Table) -> str:
+    spent = _amount(uplink, "spent_bytes", lambda size: human_size(int(size)))
+    if not _figure(uplink, "budget_bytes"):
+        return f"{spent} sent today"
+    limit = _amount(uplink, "budget_bytes", lambda size: human_size(int(size)))
+    return f"{spent} of {limit} sent today"
 
 
 def _with_reason(shown: str, table: Table, painter: Painter) -> str:

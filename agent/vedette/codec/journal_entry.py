@@ -19,7 +19,7 @@ from typing import NamedTuple
 from vedette.codec.merkle import Frontier, leaf_hash
 from vedette.errors import ParseError
 from vedette.model.finding import Severity
-from vedette.model.journal import Entry, EntryDraft
+from vedette.model.journal import NOTHING_SPENT, Entry, EntryDraft, Spent
 
 LEAF_MAGIC = b"vedette/journal-entry/v1"
 MAX_BODY_BYTES = 128 << 10
@@ -29,8 +29,8 @@ MAX_LEAF_BYTES = MAX_BODY_BYTES + 4096
 _FIELDS = 11
 _NUMBER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _LENGTH = struct.Struct(">I")
-_TIP = struct.Struct(">4sQQQQ32s")
-_TIP_MAGIC = b"VJT1"
+_TIP = struct.Struct(">4sQQQQ32sQQ")
+_TIP_MAGIC = b"VJT2"
 
 
 class Tip(NamedTuple):
@@ -41,6 +41,7 @@ class Tip(NamedTuple):
     newest_sequence: int
     delivered: int
     root: bytes
+    spent: Spent = NOTHING_SPENT
 
 
 def microseconds(wall_s: float) -> int:
@@ -102,7 +103,7 @@ def extend(frontier: Frontier, leaves: Iterable[bytes]) -> Frontier:
 
 def encode_tip(tip: Tip) -> bytes:
     """The tip with a digest behind it."""
-    body = _TIP.pack(_TIP_MAGIC, *tip)
+    body = _TIP.pack(_TIP_MAGIC, *tip[:5], *tip.spent)
     return body + sha256(body).digest()
 
 
@@ -115,10 +116,10 @@ def decode_tip(data: bytes) -> Tip:
     body, digest = data[: _TIP.size], data[_TIP.size :]
     if len(body) != _TIP.size or digest != sha256(body).digest():
         raise ParseError("expected the tip of a journal and its digest")
-    magic, epoch, size, newest, delivered, root = _TIP.unpack(body)
+    magic, epoch, size, newest, delivered, root, size_bytes, day_s = _TIP.unpack(body)
     if magic != _TIP_MAGIC:
         raise ParseError(f"expected {_TIP_MAGIC!a}, got {magic!a}")
-    return Tip(epoch, size, newest, delivered, root)
+    return Tip(epoch, size, newest, delivered, root, Spent(size_bytes, day_s))
 
 
 def _split(data: bytes) -> list[bytes]:

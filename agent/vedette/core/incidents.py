@@ -2,7 +2,8 @@
 
 Rule 1: an incident is told at once when it begins and when it shows something new (another
 subject), up to MAX_SUBJECTS and no faster than its token bucket allows; all else is counted and
-told every UPDATE_S.
+told after UPDATE_S, then after pauses that double up to LONGEST_UPDATE_S: a count that only grows
+is worth less each time, on the wire and to a reader.
 Rule 2: it is closed after `quiet_s` without a finding, or after MAX_AGE_S, whichever comes first.
 Rule 3: bounded: one rule may begin MAX_BEGUN incidents within BEGUN_WINDOW_S, further trees are
 joined into one incident of that rule; above MAX_OPEN the quietest is closed.
@@ -20,6 +21,7 @@ from vedette.model.finding import Finding, Incident, IncidentStatus, Severity
 from vedette.model.process import ProcessKey
 
 UPDATE_S = 30.0
+LONGEST_UPDATE_S = 600.0
 MAX_AGE_S = 3600.0
 MAX_SUBJECTS = 16
 BURST = 4
@@ -49,6 +51,7 @@ class _Open:
         "is_told",
         "last_s",
         "last_wall_s",
+        "pause_s",
         "revision",
         "severity",
         "subjects",
@@ -64,6 +67,7 @@ class _Open:
         self.first_wall_s = self.last_wall_s = wall_s
         self.count = 0
         self.told_count = 0
+        self.pause_s = UPDATE_S
         self.revision = 0
         self.subjects: set[str] = set()
         self.finding: Finding | None = None
@@ -136,7 +140,9 @@ class Incidents:
         for key, incident in list(self._open.items()):
             if self._has_ended(incident, at_s):
                 reports.extend(self._close(key, at_s))
-            elif incident.count > incident.told_count and at_s - incident.told_s >= UPDATE_S:
+            elif (
+                incident.count > incident.told_count and at_s - incident.told_s >= incident.pause_s
+            ):
                 reports.extend(self._update(incident, at_s))
         while len(self._open) > MAX_OPEN:
             quietest = min(self._open, key=lambda key: self._open[key].last_s)
@@ -171,7 +177,7 @@ class Incidents:
     def _due_s(self, incident: _Open) -> float:
         end_s = min(incident.last_s + self._quiet_s, incident.began_s + MAX_AGE_S)
         if incident.count > incident.told_count:
-            return min(end_s, incident.told_s + UPDATE_S)
+            return min(end_s, incident.told_s + incident.pause_s)
         return end_s
 
     def _has_ended(self, incident: _Open, at_s: float) -> bool:
@@ -179,6 +185,7 @@ class Incidents:
 
     def _update(self, incident: _Open, at_s: float) -> Iterable[Incident]:
         if incident.finding is not None:
+            incident.pause_s = min(2 * incident.pause_s, LONGEST_UPDATE_S)
             yield self._report(incident, IncidentStatus.UPDATED, at_s)
 
     def _close(self, key: Key, at_s: float) -> Iterable[Incident]:

@@ -7,16 +7,19 @@ Rule 3: a refused topic waits with growing pauses and holds up nothing but itsel
 share of the day's data is used up waits for the next. Critical entries never wait for want of data.
 Rule 4: an entry that is too large for the broker is sent reduced, and so is one that has ended
 BARREN_SESSIONS sessions in a row: no entry may keep the others from leaving.
-Rule 5: each condition is told once when it begins and once when it ends.
+Rule 5: each condition is told once when it begins and once when it ends; one that an earlier
+process told and that has not ended is not told again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
 from vedette.model.finding import Severity
+from vedette.model.journal import NOTHING_SPENT, Spent
 from vedette.model.message import Outcome, SessionChanged
 
 REFUSED_FROM = 0x80  # MQTT 5.0 2.4
@@ -28,6 +31,7 @@ LONGEST_PAUSE_S = 300.0
 DAY_S = 86400.0
 BARREN_SESSIONS = 5
 """Sessions that came up and ended without one acknowledgement before the first entry is blamed."""
+UNHEARD_REPEAT_S = 3600.0
 MAX_AHEAD = 4096
 """Acknowledged sequences kept above the mark, 64 bytes each; then the held ones are waited for."""
 
@@ -52,6 +56,9 @@ class Condition:
     UNHEARD = "uplink-unheard"
     BUDGET = "uplink-budget"
     BARREN = "uplink-stuck"
+
+    LASTING = frozenset((OFFLINE, REFUSED, UNHEARD))
+    """Those that the next process sees end, if they have, without having seen them begin."""
 
 
 class Verdict(Enum):
@@ -87,6 +94,8 @@ class _Flying(NamedTuple):
 
 @dataclass(slots=True)
 class _Refusal:
+    """A topic that the broker does not take now, and when to try again."""
+
     retry_s: float
     pause_s: float
     is_probing: bool = False
@@ -98,13 +107,22 @@ class Outbox:
     Args:
         delivered: the journal's mark.
         budget_bytes: a day; 0 means no limit.
+        spent: of the day that an earlier process began.
+        told: conditions of an earlier process that have not ended, with their details.
     """
 
-    def __init__(self, delivered: int, budget_bytes: int) -> None:
+    def __init__(
+        self,
+        delivered: int,
+        budget_bytes: int,
+        spent: Spent = NOTHING_SPENT,
+        told: Mapping[str, str] | None = None,
+    ) -> None:
         self.mark = delivered
         self.cursor = delivered
         self._budget_bytes = budget_bytes
-        self._spent_bytes = 0
+        self._spent_bytes = spent.size_bytes
+        self._spent_before = spent
         self._day_began_s: float | None = None
         self._flying: dict[int, _Flying] = {}
         self._ahead: set[int] = set()
@@ -117,7 +135,10 @@ class Outbox:
         self._receive_maximum = 0
         self._barren = 0
         self._was_acknowledged = False
-        self._told: set[str] = set()
+        self._unheard_s: float | None = None
+        self._told = {
+            name: detail for name, detail in (told or {}).items() if name in Condition.LASTING
+        }
         self._notices: list[Notice] = []
 
     @property
@@ -131,9 +152,15 @@ class Outbox:
         return len(self._flying)
 
     @property
-    def spent_bytes(self) -> int:
+    def conditions(self) -> Mapping[str, str]:
+        """What has begun and not ended, with its detail."""
+        return self._told
+
+    def spent(self, now_s: float) -> Spent:
         """What was sent in the present day of the budget."""
-        return self._spent_bytes
+        if self._day_began_s is None:
+            return self._spent_before
+        return Spent(self._spent_bytes, max(0, int(now_s - self._day_began_s)))
 
     def take_notices(self) -> list[Notice]:
         """What began or ended since the last call."""
@@ -211,7 +238,7 @@ class Outbox:
         self._barren = 0
         self._end(Condition.BARREN)
         if outcome.reason_code == NO_MATCHING_SUBSCRIBERS:
-            self._begin(Condition.UNHEARD, "the broker takes the reports, and nobody subscribes")
+            self._begin_unheard(now_s)
         else:
             self._end(Condition.UNHEARD)
         self._to_reduce.discard(outcome.sequence)
@@ -275,7 +302,9 @@ class Outbox:
         return True
 
     def _begin_day(self, now_s: float) -> None:
-        if self._day_began_s is None or now_s < self._day_began_s:
+        if self._day_began_s is None:
+            self._day_began_s = now_s - min(self._spent_before.day_s, DAY_S)
+        if now_s < self._day_began_s:
             self._day_began_s = now_s
         elif now_s - self._day_began_s >= DAY_S:
             self._day_began_s = now_s
@@ -340,13 +369,19 @@ class Outbox:
             self.mark = max(self.mark, *done)
             self._ahead.difference_update(done)
 
+    def _begin_unheard(self, now_s: float) -> None:
+        """Where some topics are subscribed and others not, it would begin and end at each entry."""
+        if self._unheard_s is None or not 0.0 <= now_s - self._unheard_s < UNHEARD_REPEAT_S:
+            self._unheard_s = now_s
+            self._begin(Condition.UNHEARD, "the broker takes the reports, and nobody subscribes")
+
     def _begin(self, condition: str, detail: str) -> None:
         # Once, not once a detail: a notice becomes an entry, which may meet the same condition.
         if condition not in self._told:
-            self._told.add(condition)
+            self._told[condition] = detail
             self._notices.append(Notice(condition, detail))
 
     def _end(self, condition: str) -> None:
         if condition in self._told:
-            self._told.remove(condition)
+            del self._told[condition]
             self._notices.append(Notice(condition, ""))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from vedette.codec import cloudevents, link, ocsf, report, strict_json, topics
@@ -19,7 +19,7 @@ from vedette.codec.envelope import Purpose, purposes_of, signed_bytes
 from vedette.core.outbox import Condition, Outbox, Parcel, Verdict
 from vedette.errors import ParseError
 from vedette.model.event import Event
-from vedette.model.journal import Entry
+from vedette.model.journal import Entry, Spent
 from vedette.model.message import Identity, Message, Outcome, SessionChanged
 from vedette.ports.journal import Journal
 from vedette.ports.signer import Signer
@@ -55,6 +55,7 @@ class Delivery:
         clock: seconds that never jump, such as CLOCK_BOOTTIME.
         wall_clock: Unix time, for `time` of state and birth.
         on_events: takes the hints that come from the uplink.
+        told: conditions that an earlier process told and that have not ended, with their details.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Delivery:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         on_events: Callable[[tuple[Event, ...]], None],
+        told: Mapping[str, str] | None = None,
     ) -> None:
         self._journal = journal
         self._uplink = uplink
@@ -80,8 +82,10 @@ class Delivery:
         self._clock = clock
         self._wall_clock = wall_clock
         self._on_events = on_events
-        self._outbox = Outbox(journal.status().delivered, budget_bytes_per_day)
-        self._marked = self._outbox.mark
+        found = journal.status()
+        self._outbox = Outbox(found.delivered, budget_bytes_per_day, found.spent, told)
+        self._marked, self._noted_bytes = found.delivered, found.spent.size_bytes
+        self.budget_bytes_per_day = budget_bytes_per_day
         self._page: deque[Entry] = deque()
         self._state: Message | None = None
         self._is_state_due = False
@@ -155,9 +159,14 @@ class Delivery:
         return True
 
     @property
-    def spent_bytes(self) -> int:
-        """Sent in the present day of the budget."""
-        return self._outbox.spent_bytes
+    def spent(self) -> Spent:
+        """What was sent in the present day of the budget."""
+        return self._outbox.spent(self._clock())
+
+    @property
+    def conditions(self) -> Mapping[str, str]:
+        """What is wrong with the way out now, with a detail for people."""
+        return self._outbox.conditions
 
     async def _deliver(self) -> None:
         if not self._send_state():
@@ -214,9 +223,10 @@ class Delivery:
         return True
 
     async def _mark(self) -> None:
-        if self._outbox.mark > self._marked:
-            self._marked = self._outbox.mark
-            await self._journal.mark_delivered(self._marked)
+        mark, spent = self._outbox.mark, self.spent
+        if mark > self._marked or spent.size_bytes != self._noted_bytes:
+            self._marked, self._noted_bytes = mark, spent.size_bytes
+            await self._journal.mark_delivered(mark, spent)
             self._moved.set()
 
     async def _sleep(self) -> None:
@@ -247,6 +257,8 @@ class Delivery:
         self.session = change._replace(maximum_packet_bytes=largest)
         self._outbox.change_session(self.session)
         self._is_state_due = change.is_up and self._state is not None
+        if change.is_up and self._birth is not None:  # the uplink publishes it by itself
+            self._outbox.spend(self._size_bytes(self._birth), self._clock())
         self._page.clear()
         self._work.set()
 

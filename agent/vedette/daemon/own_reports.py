@@ -7,15 +7,34 @@ what merely ends or happens as planned is a journal entry.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vedette.codec import ocsf
+from vedette.codec import ocsf, strict_json
+from vedette.core.outbox import Condition
 from vedette.daemon import keeper_report
+from vedette.daemon.delivery import SILENT
 from vedette.daemon.rule_source import Chosen
 from vedette.daemon.shell import Shell
 from vedette.errors import ParseError
 from vedette.model.finding import Severity
+from vedette.model.journal import Entry
+from vedette.ports.journal import Journal
+
+REMEMBERED = 64
+"""Newest notes about the uplink that are looked at for what an earlier process told."""
+
+_NOTE = "uplink"
+_UPLINK = {
+    Condition.OFFLINE: (Severity.MEDIUM, "The broker cannot be reached"),
+    Condition.REFUSED: (Severity.HIGH, "The broker refuses what this device publishes"),
+    Condition.TOO_LARGE: (Severity.HIGH, "A report is larger than the broker takes"),
+    Condition.UNHEARD: (Severity.LOW, "Nobody has subscribed to this device's reports"),
+    Condition.BUDGET: (Severity.HIGH, "The data budget of the day is used up"),
+    Condition.BARREN: (Severity.HIGH, "Sessions end before anything is acknowledged"),
+    SILENT: (Severity.HIGH, "The uplink process has stopped answering"),
+}
+"""Unheard is low: it is so from each first start until an operator subscribes."""
 
 
 class OwnReports:
@@ -76,24 +95,42 @@ class OwnReports:
 
     def uplink(self, condition: str, detail: str) -> None:
         """A condition of the way out began (with its detail) or ended ("")."""
-        if not detail:
-            self._shell.note("uplink", ocsf.canonical({"ended": condition}))
-            return
-        severity = Severity.MEDIUM if condition == "uplink-down" else Severity.HIGH
-        self._finding(condition, f"The way out has a problem: {condition}", severity, detail)
+        body = ocsf.canonical({"condition": condition, "detail": detail})
+        self._shell.note(_NOTE, body, is_routine=True)
+        if detail:
+            severity, title = _UPLINK[condition]
+            self._finding(condition, title, severity, detail)
 
     def parts(self) -> None:
         """Parts that the keeper had to restart."""
         with contextlib.suppress(OSError, ParseError):  # the keeper is optional
-            for part in keeper_report.read(self._run_dir):
-                if part.restarts:
-                    self._shell.report(
-                        "part-restarted", f"{part.name} had to be restarted", Severity.HIGH,
-                        {"Class": part.name, "Reason": part.last_end},
-                    )  # fmt: skip
+            for part in keeper_report.take_new(self._run_dir):
+                self._shell.report(
+                    "part-restarted", f"{part.name} had to be restarted", Severity.HIGH,
+                    {"Class": part.name, "Reason": part.last_end, "Restarts": str(part.restarts)},
+                )  # fmt: skip
 
     def _problems(self, condition: str, title: str, lines: Sequence[str]) -> None:
         self._finding(condition, title, Severity.CRITICAL, "\n".join(lines))
 
     def _finding(self, condition: str, title: str, severity: Severity, reason: str) -> None:
         self._shell.report(condition, title, severity, {"Reason": reason})
+
+
+async def told_before(journal: Journal) -> dict[str, str]:
+    """Conditions of the uplink that an earlier process told and did not see end, with details."""
+    newest: dict[str, str] = {}
+    for entry in await journal.entries(_NOTE, REMEMBERED):
+        condition, detail = _read_note(entry)
+        newest.setdefault(condition, detail)
+    return {condition: detail for condition, detail in newest.items() if detail}
+
+
+def _read_note(entry: Entry) -> tuple[str, str]:
+    body = entry.draft.body
+    try:
+        found = strict_json.parse(body, max_bytes=len(body))
+    except ParseError:
+        return "", ""
+    note: Mapping[str, object] = found if isinstance(found, dict) else {}
+    return str(note.get("condition", "")), str(note.get("detail", ""))

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import os
+import resource
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,7 +33,7 @@ from vedette.daemon.control import ControlServer
 from vedette.daemon.delivery import Delivery
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.notify import Notifier
-from vedette.daemon.own_reports import OwnReports
+from vedette.daemon.own_reports import OwnReports, told_before
 from vedette.daemon.rule_source import Chosen
 from vedette.daemon.shell import Shell, now
 from vedette.errors import ConfigError, TrustError
@@ -64,6 +66,9 @@ def main(config_path: Path, record: Path | None = None) -> int:
         StoreError: the state cannot be read.
         DeviceError: another sentinel uses the state.
     """
+    # What hangs is ended by SIGABRT (daemon/keeper.py): where it hung, and no dump of the key.
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     config = configuration.load(config_path)
     folders.hold(folders.prepare(config.paths.state, "[paths] state"))
     folders.prepare(config.paths.run, "[paths] run")
@@ -156,8 +161,9 @@ class Sentinel:
     async def _serve(self, problems: Sequence[str]) -> None:
         self.shell.note("start", ocsf.canonical({"version": __version__, "pid": os.getpid()}))
         self._own.mended(problems)
+        self._own.parts()
         self._choose_rules()
-        self.delivery = self._new_delivery()
+        self.delivery = self._new_delivery(await told_before(self.journal))
         control = ControlServer(
             self.config.control_socket,
             handlers=self.answers.handlers(),
@@ -240,11 +246,11 @@ class Sentinel:
     async def _check(self, is_asked: bool) -> Sequence[TierChanged]:  # noqa: FBT001 - Checks calls
         changes = await self.ladder.check(is_asked=is_asked)
         self.shell.observe(changes)
-        self._own.parts()
         return changes
 
     def _sweep(self) -> None:
         self.shell.sweep()
+        self._own.parts()
 
     async def _beat(self) -> None:
         self._heartbeats += 1
@@ -282,7 +288,7 @@ class Sentinel:
             self.delivery.poke()
         self.answers.recorded(incidents)
 
-    def _new_delivery(self) -> Delivery:
+    def _new_delivery(self, told: Mapping[str, str]) -> Delivery:
         return Delivery(
             self.journal,
             assembly.link_uplink(self.config),
@@ -294,6 +300,7 @@ class Sentinel:
             clock=lambda: now()[0],
             wall_clock=lambda: now()[1],
             on_events=self.shell.observe,
+            told=told,
         )
 
     def _new_ladder(self) -> Ladder:

@@ -95,9 +95,16 @@ class Shell:
         """Let the core make a finding about the agent itself."""
         self.tell(Reported(*now(), condition, title, severity, dict(fields or {})))
 
-    def note(self, kind: str, body: bytes, severity: Severity = Severity.INFORMATIONAL) -> None:
+    def note(
+        self,
+        kind: str,
+        body: bytes,
+        severity: Severity = Severity.INFORMATIONAL,
+        *,
+        is_routine: bool = False,
+    ) -> None:
         """Record something that is no finding: a start, a reload, a control request."""
-        draft = EntryDraft(kind, severity, time.time(), body, "", "", is_routine=False)
+        draft = EntryDraft(kind, severity, time.time(), body, "", "", is_routine)
         self._append(Append(draft, None))
 
     def tell(self, given: Input) -> None:

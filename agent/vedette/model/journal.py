@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vedette.model.finding import Severity
 
@@ -28,6 +29,22 @@ class EntryDraft:
     topic: str
     incident_id: str
     is_routine: bool
+
+
+class Spent(NamedTuple):
+    """What the uplink has sent in the present day of its data budget.
+
+    Attributes:
+        size_bytes: with all that a message costs on the way.
+        day_s: seconds of that day that have passed while the agent ran; time without it is not
+            counted, since no clock can be trusted to tell it.
+    """
+
+    size_bytes: int
+    day_s: int
+
+
+NOTHING_SPENT = Spent(0, 0)
 
 
 @dataclass(frozen=True, slots=True)

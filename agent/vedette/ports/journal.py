@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vedette.model.journal import Entry, EntryDraft
+from vedette.model.journal import NOTHING_SPENT, Entry, EntryDraft, Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class JournalStatus:
         reason: why, for people; "" when all is well.
         delivered: every outbox entry up to this sequence is delivered.
         root: RFC 6962 tree head of the epoch (32 bytes), over `size` leaves.
+        spent: as it was last given to `mark_delivered`, also by an earlier process.
     """
 
     epoch: int
@@ -32,6 +33,7 @@ class JournalStatus:
     dropped: int
     is_degraded: bool
     reason: str
+    spent: Spent = NOTHING_SPENT
 
 
 class Journal(ABC):
@@ -59,8 +61,12 @@ class Journal(ABC):
         """At most `limit` entries with a topic and a sequence above `after`, in order."""
 
     @abstractmethod
-    async def mark_delivered(self, sequence: int) -> None:
-        """Every outbox entry up to this sequence is delivered; kept lazily, never lowered."""
+    async def mark_delivered(self, sequence: int, spent: Spent) -> None:
+        """Every outbox entry up to this sequence is delivered, and so much was spent on it.
+
+        Both are kept lazily and cost no write of their own: they outlive this process, and after a
+        power cut they may be as the last entries found them. The sequence is never lowered.
+        """
 
     @abstractmethod
     async def entries(self, kind: str, limit: int) -> list[Entry]:

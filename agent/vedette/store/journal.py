@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from vedette.errors import StoreError
-from vedette.model.journal import Entry, EntryDraft
+from vedette.model.journal import Entry, EntryDraft, Spent
 from vedette.ports.journal import Journal, JournalStatus
 from vedette.ports.signer import Signer
 from vedette.ports.state import State
@@ -79,9 +79,9 @@ class SqliteJournal(Journal):
         """At most `limit` entries with a topic and a sequence above `after`, in order."""
         return await self._ask(lambda: self._core.outbox(after, limit))
 
-    async def mark_delivered(self, sequence: int) -> None:
-        """Every outbox entry up to this sequence is delivered; kept lazily, never lowered."""
-        await self._ask(lambda: self._core.mark_delivered(sequence, time.monotonic()))
+    async def mark_delivered(self, sequence: int, spent: Spent) -> None:
+        """Note what is delivered and spent, lazily; see ports.journal.Journal.mark_delivered."""
+        await self._ask(lambda: self._core.mark_delivered(sequence, spent, time.monotonic()))
 
     async def entries(self, kind: str, limit: int) -> list[Entry]:
         """The newest entries of a kind ("" for all), newest first."""

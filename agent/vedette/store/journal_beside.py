@@ -30,7 +30,10 @@ class TipFiles:
         self._memory = run_folder / TIP if run_folder is not None else None
 
     def read(self) -> Tip | None:
-        """The furthest of the tips that can be read, with the highest marks of any."""
+        """The furthest of the tips that can be read, with the highest marks of any.
+
+        What was spent is not a mark: it falls at the end of a day. The last place is the newest.
+        """
         found: list[Tip] = []
         for path in self._paths():
             with suppress(ParseError, StoreError):
@@ -42,6 +45,7 @@ class TipFiles:
         return max(found)._replace(
             newest_sequence=max(tip.newest_sequence for tip in found),
             delivered=max(tip.delivered for tip in found),
+            spent=found[-1].spent,
         )
 
     def write(self, tip: Tip) -> None:

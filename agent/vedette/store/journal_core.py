@@ -23,7 +23,7 @@ from vedette.codec.merkle import Frontier, leaf_hash
 from vedette.codec.strict_json import Json, canonical
 from vedette.errors import StoreError
 from vedette.model.finding import Severity
-from vedette.model.journal import Entry, EntryDraft
+from vedette.model.journal import NOTHING_SPENT, Entry, EntryDraft, Spent
 from vedette.ports.journal import JournalStatus
 from vedette.ports.signer import Signer
 from vedette.ports.state import State
@@ -86,6 +86,7 @@ class JournalCore:
         self._room = Room(0, Frontier(), [])
         self._pending = Pending()
         self._delivered = self._delivered_on_disk = 0
+        self._spent = self._spent_on_disk = NOTHING_SPENT
         self._next = 1
         self._backlog, self._tally = Backlog(), Tally()
         self._incidents: OrderedDict[str, None] = OrderedDict()
@@ -98,6 +99,8 @@ class JournalCore:
     def open(self, now_s: float) -> None:
         """Open or begin; what was wrong is in `reports`. Raises nothing."""
         self._last_tip = self._tips.read()
+        if self._last_tip is not None:
+            self._spent = self._spent_on_disk = self._last_tip.spent
         try:
             self._open_file(self._last_tip)
         except StoreError as error:
@@ -115,7 +118,7 @@ class JournalCore:
         taken = self._backlog.entries[first:]
         if self._reason:
             self._fold_backlog()
-            self._tips.write(self._tip())
+            self._write_tip()
         elif any(not entry.draft.is_routine for entry in taken):
             written = self._flush(now_s)
             taken = written[first : first + len(taken)] or taken
@@ -146,16 +149,19 @@ class JournalCore:
             found += self._guarded(lambda file: file.newest(kind, limit - len(found))) or []
         return found[:limit]
 
-    def mark_delivered(self, sequence: int, now_s: float) -> None:
-        """Raise the delivery mark, never past what was given out."""
+    def mark_delivered(self, sequence: int, spent: Spent, now_s: float) -> None:
+        """Raise the delivery mark, never past what was given out, and note what was spent."""
+        has_spent = spent != self._spent
+        self._spent = spent
         self._delivered = max(self._delivered, min(sequence, self._next - 1))
         skipped = self._pending.deliver(self._delivered)
         if self._file is None and skipped:  # newer ones went out while these could not be read
             self._dropped += skipped
             for _ in range(skipped):
                 self._tally.add(Severity.HIGH, "unreadable", self._delivered)
-        if self._delivered > self._delivered_on_disk:
+        if has_spent or self._delivered > self._delivered_on_disk:
             self._tips.write_memory(self._tip())
+        if self._delivered > self._delivered_on_disk:
             self._wait(now_s + self._place.routine_s)
 
     def tick(self, now_s: float) -> float | None:
@@ -174,6 +180,8 @@ class JournalCore:
             self._retry(now_s)
         else:
             self._flush(now_s)
+        if self._spent != self._spent_on_disk:
+            self._write_tip()
         self._let_go()
 
     def status(self) -> JournalStatus:
@@ -192,6 +200,7 @@ class JournalCore:
             dropped=self._dropped,
             is_degraded=bool(self._reason),
             reason=self._reason or self._warning,
+            spent=self._spent,
         )
 
     # taking entries
@@ -277,7 +286,7 @@ class JournalCore:
             for row in room.folded:
                 self._tally.add(row.severity, row.kind, row.sequence)
             self._wait(now_s)
-        self._tips.write(self._tip())
+        self._write_tip()
 
     def _failed(self, error: StoreError, now_s: float) -> None:
         """The file stays open, since it may still be read; a damaged one is let go at once."""
@@ -286,7 +295,7 @@ class JournalCore:
             self._let_go()
             self._due_s = now_s
         self._fold_backlog()
-        self._tips.write(self._tip())
+        self._write_tip()
 
     def _let_go(self) -> None:
         if self._file is not None:
@@ -434,6 +443,10 @@ class JournalCore:
 
     # tip and seal
 
+    def _write_tip(self) -> None:
+        self._tips.write(self._tip())
+        self._spent_on_disk = self._spent
+
     def _seal(self, epoch: int, frontier: Frontier) -> bytes:
         """The note over what was pruned; a key signs the same text the same way each time."""
         checkpoint = note.frontier_checkpoint(f"{ORIGIN}/{epoch}", frontier)
@@ -445,9 +458,11 @@ class JournalCore:
     def _tip(self) -> Tip:
         newest, delivered = self._next - 1, self._delivered
         if not self._epoch and self._last_tip is not None:  # the file was never read
-            return self._last_tip._replace(newest_sequence=newest, delivered=delivered)
+            return self._last_tip._replace(
+                newest_sequence=newest, delivered=delivered, spent=self._spent
+            )
         root = self._frontier.root()
-        return Tip(self._epoch, self._frontier.size, newest, delivered, root)
+        return Tip(self._epoch, self._frontier.size, newest, delivered, root, self._spent)
 
 
 def _bounded(draft: EntryDraft) -> EntryDraft:

@@ -30,7 +30,11 @@ ANSWER: Table = {
         "epoch": 2, "size": 301, "pending": 4, "bytes_used": 120_000, "bytes_limit": 16_777_216,
         "dropped": 0, "degraded": True, "reason": "No space left\x1b[2J",
     },
-    "uplink": {"state": "down", "reason": "connection refused", "delivered": 17, "newest": 21},
+    "uplink": {
+        "state": "down", "reason": "connection refused", "delivered": 17, "newest": 21,
+        "spent_bytes": 34_100, "budget_bytes": 1_000_000,
+        "conditions": {"uplink-down": "connection refused", "uplink-budget": "used\x07up"},
+    },
     "rules": {"bundle": "base", "counter": 3, "rules": 31, "expires_s": 0, "reason": ""},
     "incidents_open": 1,
 }  # fmt: skip
@@ -46,7 +50,8 @@ sources
 rules, journal, uplink
   rules    31 of bundle base, counter 3
   journal  301 entries in epoch 2, 120 kB of 17 MB, 0 dropped; in memory only; No space left\\e[2J
-  uplink   down, 4 waiting, delivered up to 17; connection refused
+  uplink   down, 4 waiting, delivered up to 17, 34 kB of 1.0 MB sent today; \
+connection refused; uplink-budget: used\\x07up
 
 events: in, out, dropped
   audit  process  1200  1200   0
@@ -74,6 +79,9 @@ WORSE = {
     "a loss of unknown size": {"ledger": [{"dropped": 0, "losses": 1}]},
     "a journal in memory": {"journal": {"degraded": True}},
     "a closed way out": {"uplink": {"state": "down"}},
+    "a way out with a condition": {
+        "uplink": {"state": "up", "conditions": {"uplink-refused": "x"}}
+    },
     "no rules": {"rules": {"rules": 0}},
 }
 

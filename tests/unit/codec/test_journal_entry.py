@@ -10,7 +10,7 @@ from vedette.codec import journal_entry as codec
 from vedette.codec.merkle import Frontier, leaf_hash
 from vedette.errors import ParseError
 from vedette.model.finding import Severity
-from vedette.model.journal import Entry, EntryDraft
+from vedette.model.journal import Entry, EntryDraft, Spent
 
 ENTRY = Entry(
     EntryDraft(
@@ -28,7 +28,7 @@ ENTRY = Entry(
     boot="0" * 32,
 )
 WHOLE = codec.encode(ENTRY)
-TIP = codec.Tip(2, 42, 1007, 1000, leaf_hash(b""))
+TIP = codec.Tip(2, 42, 1007, 1000, leaf_hash(b""), Spent(123_456, 7200))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 

@@ -17,13 +17,14 @@ from vedette.codec import journal_entry, note
 from vedette.codec.merkle import Frontier
 from vedette.errors import StoreError
 from vedette.model.finding import Severity
-from vedette.model.journal import Entry, EntryDraft
+from vedette.model.journal import Entry, EntryDraft, Spent
 from vedette.store import journal_backlog, journal_file
 from vedette.store.journal_core import BLOCK, FILE, RETRY_S, ROUTINE_S, JournalCore, JournalPlace
 from vedette.store.journal_file import DamagedError, JournalFile
 
 BOOT = "b" * 32
 WALL_S = 1_790_000_000.0
+UNSPENT = Spent(0, 0)
 
 
 def draft(
@@ -149,23 +150,60 @@ def test_the_delivery_mark_is_written_within_an_hour_and_costs_no_commit_of_its_
 ) -> None:
     core = device.start()
     entries = append(core, *(draft(number) for number in range(5)))
-    core.mark_delivered(entries[1].sequence, 100.0)
+    core.mark_delivered(entries[1].sequence, UNSPENT, 100.0)
     assert core._delivered_on_disk == 0
     assert core.tick(100.0 + ROUTINE_S) is None
     assert core._delivered_on_disk == entries[1].sequence
-    core.mark_delivered(entries[2].sequence, 5000.0)
+    core.mark_delivered(entries[2].sequence, UNSPENT, 5000.0)
     append(core, draft(9))
     assert core._delivered_on_disk == entries[2].sequence
-    core.mark_delivered(entries[3].sequence, 6000.0)
+    core.mark_delivered(entries[3].sequence, UNSPENT, 6000.0)
     core.close(6000.0)
     device.reboot()
     assert device.start().status().delivered == entries[3].sequence
 
 
+def test_what_was_spent_outlives_a_kill_and_an_orderly_reboot_without_a_commit(
+    device: Device,
+) -> None:
+    core = device.start()
+    append(core, draft(0))
+    size = (device.folder / f"{FILE}-wal").stat().st_size
+    core.mark_delivered(0, Spent(5000, 60), 0.0)
+    assert core.tick(ROUTINE_S) is None
+    stop_at_once(core)
+    assert (device.folder / f"{FILE}-wal").stat().st_size == size
+    core = device.start()
+    assert core.status().spent == Spent(5000, 60)
+    core.mark_delivered(0, Spent(7000, 90), 1.0)
+    core.close(2.0)
+    device.reboot()
+    assert device.start().status().spent == Spent(7000, 90)
+
+
+def test_after_a_power_cut_what_was_spent_is_as_the_last_entries_found_it(device: Device) -> None:
+    core = device.start()
+    core.mark_delivered(0, Spent(5000, 60), 0.0)
+    append(core, draft(0))
+    core.mark_delivered(0, Spent(9000, 80), 1.0)
+    stop_at_once(core)
+    device.reboot()
+    assert device.start().status().spent == Spent(5000, 60)
+
+
+def test_a_new_day_is_not_mistaken_for_an_older_tip_that_says_more(device: Device) -> None:
+    core = device.start()
+    core.mark_delivered(0, Spent(90_000, 86_000), 0.0)
+    append(core, draft(0))
+    core.mark_delivered(0, Spent(100, 3), 1.0)
+    stop_at_once(core)
+    assert device.start().status().spent == Spent(100, 3)
+
+
 def test_a_killed_process_forgets_no_delivery(device: Device) -> None:
     core = device.start()
     (entry,) = append(core, draft(0))
-    core.mark_delivered(entry.sequence, 0.0)
+    core.mark_delivered(entry.sequence, UNSPENT, 0.0)
     stop_at_once(core)
     assert device.start().status().pending == 0
 
@@ -362,7 +400,7 @@ def crashed(tmp_path: Path, name: str) -> tuple[Device, list[Entry]]:
     device = Device(tmp_path / name)
     core = device.start()
     entries = [append(core, draft(number, size=700))[0] for number in range(11)]
-    core.mark_delivered(entries[1].sequence, 0.0)
+    core.mark_delivered(entries[1].sequence, UNSPENT, 0.0)
     entries += append(core, draft(11, size=700))
     stop_at_once(core)
     return device, entries
@@ -428,7 +466,7 @@ def test_what_is_delivered_is_pruned_under_a_signed_frontier(device: Device) -> 
     core = device.start()
     for number in range(300):
         (entry,) = append(core, draft(number, size=800))
-        core.mark_delivered(entry.sequence, 0.0)
+        core.mark_delivered(entry.sequence, UNSPENT, 0.0)
         assert core.status().bytes_used <= device.limit_bytes
     status = core.status()
     assert status.size == 301
