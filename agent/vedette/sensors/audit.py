@@ -15,9 +15,7 @@ import asyncio
 import contextlib
 import errno
 import os
-import shutil
 import socket
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,6 +33,7 @@ from vedette.sensors._audit_link import SO_RCVBUFFORCE, AuditLink, open_socket, 
 from vedette.sensors._audit_refusals import check_usable, explained
 from vedette.sensors._audit_rules import KEY, rules
 from vedette.sensors._child import Child
+from vedette.sensors._proof_program import harmless_program
 
 NAME: Final = "audit"
 
@@ -167,9 +166,7 @@ class AuditSensor(Sensor):
         self._ask_kernel_soon()
         # The kernel does not audit its own daemon, that is us: a child sets its uid to what it is
         # already (a guarded call), and then executes a program.
-        true = shutil.which("true")
-        argv = [true, token] if true else [sys.executable, "-c", "", token]
-        child = Child(argv, resets_ids=True)
+        child = Child(harmless_program(token), resets_ids=True)
         self._proof_pid = child.pid
         try:
             await child.wait()

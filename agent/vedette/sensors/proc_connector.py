@@ -13,7 +13,6 @@ import asyncio
 import errno
 import os
 import re
-import shutil
 import socket
 import sys
 import time
@@ -29,6 +28,7 @@ from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
 from vedette.sensors import _proc_reader
 from vedette.sensors._child import Child
+from vedette.sensors._proof_program import harmless_program
 
 NAME: Final = "proc_connector"
 BATCH_EVENTS: Final = 128
@@ -108,8 +108,7 @@ class ProcConnectorSensor(Sensor):
         return ours
 
     async def _provoke(self, token: str) -> None:
-        true = shutil.which("true")
-        child = Child([true, token] if true else [sys.executable, "-c", "", token])
+        child = Child(harmless_program(token))
         self._proof_pid = child.pid
         try:
             await child.wait()
