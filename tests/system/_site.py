@@ -16,11 +16,11 @@ from typing import Any, Self, TypeVar
 from vedette.codec import bundle as bundle_codec
 from vedette.codec import dsse
 from vedette.codec import trust_document as trust_codec
+from vedette.codec.bundle import PAYLOAD_TYPE
 from vedette.daemon import control_client
 from vedette.model.finding import Severity
 from vedette.model.rule import AllOf, Bundle, Match, Rule
 from vedette.model.trust import Role, TrustDocument
-from vedette.trust.bundle_gate import PAYLOAD_TYPE
 from vedette.trust.ed25519 import Ed25519Signer
 from vedette.trust.keyfile import create_signer, key_id
 from vedette_dev.readiness import Readiness
@@ -145,12 +145,23 @@ class Site:
 
 
 class Running:
-    """A started sentinel; a context manager that is entered when it is ready."""
+    """A started sentinel; a context manager that is entered when it is ready.
+
+    Args:
+        arguments: more for its command line.
+        environment: added to its own.
+        launcher: a command that runs the sentinel's in its own place (exec), such as `unshare`.
+    """
 
     def __init__(
-        self, site: Site, *arguments: str, environment: Mapping[str, str] | None = None
+        self,
+        site: Site,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        launcher: Sequence[str] = (),
     ) -> None:
         self._site = site
+        self._launcher = launcher
         self._arguments = arguments
         self._environment = environment or {}
 
@@ -158,7 +169,7 @@ class Running:
         log = self._site.folder / "sentinel.log"
         with Readiness(self._site.folder / "ready.sock") as readiness, log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "vedette.cli", "sentinel",
+                [*self._launcher, sys.executable, "-m", "vedette.cli", "sentinel",
                  "--config", str(self._site.config), *self._arguments],
                 env={**os.environ, **readiness.environment, **self._environment},
                 stdin=subprocess.DEVNULL,

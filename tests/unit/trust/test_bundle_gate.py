@@ -18,10 +18,11 @@ from tests.simulators.signing import (
     signer,
 )
 
+from vedette.codec.bundle import PAYLOAD_TYPE
 from vedette.errors import ParseError, StoreError, TrustError
 from vedette.model.rule import Bundle
 from vedette.model.trust import Role
-from vedette.trust.bundle_gate import PAYLOAD_TYPE, TIME_FLOOR, Accepted, BundleGate
+from vedette.trust.bundle_gate import TIME_FLOOR, Accepted, BundleGate
 from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
 
 ROOT, RULES, OTHER, FIRMWARE, EVIL = (signer(number) for number in range(1, 6))
