@@ -120,6 +120,7 @@ class Incidents:
         if incident is None:
             incident = self._begin(key, severity, at_s, wall_s)
         incident.count += 1
+        incident.severity = max(incident.severity, severity)
         incident.last_s = at_s
         incident.last_wall_s = wall_s
         return key if incident.shows(subject, at_s) else Key("", key.tree)

@@ -14,7 +14,7 @@ Rule 5: a source that cannot undo its changes says so, and never keeps the other
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import string
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -129,11 +129,12 @@ class Ladder:
         ]
         for event_class, before in list(self._chosen.items()):
             after = self._chosen[event_class] = await self._best(event_class)
-            why = failed.get(before) if before is not None else None
-            if after is not before or why is not None:
-                is_better = bool(before and after and why is None)
-                changed = self._changed(event_class, before, after, why or reason)
-                changes.append(changed._replace(is_better=is_better))
+            if before is not None and before in failed:
+                why = self._why_replaced(before, failed[before])
+                changes.append(self._changed(event_class, before, after, why))
+            elif after is not before:
+                changed = self._changed(event_class, before, after, reason)
+                changes.append(changed._replace(is_better=before is not None))
         return [change for change in changes if change is not None]
 
     async def _start_companion(
@@ -149,6 +150,11 @@ class Ladder:
         if runs and reason != "start":
             return self._changed(event_class, None, kind, reason)
         return None
+
+    def _why_replaced(self, kind: type[Sensor], reason: str) -> str:
+        """Why it failed, and why it could not be started again where it could not."""
+        again = self._failures.get(kind, reason)
+        return reason if again == reason else f"{reason}; then: {again}"
 
     async def _best(self, event_class: EventClass) -> type[Sensor] | None:
         for kind in self._rungs(event_class):
@@ -290,4 +296,6 @@ async def _shut(sensor: Sensor) -> str:
 
 
 def _token() -> str:
-    return "".join(secrets.choice(string.ascii_lowercase) for _ in range(TOKEN_LENGTH))
+    # Not secrets.choice: the import costs 0.3 MB that nothing else in the sentinel needs.
+    letters = string.ascii_lowercase
+    return "".join(letters[byte % len(letters)] for byte in os.urandom(TOKEN_LENGTH))

@@ -166,13 +166,15 @@ class FanotifySensor(Sensor):
         """Open and close a file for writing on every marked file system; nothing is written."""
         if self._group is None or self._reader is None:
             raise SensorError("fanotify: expected an open sensor, got one that is closed")
-        self._mark(self._group, self._reader)
         self._left_out = ()
-        writable = [known for known in self._group.filesystems if not known.is_read_only]
+        there = [known for known in self._group.filesystems if _is_there(known)]
+        writable = [known for known in there if not known.is_read_only]
         self._unproven = {_fsid(known) for known in writable}
         for fsid in self._unproven.copy():
             if not self._touch(next(known for known in writable if _fsid(known) == fsid)):
                 self._unproven.discard(fsid)
+        # Only now: a mark that somebody took away must fail the proof, not be mended in silence.
+        self._mark(self._group, self._reader)
         if not self._unproven:
             self._proved()
 
@@ -222,6 +224,11 @@ def _loss(at_s: float, reason: str) -> EventsLost:
 def _fsid(filesystem: Filesystem) -> bytes:
     """The part of the fsid that libc told, as it begins in an event's key."""
     return filesystem.fsid if filesystem.fsid[4:] != bytes(4) else filesystem.fsid[:4]
+
+
+def _is_there(filesystem: Filesystem) -> bool:
+    """Whether it is still mounted where it was when it was marked."""
+    return _device(Path(filesystem.directory)) == filesystem.device
 
 
 def _device(folder: Path) -> int:

@@ -137,3 +137,14 @@ def test_a_finding_that_waits_while_its_incident_closes_is_not_told_twice() -> N
     observe(incidents, RULE, "s", 1.0)
     assert incidents.tick(100.0) == []
     assert incidents.tell(RULE, finding(1.0)) is None
+
+
+def test_an_incident_is_as_severe_as_the_worst_of_its_findings() -> None:
+    incidents = Incidents("d|b", quiet_s=60)
+    told = []
+    for severity in (Severity.HIGH, Severity.CRITICAL, Severity.LOW):
+        incidents.count(RULE, severity.name, severity, 1.0, 1.0)
+        told.append(incidents.tell(RULE, finding(1.0)))
+    assert [report and report.severity for report in told] == [
+        Severity.HIGH, Severity.CRITICAL, Severity.CRITICAL,
+    ]  # fmt: skip

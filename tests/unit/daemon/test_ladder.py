@@ -253,6 +253,7 @@ def test_a_source_of_two_classes_is_tried_once_in_a_round() -> None:
         changes = await climbing.check()
         assert [(c.event_class, c.tier) for c in changes] == [(PROCESS, "worse"), (KERNEL, "")]
         assert audit.life.count("open audit") == 1
+        assert all("saw none" in c.reason and "taken" in c.reason for c in changes)
 
     run(story())
 
