@@ -61,7 +61,7 @@ class Publication:
     def sequence(self) -> int:
         return self.received.event_id.sequence
 
-    def is_genuine(self) -> bool:
+    def is_genuine(self, public_key: bytes = SIGNER.public_key) -> bool:
         """Judged by the cryptography package, which shares nothing with what signed."""
         topic, event_id = topics.parse(self.topic), self.received.event_id
         message = signed_bytes(
@@ -69,9 +69,7 @@ class Publication:
             topic.suffix, self.content_type, self.received.attributes, self.body,
         )  # fmt: skip
         try:
-            Ed25519PublicKey.from_public_bytes(SIGNER.public_key).verify(
-                self.received.signature, message
-            )
+            Ed25519PublicKey.from_public_bytes(public_key).verify(self.received.signature, message)
         except InvalidSignature:
             return False
         return True
@@ -146,8 +144,7 @@ class Station:
 
     def start_uplink(self) -> None:
         descriptor = settings_descriptor(self.settings)
-        command = [self.interpreter, "-m", "vedette.daemon.uplink_main"]
-        command += ["--settings-fd", str(descriptor)]
+        command = [self.interpreter, "-m", "vedette.daemon.uplink_main", str(descriptor)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,

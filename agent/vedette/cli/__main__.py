@@ -21,11 +21,8 @@ from typing import NoReturn
 
 import vedette
 from vedette import cli
-from vedette.codec.text import escape
-from vedette.errors import VedetteError
+from vedette.daemon.last_words import EXIT_ERROR, guarded, say
 
-EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 """What a shell reports for a program that SIGPIPE ended."""
 
@@ -78,29 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _exit_code(words)
-        sys.stdout.flush()
-    except VedetteError as error:
-        say(str(error))
-        code = EXIT_ERROR
-    except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
+        return guarded(lambda: _exit_code(words))
     except BrokenPipeError:
         # Python flushes stdout once more at exit and would complain there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_BROKEN_PIPE
-    except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        say(f"{error.strerror or error}{place}; check that it exists and that you may use it")
-        code = EXIT_ERROR
-    return code
-
-
-def say(message: str) -> None:
-    """Print an error for people on stderr; line breaks stay, control characters do not."""
-    first, *rest = message.split("\n")
-    lines = [f"vedette: {escape(first)}", *(f"  {escape(line.strip())}" for line in rest)]
-    print("\n".join(lines), file=sys.stderr, flush=True)
+        return EXIT_BROKEN_PIPE
 
 
 def command_names() -> list[str]:
@@ -112,9 +91,11 @@ def command_names() -> list[str]:
 def _exit_code(words: list[str]) -> int:
     """As `_run`; argparse leaves by SystemExit after --help, whose text may wait in a buffer."""
     try:
-        return _run(words)
+        code = _run(words)
     except SystemExit as left:
-        return left.code if isinstance(left.code, int) else 0
+        code = left.code if isinstance(left.code, int) else 0
+    sys.stdout.flush()
+    return code
 
 
 def _run(words: list[str]) -> int:

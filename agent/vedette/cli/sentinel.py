@@ -13,6 +13,8 @@ Exit codes: 0 stopped in good order, 2 could not start
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from vedette.cli._options import add_config, summary
@@ -32,7 +34,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    """Watch until told to stop."""
-    from vedette.daemon import sentinel  # noqa: PLC0415 (asyncio and more)
-
-    return sentinel.main(args.config, args.record)
+    """Become the sentinel, without what reading the command line has loaded."""
+    record = str(args.record.absolute()) if args.record else ""
+    command = (
+        sys.executable, "-I", "-m", "vedette.daemon.sentinel_main",
+        str(args.config.absolute()), record,
+    )  # fmt: skip
+    os.execv(sys.executable, command)  # noqa: S606 (argv is ours)

@@ -50,6 +50,6 @@ def run(args: argparse.Namespace) -> int:
             watches_dns=os.geteuid() == 0,
         )
     )
-    command = (sys.executable, "-I", "-m", uplink_main.__name__, "--settings-fd", str(descriptor))
+    command = (sys.executable, "-I", "-m", uplink_main.__name__, str(descriptor))
     # What reading the configuration has loaded is gone with the exec.
     os.execv(sys.executable, command)  # noqa: S606 (argv is ours)

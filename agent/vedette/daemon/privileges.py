@@ -12,7 +12,6 @@ import os
 import pwd
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from vedette.errors import ConfigError, DeviceError, ParseError
 
@@ -37,7 +36,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 # linux/capability.h: two 32-bit words per set
 CAPABILITY_VERSION_3 = 0x20080522
 
-STATUS = Path("/proc/self/status")
+STATUS = "/proc/self/status"
 
 
 class _Header(ctypes.Structure):
@@ -73,14 +72,15 @@ class Privileges:
     no_new_privileges: bool
 
 
-def current(status: Path = STATUS) -> Privileges:
+def current(status: str | os.PathLike[str] = STATUS) -> Privileges:
     """What this process (or the one of another /proc/PID/status) may do.
 
     Raises:
         DeviceError: /proc is not there.
     """
     try:
-        text = status.read_text("utf-8", "replace")
+        with open(status, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123 (no pathlib)
+            text = stream.read()
     except OSError as error:
         raise DeviceError(f"{status}: {error.strerror}; mount /proc to see privileges") from error
     return parse_status(text)

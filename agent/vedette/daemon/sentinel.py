@@ -24,7 +24,7 @@ from vedette.codec import ocsf
 from vedette.core.agent import Agent, AgentSettings
 from vedette.core.inputs import RulesLoaded
 from vedette.core.recording import encode_header
-from vedette.daemon import assembly, folders, heartbeat
+from vedette.daemon import assembly, folders, heartbeat, signals
 from vedette.daemon import config as configuration
 from vedette.daemon.answers import Answers
 from vedette.daemon.checks import Checks
@@ -121,21 +121,10 @@ class Sentinel:
 
     async def run(self) -> int:
         """Start, watch, stop; returns the exit code."""
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(self._broken)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        problems = [
-            *assembly.restore_kernel(self._run_dir),
-            *self.baseline.open(),
-            *await self.journal.open(),
-        ]
-        try:
-            await self._serve(problems)
-        finally:
-            await self.journal.close()
-            self.baseline.close()
+        asyncio.get_running_loop().set_exception_handler(self._broken)
+        stop, reload = self._stop.set, self._reload.set
+        with signals.heard({signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}):
+            await self._run()
         if self._failure is not None:
             raise RuntimeError("the sentinel is broken") from self._failure
         return 0
@@ -157,6 +146,18 @@ class Sentinel:
             self.notifier.ready(self.answers.headline())
         self.shell.note("reload", ocsf.canonical({"changed": list(changed)}))
         return changed
+
+    async def _run(self) -> None:
+        problems = [
+            *assembly.restore_kernel(self._run_dir),
+            *self.baseline.open(),
+            *await self.journal.open(),
+        ]
+        try:
+            await self._serve(problems)
+        finally:
+            await self.journal.close()
+            self.baseline.close()
 
     async def _serve(self, problems: Sequence[str]) -> None:
         self.shell.note("start", ocsf.canonical({"version": __version__, "pid": os.getpid()}))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import _hashlib  # noqa: F401 - maps libcrypto into this process
 import ctypes
-import ctypes.util
 import functools
 import re
 import weakref
@@ -177,7 +176,9 @@ def _candidates() -> Iterator[str]:
         yield soname
         yield path
     yield from _SONAMES
-    found = ctypes.util.find_library("crypto")
+    from ctypes.util import find_library  # noqa: PLC0415 (0.5 MB: tempfile, shutil and more)
+
+    found = find_library("crypto")
     if found:
         yield found
 

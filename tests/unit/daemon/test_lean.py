@@ -1,0 +1,92 @@
+"""What is kept out of a resident process: in interpreters of their own, since it is for good."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+AGENT = Path(__file__).parents[3] / "agent"
+
+EVERYWHERE = frozenset(
+    {
+        "argparse", "ast", "cryptography", "difflib", "dis", "gettext", "lzma", "psutil",
+        "pyroute2", "secrets", "shutil", "tempfile",
+    }
+)  # fmt: skip
+
+RESIDENTS = {
+    "sentinel": ("sentinel_main", "vedette.daemon.sentinel", {"_ssl", "paho", "random"}),
+    "uplink": ("uplink_main", "vedette.uplink.process", {"sqlite3", "email", "pathlib"}),
+    "keeper": ("keeper", "vedette.daemon.keeper", {"asyncio", "typing", "socket", "ctypes"}),
+}
+
+
+def run(code: str) -> object:
+    """What a fresh interpreter writes as JSON, with the agent on its path and no other settings."""
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(AGENT)!r})\n{code}",
+    ]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", RESIDENTS)
+def test_a_resident_process_loads_nothing_that_it_does_not_use(name: str) -> None:
+    module, main, own = RESIDENTS[name]
+    loaded = run(
+        "before = set(sys.modules)\n"
+        f"import vedette.daemon.{module} as entry\n"
+        "getattr(entry, 'keep_lean', lambda: None)()\n"
+        f"import {main}\n"
+        "import json\n"
+        "print(json.dumps([name for name in sys.modules"
+        " if name not in before and sys.modules[name] is not None]))"
+    )
+    assert isinstance(loaded, list)
+    assert main in loaded
+    assert not (EVERYWHERE | own).intersection(loaded)
+
+
+def test_a_module_put_off_is_whole_when_it_is_used() -> None:
+    found = run(
+        "from vedette.daemon import lean\n"
+        "lean.later('inspect', 'xml.dom')\n"
+        "import inspect, xml.dom, json\n"
+        "was_loaded = 'ast' in sys.modules\n"
+        "print(json.dumps([was_loaded, inspect.isfunction(json.dumps), 'ast' in sys.modules,\n"
+        "                  xml.dom.Node.TEXT_NODE, hasattr(inspect, 'nonsense')]))"
+    )
+    assert found == [False, True, True, 3, False]
+
+
+def test_what_was_put_off_can_be_loaded_before_its_files_are_out_of_reach() -> None:
+    found = run(
+        "from vedette.daemon import lean\n"
+        "lean.later('inspect')\n"
+        "lean.now('inspect')\n"
+        "import inspect, json\n"
+        "sys.path.clear()\n"
+        "print(json.dumps(['ast' in sys.modules, inspect.isfunction(json.dumps)]))"
+    )
+    assert found == [True, True]
+
+
+def test_a_module_refused_is_not_there_and_one_loaded_before_stays() -> None:
+    found = run(
+        "import json\n"
+        "from vedette.daemon import lean\n"
+        "lean.never('ssl', 'json')\n"
+        "import asyncio, json\n"
+        "try:\n"
+        "    import ssl\n"
+        "except ImportError:\n"
+        "    print(json.dumps([asyncio.sslproto.ssl]))"
+    )
+    assert found == [None]
