@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vedette.cli.__main__ import EXIT_ERROR, EXIT_INTERRUPTED, Parser, say
+from vedette.cli.__main__ import Parser
+from vedette.daemon.last_words import EXIT_ERROR, say
 from vedette.errors import VedetteError
 
+EXIT_INTERRUPTED = 130
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

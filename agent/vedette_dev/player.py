@@ -74,9 +74,9 @@ class Arrivals:
         self._changed = threading.Condition()
         self._arrived: list[Arrival] = []
 
-    def add(self, incident: Mapping[str, Any]) -> None:
-        """Take a verified incident, now."""
-        arrival = Arrival(time.monotonic(), incident)
+    def add(self, incident: Mapping[str, Any], at_s: float) -> None:
+        """Take a verified incident and when it came."""
+        arrival = Arrival(at_s, incident)
         with self._changed:
             self._arrived.append(arrival)
             self._changed.notify_all()

@@ -5,6 +5,7 @@ Rule 1: what an operator would not believe is not passed on; it is said in words
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import queue
 import sys
@@ -28,7 +29,24 @@ MAX_WAITING = 20_000
 DEVICE_TIMEOUT_S = 30.0
 _QUIET = frozenset((Kind.STATE, Kind.BIRTH, Kind.REPORT, Kind.DOUBLE))
 
-Take = Callable[[Mapping[str, Any]], None]
+Take = Callable[[Mapping[str, Any], float], None]
+
+
+class _Inbox(queue.Queue[Publication | str]):
+    """Remembers when each item came: what is measured must not wait for our own reading."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._came_s: collections.deque[float] = collections.deque()
+
+    def _put(self, item: Publication | str) -> None:
+        self._came_s.append(time.monotonic())
+        super()._put(item)
+
+    def take(self) -> tuple[Publication | str, float]:
+        """The oldest item and when it came; for one reader only."""
+        item = self.get()
+        return item, self._came_s.popleft()
 
 
 class Reader:
@@ -36,7 +54,8 @@ class Reader:
 
     Args:
         running: whose broker and registry.
-        on_incident: gets the OCSF document of each verified incident, in the reader's thread.
+        on_incident: gets the OCSF document of each verified incident and the monotonic time at
+            which it came, in the reader's thread.
         on_line: gets a readable line for each of them and for whatever is wrong.
     """
 
@@ -46,7 +65,7 @@ class Reader:
         self._running = running
         self._on_incident = on_incident
         self._on_line = on_line
-        self._arrived: queue.Queue[Publication | str] = queue.Queue(MAX_WAITING)
+        self._arrived = _Inbox(MAX_WAITING)
         self._heard = threading.Event()
         self._ends = threading.Event()
         self._listener = Listener(
@@ -88,18 +107,18 @@ class Reader:
         registry = read_registry(self._running.registry)
         fleet = Fleet(registry, Ed25519Verifier(), time.monotonic())
         while not self._ends.is_set():
-            found = self._arrived.get()
+            found, came_s = self._arrived.take()
             if isinstance(found, Publication):
-                for note in fleet.handle(found, time.monotonic()):
-                    self._take(note, found)
+                for note in fleet.handle(found, came_s):
+                    self._take(note, found, came_s)
 
-    def _take(self, note: Note, publication: Publication) -> None:
+    def _take(self, note: Note, publication: Publication, came_s: float) -> None:
         if note.kind in {Kind.INCIDENT, Kind.STATE, Kind.BIRTH, Kind.REPORT}:
             self._heard.set()
         if note.kind is Kind.INCIDENT:
             document = report.decode(publication.body, publication.content_type)
             if isinstance(document, dict):
-                self._on_incident(document)
+                self._on_incident(document, came_s)
         if self._on_line is not None and note.kind not in _QUIET:
             is_coloured = is_colourful(sys.stdout)
             self._on_line(_fleet_lines.text(note, time.time(), is_coloured=is_coloured))

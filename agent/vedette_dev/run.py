@@ -44,7 +44,7 @@ def run(repository: Path, folder: Path, *, seconds: float | None) -> int:
     with _one_interrupt():
         try:
             with Session(folder, say, rules=repository / "rules") as session:
-                with Reader(session.running, lambda _: None, say) as reader:
+                with Reader(session.running, lambda *_: None, say) as reader:
                     _tell_tiers(session)
                     reader.await_device()
                     say(paint(_invitation(session, seconds), BOLD))

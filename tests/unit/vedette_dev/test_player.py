@@ -61,7 +61,7 @@ def test_every_attack_of_the_folder_is_complete() -> None:
 
 def test_arrival_that_came_before_is_found_and_a_missing_one_is_not() -> None:
     arrivals = Arrivals()
-    arrivals.add({"n": 1})
+    arrivals.add({"n": 1}, 1.0)
     assert arrivals.wait_for(lambda one: one.incident["n"] == 1, 0.0) is not None
     assert arrivals.wait_for(lambda one: one.incident["n"] == 2, 0.0) is None
 
@@ -73,8 +73,8 @@ def test_arrival_is_awaited() -> None:
         target=lambda: found.append(arrivals.wait_for(lambda one: one.incident["n"] == 2, 5.0))
     )
     waiter.start()
-    arrivals.add({"n": 1})
-    arrivals.add({"n": 2})
+    arrivals.add({"n": 1}, 1.0)
+    arrivals.add({"n": 2}, 2.0)
     waiter.join(5.0)
     assert [one.incident for one in found if one] == [{"n": 2}]
 
