@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vedette.cli.__main__ import Parser
-from vedette.daemon.last_words import EXIT_ERROR, say
-from vedette.errors import VedetteError
+from vedette.daemon.last_words import EXIT_ERROR, guarded
 
-EXIT_INTERRUPTED = 130
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -25,13 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not hasattr(options, "call"):
         parser.print_help()
         return EXIT_ERROR
-    try:
-        return int(options.call(options))
-    except VedetteError as error:
-        say(str(error))
-        return EXIT_ERROR
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    return guarded(lambda: int(options.call(options)))
 
 
 def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
