@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from vedette.codec import ocsf
 from vedette.core.agent import Agent, AgentSettings
 from vedette.core.commands import Append, Command, Resolve, Wake
@@ -220,9 +222,9 @@ def test_what_was_looked_up_is_known_but_not_judged() -> None:
     story = Story()
     httpd = started(10, 1, "/usr/sbin/httpd", 1.0)
     shell = started(11, 10, "/bin/sh", 2.0)
-    assert story.agent.unknown_pids([shell]) == {10}
+    assert story.agent.unknown_pids([shell]) == {10: 2.0}
     story.tell(LookedUp(2.0, WALL, (httpd, started(12, 10, "/bin/sh", 1.0))))
-    assert story.agent.unknown_pids([shell]) == set()
+    assert story.agent.unknown_pids([shell]) == {}
     assert story.incidents() == []
     story.see(2.0, shell)
     story.answer(2.1)
@@ -297,3 +299,55 @@ def test_a_clock_that_jumps_changes_what_people_read_and_nothing_else() -> None:
         (IncidentStatus.CREATED, 0.0),
         (IncidentStatus.CREATED, 4e9),
     ]
+
+
+def answer_with(story: Story, at_s: float, *others: int) -> None:
+    """Answer the open questions; these pids had been used again before the event."""
+    for command in list(story.commands):
+        if isinstance(command, Resolve):
+            story.commands.remove(command)
+            details = tuple(
+                ProcessDetail(subject.pid, 0, "", "", is_other=subject.pid in others)
+                for subject in command.subjects
+            )
+            story.tell(Resolved(at_s, WALL + at_s, command.ticket, details))
+
+
+@pytest.mark.parametrize(
+    ("other", "chain", "absent"),
+    [
+        (1, [11, 10], {"Ancestors"}),
+        (10, [11], {"Ancestors", "ParentImage", "ParentCommandLine"}),
+        (11, [], {"Ancestors", "ParentImage", "ParentCommandLine", "Image", "CommandLine"}),
+        (99, [11, 10, 1], set()),
+    ],
+)
+def test_who_had_a_pid_before_is_not_in_the_chain(
+    other: int, chain: list[int], absent: set[str]
+) -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/usr/sbin/httpd", 1.0), started(11, 10, "/bin/sh", 1.0))
+    answer_with(story, 1.1, other)
+    (incident,) = story.incidents()
+    assert [link.key.pid for link in incident.finding.chain] == chain
+    shown = {"Ancestors", "ParentImage", "ParentCommandLine", "Image", "CommandLine"}
+    assert shown - incident.finding.fields.keys() == absent
+
+
+def test_the_shell_learns_when_a_process_was_known_and_spoken_of() -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/usr/sbin/httpd", 1.0))
+    commands = story.see(9.0, started(11, 10, "/bin/sh", 8.9))
+    (question,) = [command for command in commands if isinstance(command, Resolve)]
+    assert [(s.pid, s.known_s, s.spoken_s) for s in question.subjects] == [
+        (11, 8.9, 8.9), (10, 1.0, 8.9), (1, 0.0, 8.9),
+    ]  # fmt: skip
+
+
+def test_what_could_not_be_read_of_a_command_is_absent_and_said() -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/bin/wget", 1.0)._replace(is_complete=False, command_line=""))
+    story.answer(1.1)
+    (incident,) = story.incidents()
+    assert incident.finding.fields["CommandLineIncomplete"] == "true"
+    assert "CommandLine" not in incident.finding.fields

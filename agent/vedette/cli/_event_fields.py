@@ -12,7 +12,7 @@ _PROCESS = (
 EVENT_FIELDS: Mapping[str, frozenset[str]] = {
     "process_creation": frozenset((
         *_PROCESS, "Argv0", "ParentImage", "ParentImageAlias", "ParentCommandLine",
-        "ParentProcessId", "CurrentDirectory", "UserId", "LogonId",
+        "ParentProcessId", "CurrentDirectory", "UserId", "LogonId", "CommandLineIncomplete",
     )),
     "file_event": frozenset((
         *_PROCESS, "TargetFilename", "Action", "OldFilename", "Mode", "Setuid", "Setgid",

@@ -116,18 +116,22 @@ class Agent:
                 assert_never(given)
         return self._take_commands(given.at_s)
 
-    def unknown_pids(self, events: Sequence[Event]) -> set[int]:
+    def unknown_pids(self, events: Sequence[Event]) -> dict[int, float]:
         """Pids that these events speak of and the process table does not hold.
 
         A tier that sees only execs knows no process that was begun before it, or by fork alone;
         the shell looks these up and tells them before the batch.
+
+        Returns:
+            By pid, when the first event spoke of it: a process that began later is another one.
         """
         known = self.processes
-        wanted = {
-            event.ppid if isinstance(event, ProcessStarted) else getattr(event, "pid", 0)
-            for event in events
-        }
-        return {pid for pid in wanted if pid > 0 and pid not in known}
+        wanted: dict[int, float] = {}
+        for event in events:
+            pid = event.ppid if isinstance(event, ProcessStarted) else getattr(event, "pid", 0)
+            if pid > 0 and pid not in known:
+                wanted.setdefault(pid, event.at_s)
+        return wanted
 
     def _learn(self, processes: Sequence[ProcessStarted]) -> None:
         for process in sorted(processes, key=lambda process: process.start_ticks):

@@ -9,11 +9,17 @@ from vedette.model.journal import EntryDraft
 
 
 class Subject(NamedTuple):
-    """A process whose details are wanted; the shell checks that the pid still means this one."""
+    """A process whose details are wanted; the shell checks that the pid still means this one.
+
+    `known_s` is when it was seen to have the pid, `spoken_s` when the event happened that speaks of
+    the pid (CLOCK_BOOTTIME).
+    """
 
     pid: int
     start_ticks: int
     image: str
+    known_s: float
+    spoken_s: float
 
 
 class Resolve(NamedTuple):

@@ -40,6 +40,8 @@ def process_creation(
         "ProcessId": str(event.pid),
         "ParentProcessId": str(event.ppid),
     }
+    if not event.is_complete:
+        _mark_incomplete(fields)
     if uid >= 0:
         fields["User"] = users.get(uid) or str(uid)
         fields["UserId"] = str(uid)
@@ -56,6 +58,14 @@ def process_creation(
         if parent.alias:
             fields["ParentImageAlias"] = parent.alias
     return fields
+
+
+def _mark_incomplete(fields: Fields) -> None:
+    """Say that arguments were cut, or ended before they could be read; drop what is unknown."""
+    fields["CommandLineIncomplete"] = "true"
+    for name in ("Image", "CommandLine", "Argv0"):
+        if not fields[name]:
+            del fields[name]
 
 
 def file_event(event: FileChanged, table: ProcessTable, users: Users) -> Fields:

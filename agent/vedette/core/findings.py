@@ -4,18 +4,19 @@ Rule 1: details that cost I/O (digest, unit, start time) are asked for only when
 or shows something new; a storm of equal findings costs one question.
 Rule 2: secrets are taken out here, before anything leaves the core.
 Rule 3: what waits for an answer is bounded; above MAX_PENDING it is told without.
+Rule 4: a pid that was used again before its event never lends its former owner to a chain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from vedette.codec import ocsf
 from vedette.core.commands import Append, Command, Resolve, Subject
 from vedette.core.incidents import MAX_OPEN, Incidents, Key
-from vedette.core.inputs import Resolved
+from vedette.core.inputs import ProcessDetail, Resolved
 from vedette.core.ledger import Ledger
 from vedette.core.process_table import Process, ProcessTable, facts
 from vedette.core.redact import Redactor
@@ -117,6 +118,7 @@ class Findings:
         pending = self._pending.pop(given.ticket, None)
         if pending is None:
             return
+        pending = _without_others(pending, given.details)
         details = {detail.pid: detail for detail in given.details}
         chain = tuple(
             link._replace(
@@ -154,6 +156,7 @@ class Findings:
         key = self.incidents.count(wanted, subject, claim.severity, at_s, wall_s)
         if not key.rule_id:
             return
+        chain = list(self._processes.chain(process.pid)) if process else []
         finding = Finding(
             rule_id=claim.rule_id,
             title=claim.title,
@@ -165,28 +168,24 @@ class Findings:
             at_s=at_s,
             wall_s=wall_s,
             fields={name: self.redact(value) for name, value in seen.fields.items()},
-            chain=self._chain(process),
+            chain=tuple(map(self._facts, chain)),
             losses=self._ledger.losses(seen.event_class, at_s),
             bundle=self.bundle,
         )
-        self._ask_or_tell(_Pending(key, finding))
+        self._ask_or_tell(_Pending(key, finding), chain)
 
-    def _chain(self, process: Process | None) -> tuple[ProcessFacts, ...]:
-        if process is None:
-            return ()
-        return tuple(
-            link._replace(command_line=self.redact(link.command_line))
-            for link in (facts(p, self.users) for p in self._processes.chain(process.pid))
-        )
+    def _facts(self, process: Process) -> ProcessFacts:
+        link = facts(process, self.users)
+        return link._replace(command_line=self.redact(link.command_line))
 
-    def _ask_or_tell(self, pending: _Pending) -> None:
-        chain = pending.finding.chain
+    def _ask_or_tell(self, pending: _Pending, chain: Sequence[Process]) -> None:
         if not chain or len(self._pending) >= MAX_PENDING:
             self._tell(self.incidents.tell(pending.key, pending.finding))
             return
         self._ticket += 1
         self._pending[self._ticket] = pending
-        subjects = tuple(Subject(p.key.pid, p.key.start_ticks, p.image) for p in chain)
+        at_s = pending.finding.at_s
+        subjects = tuple(Subject(p.pid, p.start_ticks, p.image, p.seen_at_s, at_s) for p in chain)
         self._commands.append(Resolve(self._ticket, subjects))
 
     def _tell_all(self, incidents: Iterable[Incident]) -> None:
@@ -207,6 +206,25 @@ class Findings:
             is_routine=False,
         )
         self._commands.append(Append(draft, incident))
+
+
+_PARENT_FIELDS = frozenset({"ParentImage", "ParentImageAlias", "ParentCommandLine"})
+_OWN_FIELDS = frozenset({"Image", "ImageAlias", "CommandLine", "Argv0", "User", "CurrentDirectory"})
+
+
+def _without_others(pending: _Pending, details: Sequence[ProcessDetail]) -> _Pending:
+    """Take out who only had a pid before the one that is meant: unknown is better than wrong."""
+    finding = pending.finding
+    others = {detail.pid for detail in details if detail.is_other}
+    pids = [link.key.pid for link in finding.chain]
+    first = next((number for number, pid in enumerate(pids) if pid in others), None)
+    if first is None:
+        return pending
+    wrong = {"Ancestors"}
+    wrong |= _PARENT_FIELDS if first <= 1 else set()
+    wrong |= _OWN_FIELDS if first == 0 else set()
+    fields = {name: value for name, value in finding.fields.items() if name not in wrong}
+    return pending._replace(finding=replace(finding, fields=fields, chain=finding.chain[:first]))
 
 
 _SUBJECT_FIELDS = (

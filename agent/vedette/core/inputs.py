@@ -49,12 +49,17 @@ class Observed(NamedTuple):
 
 
 class ProcessDetail(NamedTuple):
-    """What the shell found out about one process; unknown is 0 or ""."""
+    """What the shell found out about one process; unknown is 0 or "".
+
+    `is_other` says that the pid had been used again before the event that speaks of it: what is
+    known of it, and of its ancestors, is about somebody else.
+    """
 
     pid: int
     start_ticks: int
     unit: str
     sha256: str
+    is_other: bool = False
 
 
 class Resolved(NamedTuple):

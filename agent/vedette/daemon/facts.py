@@ -14,7 +14,7 @@ import os
 import pwd
 import time
 from collections import OrderedDict
-from collections.abc import Container, Iterable
+from collections.abc import Container, Mapping
 
 from vedette.codec import procfs
 from vedette.core.commands import Subject
@@ -29,6 +29,7 @@ MAX_HASH_BYTES = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
 MAX_CMDLINE_BYTES = 4096
 MAX_ANCESTORS = 16
+TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
 FileKey = tuple[int, int, int, int, int]
 
@@ -49,18 +50,28 @@ def snapshot() -> tuple[ProcessStarted, ...]:
     return tuple(process for process in found if process is not None)
 
 
-def lookup_chains(pids: Iterable[int], known: Container[int]) -> tuple[ProcessStarted, ...]:
-    """Processes by pid, with their ancestors up to the first known one or MAX_ANCESTORS."""
+def lookup_chains(wanted: Mapping[int, float], known: Container[int]) -> tuple[ProcessStarted, ...]:
+    """Processes by pid, with their ancestors up to the first known one or MAX_ANCESTORS.
+
+    Args:
+        wanted: by pid, when it was spoken of (CLOCK_BOOTTIME); whoever began later is not meant.
+        known: pids that need no look.
+    """
     found: dict[int, ProcessStarted] = {}
-    for first in pids:
+    for first, spoken_s in wanted.items():
         pid, left = first, MAX_ANCESTORS
         while pid > 0 and left > 0 and pid not in found and pid not in known:
             process = lookup(pid)
-            if process is None:
+            if process is None or began_s(process.start_ticks) > spoken_s + TICK_S:
                 break
             found[pid] = process
             pid, left = process.ppid, left - 1
     return tuple(found.values())
+
+
+def began_s(start_ticks: int) -> float:
+    """proc(5) field 22 as seconds of CLOCK_BOOTTIME, rounded down to a tick."""
+    return start_ticks * TICK_S
 
 
 def lookup(pid: int) -> ProcessStarted | None:
@@ -112,6 +123,9 @@ class Facts:
 
     def _detail(self, subject: Subject, *, is_hashed: bool) -> ProcessDetail:
         start_ticks = _start_ticks(subject.pid)
+        began = began_s(start_ticks)
+        if subject.known_s < began < subject.spoken_s - TICK_S:
+            return ProcessDetail(subject.pid, 0, "", "", is_other=True)
         is_same = start_ticks > 0 and (
             subject.start_ticks == start_ticks
             or (not subject.start_ticks and _link(f"/proc/{subject.pid}/exe") == subject.image)

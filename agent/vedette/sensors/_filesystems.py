@@ -77,6 +77,18 @@ def filesystems_of(trees: Trees, mounts: Sequence[Mount]) -> tuple[list[Filesyst
     return list(found.values()), left_out
 
 
+def is_there(filesystem: Filesystem) -> bool:
+    """Whether it is still mounted where it was; a device number alone is used again."""
+    try:
+        return _fsid(os.statvfs(filesystem.directory)) == filesystem.fsid
+    except OSError:
+        return False
+
+
+def _fsid(status: os.statvfs_result) -> bytes:
+    return _FSID.pack(status.f_fsid & 0xFFFF_FFFF, status.f_fsid >> 32 & 0xFFFF_FFFF)
+
+
 def is_remote(kind: str) -> bool:
     """Whether another host or a user's process answers for this type of file system."""
     return kind in REMOTE or kind == "fuse" or kind.startswith("fuse.")
@@ -117,6 +129,6 @@ def _take(
     except OSError as error:
         left_out.append(f"{directory} ({kind}): {error.strerror}")
         return
-    fsid = _FSID.pack(status.f_fsid & 0xFFFF_FFFF, status.f_fsid >> 32 & 0xFFFF_FFFF)
+    fsid = _fsid(status)
     is_read_only = bool(status.f_flag & os.ST_RDONLY)
     found[key] = Filesystem(directory, kind, fsid, device, is_read_only, is_root)

@@ -25,7 +25,7 @@ from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
 from vedette.sensors._fanotify_group import LIFT, Group
 from vedette.sensors._fanotify_reader import TIER, Reader
-from vedette.sensors._filesystems import Filesystem
+from vedette.sensors._filesystems import Filesystem, is_there
 from vedette.sensors._mounts_watch import MountsWatch
 from vedette.sensors._trees import Trees
 
@@ -167,7 +167,7 @@ class FanotifySensor(Sensor):
         if self._group is None or self._reader is None:
             raise SensorError("fanotify: expected an open sensor, got one that is closed")
         self._left_out = ()
-        there = [known for known in self._group.filesystems if _is_there(known)]
+        there = [known for known in self._group.filesystems if is_there(known)]
         writable = [known for known in there if not known.is_read_only]
         self._unproven = {_fsid(known) for known in writable}
         for fsid in self._unproven.copy():
@@ -224,11 +224,6 @@ def _loss(at_s: float, reason: str) -> EventsLost:
 def _fsid(filesystem: Filesystem) -> bytes:
     """The part of the fsid that libc told, as it begins in an event's key."""
     return filesystem.fsid if filesystem.fsid[4:] != bytes(4) else filesystem.fsid[:4]
-
-
-def _is_there(filesystem: Filesystem) -> bool:
-    """Whether it is still mounted where it was when it was marked."""
-    return _device(Path(filesystem.directory)) == filesystem.device
 
 
 def _device(folder: Path) -> int:

@@ -33,6 +33,7 @@ from vedette.sensors._proof_program import harmless_program
 NAME: Final = "proc_connector"
 BATCH_EVENTS: Final = 128
 READER_START_TIMEOUT_S: Final = 5.0
+_TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 _FILTER_SINCE: Final = (6, 6)
 """The kernel that learned to filter for one listener (struct proc_input)."""
 
@@ -181,16 +182,20 @@ class ProcConnectorSensor(Sensor):
         arguments: bytes,
         offset_s: float,
     ) -> ProcessStarted:
-        argv0, line = parse_cmdline(arguments[: _proc_reader.MAX_ARGUMENTS_BYTES])
-        if not arguments:
-            self._counts["without_arguments"] += 1
+        at_s = event.at_ns / 1e9 + offset_s
         try:
             parsed = parse_stat(stat)
             ppid, start_ticks = parsed.ppid, parsed.start_ticks
         except ParseError:
             ppid = start_ticks = 0  # it ended before we could look
+        if start_ticks * _TICK_S > at_s + _TICK_S:
+            # It ended, and another process has its pid by now.
+            uid, image, arguments, ppid, start_ticks = -1, b"", b"", 0, 0
+        argv0, line = parse_cmdline(arguments[: _proc_reader.MAX_ARGUMENTS_BYTES])
+        if not arguments:
+            self._counts["without_arguments"] += 1
         return ProcessStarted(
-            at_s=event.at_ns / 1e9 + offset_s,
+            at_s=at_s,
             tier=NAME,
             pid=event.tgid,
             ppid=ppid,
