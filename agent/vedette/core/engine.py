@@ -27,6 +27,11 @@ RULES_PER_SLICE = 16
 """Ours: filing a rule takes 0.05 to 0.3 ms on x86-64; a slice must stay below 10 ms on ARM."""
 
 
+MEMO_EVENTS = 1024
+"""Ours: 0.2 MB for each category in a storm that never repeats itself, against 0.9 MB for 4,096,
+which answer 76 instead of 68 % of a device's day and save 0.4 us for each event of it."""
+
+
 class Work(NamedTuple):
     """What a rule has cost so far: how often it was asked, and of how many characters."""
 
@@ -42,13 +47,13 @@ class Engine:
         memo: how many whole events are remembered per category; 0 remembers nothing.
     """
 
-    def __init__(self, bundle: Bundle, memo: int = 4096) -> None:
+    def __init__(self, bundle: Bundle, memo: int = MEMO_EVENTS) -> None:
         self._prepare(bundle, memo)
         for _ in self._build():
             pass
 
     @classmethod
-    def in_slices(cls, bundle: Bundle, memo: int = 4096) -> Generator[None, None, Self]:
+    def in_slices(cls, bundle: Bundle, memo: int = MEMO_EVENTS) -> Generator[None, None, Self]:
         """Build an engine a little at a time.
 
         Yields:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from sys import intern
 
 from vedette.model.event import ProcessForked, ProcessStarted
 from vedette.model.process import ProcessFacts, ProcessKey
 
-MAX_PROCESSES = 4096
-"""About 1.6 MB when full; routers run 50 to 200 processes."""
+MAX_PROCESSES = 2048
+"""About 0.8 MB when full, as after a storm of executions, whose ends some tiers do not see; routers
+run 50 to 200 processes."""
 
 KEEP_ENDED_S = 10.0
 """fanotify is read 20 ms after the event, conntrack hints may take a second."""
@@ -34,8 +36,8 @@ class Process:
     """One process, as of its last exec."""
 
     __slots__ = (
-        "alias", "argv0", "command_line", "cwd", "has_ended", "image", "lineage", "login_uid",
-        "pid", "ppid", "seen_at_s", "start_ticks", "tree", "uid",
+        "alias", "argv0", "command_line", "cwd", "has_ended", "image", "legacy", "lineage",
+        "login_uid", "pid", "ppid", "seen_at_s", "start_ticks", "tree", "uid",
     )  # fmt: skip
 
     def __init__(self, pid: int, ppid: int, start_ticks: int, seen_at_s: float) -> None:
@@ -51,6 +53,8 @@ class Process:
         self.uid = -1
         self.login_uid = -1
         self.lineage = ""
+        self.legacy = ""
+        """The lineage of its children, once there is one: one text for all of them."""
         self.has_ended = False
         self.tree = ProcessKey(pid, start_ticks)
 
@@ -88,10 +92,11 @@ class ProcessTable:
         process = Process(event.pid, event.ppid, event.start_ticks, event.at_s)
         if known is not None and not process.start_ticks and not known.has_ended:
             process.start_ticks = known.start_ticks
-        process.image = event.image
-        process.argv0 = event.argv0
+        # Programs and folders are few and processes many: equal texts are one object.
+        process.image = intern(event.image)
+        process.argv0 = intern(event.argv0)
         process.command_line = event.command_line
-        process.cwd = event.cwd
+        process.cwd = intern(event.cwd)
         process.uid = event.uid
         process.login_uid = event.login_uid
         process.alias = alias_of(event.image, event.argv0, event.command_line)
@@ -215,7 +220,8 @@ def alias_of(image: str, argv0: str, command_line: str) -> str:
 
 def _lineage(parent: Process) -> str:
     """Images of the ancestors, nearest first, joined by "|" and cut at MAX_DEPTH of them."""
-    own = parent.alias or parent.image
-    if not parent.lineage:
-        return own
-    return "|".join([own, *parent.lineage.split("|", MAX_DEPTH - 1)[: MAX_DEPTH - 1]])
+    if not parent.legacy:
+        own = parent.alias or parent.image
+        older = parent.lineage.split("|", MAX_DEPTH - 1)[: MAX_DEPTH - 1] if parent.lineage else ()
+        parent.legacy = "|".join([own, *older])
+    return parent.legacy
