@@ -5,12 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vedette.core.data_budget import DAY_S, TRANSPORT_BYTES
 from vedette.core.outbox import (
     BARREN_SESSIONS,
-    DAY_S,
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
-    TRANSPORT_BYTES,
     Condition,
     Outbox,
     Parcel,
@@ -68,7 +67,7 @@ class Story:
             if verdict is Verdict.STOP:
                 break
             if verdict is Verdict.SEND:
-                self.outbox.sent(parcel, self.now_s)
+                self.outbox.sent(parcel)
                 gone.append(-sequence if parcel.is_reduced else sequence)
         self.listen()
         return gone
@@ -243,6 +242,24 @@ def test_a_clock_that_steps_back_neither_blocks_nor_refills_the_budget() -> None
     assert story.send() == []
     story.now_s += DAY_S
     assert story.send() == [3]
+
+
+def test_a_refused_state_is_tried_again_and_its_success_ends_the_condition() -> None:
+    story = Story(0)
+    story.session(up())
+    story.answer(0, reason=DENIED)
+    assert not story.outbox.wants_state(story.now_s)
+    assert story.outbox.next_due_s() == story.now_s + FIRST_PAUSE_S
+    story.now_s += FIRST_PAUSE_S
+    assert story.outbox.wants_state(story.now_s)
+    assert not story.outbox.wants_state(story.now_s), "once for each try"
+    story.answer(0, reason=DENIED)
+    assert story.outbox.next_due_s() == story.now_s + 2 * FIRST_PAUSE_S
+    story.now_s += 2 * FIRST_PAUSE_S
+    assert story.outbox.wants_state(story.now_s)
+    story.answer(0)
+    assert story.outbox.next_due_s() is None
+    assert story.notices == [(Condition.REFUSED, True), (Condition.REFUSED, False)]
 
 
 def test_a_restart_forgets_neither_what_was_spent_nor_how_much_of_the_day_has_passed() -> None:

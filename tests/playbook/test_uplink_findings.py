@@ -88,7 +88,7 @@ class Device:
         parcel = Parcel(sequence, draft.topic, draft.severity, len(draft.body) + 500, False)
         verdict = self.outbox.offer(parcel, self.now_s)
         if verdict is Verdict.SEND:
-            self.outbox.sent(parcel, self.now_s)
+            self.outbox.sent(parcel)
             self.sent += 1
             return sequence
         return 0 if verdict is Verdict.STOP else -1

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
+from vedette.core.data_budget import DataBudget
 from vedette.model.finding import Severity
 from vedette.model.journal import NOTHING_SPENT, Spent
 from vedette.model.message import Outcome, SessionChanged
@@ -28,23 +29,11 @@ PACKET_TOO_LARGE = 0x95
 
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 300.0
-DAY_S = 86400.0
 BARREN_SESSIONS = 5
 """Sessions that came up and ended without one acknowledgement before the first entry is blamed."""
 UNHEARD_REPEAT_S = 3600.0
 MAX_AHEAD = 4096
 """Acknowledged sequences kept above the mark, 64 bytes each; then the held ones are waited for."""
-
-TRANSPORT_BYTES = 130
-"""What a message costs beside its packet: TLS record, PUBACK, and the TCP/IP headers of both."""
-
-_SHARES = {
-    Severity.HIGH: 1.0,
-    Severity.MEDIUM: 0.9,
-    Severity.LOW: 0.75,
-    Severity.INFORMATIONAL: 0.5,
-}
-"""Of the day's data: the lesser a severity, the earlier it waits for the next day."""
 
 
 class Condition:
@@ -120,15 +109,12 @@ class Outbox:
     ) -> None:
         self.mark = delivered
         self.cursor = delivered
-        self._budget_bytes = budget_bytes
-        self._spent_bytes = spent.size_bytes
-        self._spent_before = spent
-        self._day_began_s: float | None = None
+        self._budget = DataBudget(budget_bytes, spent)
         self._flying: dict[int, _Flying] = {}
         self._ahead: set[int] = set()
         self._lowest_held: int | None = None
         self._refusals: dict[str, _Refusal] = {}
-        self._is_unqueued_refused = False
+        self._unqueued: _Refusal | None = None
         self._to_reduce: set[int] = set()
         self._is_up = False
         self._largest_bytes = 0
@@ -158,9 +144,7 @@ class Outbox:
 
     def spent(self, now_s: float) -> Spent:
         """What was sent in the present day of the budget."""
-        if self._day_began_s is None:
-            return self._spent_before
-        return Spent(self._spent_bytes, max(0, int(now_s - self._day_began_s)))
+        return self._budget.spent(now_s)
 
     def take_notices(self) -> list[Notice]:
         """What began or ended since the last call."""
@@ -182,7 +166,7 @@ class Outbox:
             self._begin(Condition.OFFLINE, change.reason)
         self._is_up = change.is_up
         self._was_acknowledged = False
-        for refusal in self._refusals.values():
+        for refusal in self._all_refusals():
             refusal.is_probing = False
         self._flying.clear()
         self._walk_again()
@@ -199,7 +183,7 @@ class Outbox:
             return Verdict.HOLD  # neither again: on its way, or there
         if not self._may_fly():
             return Verdict.STOP
-        if self._is_refused(parcel.suffix, now_s) or self._is_over_budget(parcel, now_s):
+        if self._is_refused(parcel.suffix, now_s) or self._is_over_budget(parcel):
             return self._hold(parcel.sequence)
         if parcel.is_reduced:
             return self._offer_reduced(parcel)
@@ -210,19 +194,18 @@ class Outbox:
             return Verdict.REDUCE
         return Verdict.SEND
 
-    def sent(self, parcel: Parcel, now_s: float) -> None:
+    def sent(self, parcel: Parcel) -> None:
         """The uplink took it."""
-        self.spend(parcel.size_bytes, now_s)
+        self.spend(parcel.size_bytes)
         self._flying[parcel.sequence] = _Flying(parcel.suffix, parcel.is_reduced)
         self.cursor = parcel.sequence
         refusal = self._refusals.get(parcel.suffix)
         if refusal is not None:
             refusal.is_probing = True
 
-    def spend(self, size_bytes: int, now_s: float) -> None:
+    def spend(self, size_bytes: int) -> None:
         """Count what was sent, queued or not."""
-        self._begin_day(now_s)
-        self._spent_bytes += size_bytes + TRANSPORT_BYTES
+        self._budget.spend(size_bytes)
 
     def settle(self, outcome: Outcome, now_s: float) -> None:
         """The broker answered."""
@@ -231,7 +214,8 @@ class Outbox:
             self._refuse(outcome, flying, now_s)
             return
         if outcome.sequence == 0:
-            self._is_unqueued_refused = False
+            self._unqueued = None
+            self._end_refused()
         if flying is None:
             return
         self._was_acknowledged = True
@@ -245,20 +229,32 @@ class Outbox:
         self._ahead.add(outcome.sequence)
         if self._refusals.pop(flying.suffix, None) is not None:
             self._walk_again()
-        if not self._refusals and not self._is_unqueued_refused:
-            self._end(Condition.REFUSED)
+        self._end_refused()
         self._raise_mark()
 
     def next_due_s(self) -> float | None:
         """When held entries are to be looked at again, or None."""
-        due = [r.retry_s for r in self._refusals.values() if not r.is_probing]
-        if Condition.BUDGET in self._told and self._day_began_s is not None:
-            due.append(self._day_began_s + DAY_S)
+        due = [r.retry_s for r in self._all_refusals() if not r.is_probing]
+        if Condition.BUDGET in self._told and self._budget.ends_s is not None:
+            due.append(self._budget.ends_s)
         return min(due, default=None)
 
+    def wants_state(self, now_s: float) -> bool:
+        """Whether a refused state is to be sent again now; it then counts as sent."""
+        refusal = self._unqueued
+        if refusal is None or refusal.is_probing or refusal.retry_s > now_s:
+            return False
+        refusal.is_probing = True
+        return True
+
     def wake(self, now_s: float) -> None:
-        """Look at held entries again, if their time has come."""
-        self._begin_day(now_s)
+        """Look at held entries again, if their time has come: then `cursor` falls.
+
+        Nothing else begins a new day, so that the cursor never falls between two offers.
+        """
+        if self._budget.tell_time(now_s) and Condition.BUDGET in self._told:
+            self._end(Condition.BUDGET)
+            self._walk_again()
         due_s = self.next_due_s()
         if due_s is not None and due_s <= now_s:
             self._walk_again()
@@ -287,31 +283,16 @@ class Outbox:
         refusal = self._refusals.get(suffix)
         return refusal is not None and (refusal.is_probing or refusal.retry_s > now_s)
 
-    def _is_over_budget(self, parcel: Parcel, now_s: float) -> bool:
-        self._begin_day(now_s)
-        if not self._budget_bytes or parcel.severity >= Severity.CRITICAL:
-            return False
-        share = _SHARES[parcel.severity] * self._budget_bytes
-        if self._spent_bytes + parcel.size_bytes + TRANSPORT_BYTES <= share:
+    def _is_over_budget(self, parcel: Parcel) -> bool:
+        budget = self._budget
+        if budget.allows(parcel.severity, parcel.size_bytes):
             return False
         self._begin(
             Condition.BUDGET,
-            f"{self._spent_bytes} of {self._budget_bytes} bytes of this day are used: entries of "
+            f"{budget.spent_bytes} of {budget.limit_bytes} bytes of this day are used: entries of "
             f"severity {parcel.severity.name.lower()} wait for the next",
         )
         return True
-
-    def _begin_day(self, now_s: float) -> None:
-        if self._day_began_s is None:
-            self._day_began_s = now_s - min(self._spent_before.day_s, DAY_S)
-        if now_s < self._day_began_s:
-            self._day_began_s = now_s
-        elif now_s - self._day_began_s >= DAY_S:
-            self._day_began_s = now_s
-            self._spent_bytes = 0
-            if Condition.BUDGET in self._told:
-                self._end(Condition.BUDGET)
-                self._walk_again()
 
     def _refuse(self, outcome: Outcome, flying: _Flying | None, now_s: float) -> None:
         if outcome.reason_code == PACKET_TOO_LARGE and flying is not None and not flying.is_reduced:
@@ -325,13 +306,10 @@ class Outbox:
             "device may publish there",
         )
         if flying is None:
-            self._is_unqueued_refused = self._is_unqueued_refused or outcome.sequence == 0
+            if outcome.sequence == 0:
+                self._unqueued = _postponed(self._unqueued, now_s)
             return
-        previous = self._refusals.get(suffix)
-        is_new = previous is None or previous.is_probing
-        pause_s = FIRST_PAUSE_S if previous is None else previous.pause_s * (2 if is_new else 1)
-        pause_s = min(pause_s, LONGEST_PAUSE_S)
-        self._refusals[suffix] = _Refusal(now_s + pause_s, pause_s)
+        self._refusals[suffix] = _postponed(self._refusals.get(suffix), now_s)
         self._lowest_held = min(outcome.sequence, self._lowest_held or outcome.sequence)
 
     def _blame_size(self, sequence: int, size_bytes: int, largest_bytes: int) -> None:
@@ -369,6 +347,14 @@ class Outbox:
             self.mark = max(self.mark, *done)
             self._ahead.difference_update(done)
 
+    def _all_refusals(self) -> list[_Refusal]:
+        unqueued = [] if self._unqueued is None else [self._unqueued]
+        return [*self._refusals.values(), *unqueued]
+
+    def _end_refused(self) -> None:
+        if not self._all_refusals():
+            self._end(Condition.REFUSED)
+
     def _begin_unheard(self, now_s: float) -> None:
         """Where some topics are subscribed and others not, it would begin and end at each entry."""
         if self._unheard_s is None or not 0.0 <= now_s - self._unheard_s < UNHEARD_REPEAT_S:
@@ -385,3 +371,11 @@ class Outbox:
         if condition in self._told:
             del self._told[condition]
             self._notices.append(Notice(condition, ""))
+
+
+def _postponed(previous: _Refusal | None, now_s: float) -> _Refusal:
+    """The next try: a refused one doubles the pause, others that were under way with it do not."""
+    if previous is None:
+        return _Refusal(now_s + FIRST_PAUSE_S, FIRST_PAUSE_S)
+    pause_s = min(previous.pause_s * (2 if previous.is_probing else 1), LONGEST_PAUSE_S)
+    return _Refusal(now_s + pause_s, pause_s)

@@ -117,7 +117,7 @@ class Delivery:
         """Deliver until cancelled; `open` comes before, `close` after."""
         while True:
             self._work.clear()
-            self._outbox.wake(self._clock())
+            self._wake()
             await self._deliver()
             await self._mark()
             self._tell()
@@ -168,16 +168,27 @@ class Delivery:
         """What is wrong with the way out now, with a detail for people."""
         return self._outbox.conditions
 
+    def _wake(self) -> None:
+        """Tell the outbox the time, which may set it back to what was held."""
+        now_s, before = self._clock(), self._outbox.cursor
+        self._outbox.wake(now_s)
+        if self._outbox.cursor < before:
+            self._page.clear()
+        if self._outbox.wants_state(now_s):
+            self._is_state_due = self._state is not None
+
     async def _deliver(self) -> None:
         if not self._send_state():
             return
         while self._outbox.is_up:
-            if not self._page and not await self._turn_page():
-                return
-            if not self._hand_over(self._page[0]):
+            if not self._page:
+                if not await self._turn_page():
+                    return
+            elif not self._hand_over(self._page[0]):
                 return
 
     async def _turn_page(self) -> bool:
+        """Fetch the next entries; False when there are none."""
         after = self._outbox.cursor
         entries = await self._journal.outbox(after, PAGE)
         if self._outbox.cursor == after:  # else it was set back while the disk was asked
@@ -200,7 +211,7 @@ class Delivery:
                 return False
             if not self._outbox.in_flight:
                 self._heard_s = now_s
-            self._outbox.sent(parcel, now_s)
+            self._outbox.sent(parcel)
             self.sent += 1
         if self._page:  # a session that ended meanwhile emptied it
             self._page.popleft()
@@ -219,7 +230,7 @@ class Delivery:
         if not self._uplink.send(state):
             return False
         self._is_state_due = False
-        self._outbox.spend(size_bytes, self._clock())
+        self._outbox.spend(size_bytes)
         return True
 
     async def _mark(self) -> None:
@@ -258,7 +269,7 @@ class Delivery:
         self._outbox.change_session(self.session)
         self._is_state_due = change.is_up and self._state is not None
         if change.is_up and self._birth is not None:  # the uplink publishes it by itself
-            self._outbox.spend(self._size_bytes(self._birth), self._clock())
+            self._outbox.spend(self._size_bytes(self._birth))
         self._page.clear()
         self._work.set()
 

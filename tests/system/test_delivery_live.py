@@ -1,0 +1,249 @@
+"""Delivery with nothing simulated: keeper, sentinel, SQLite journal, uplink and mosquitto."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.simulators.station import Operator, Publication, operator
+from tests.system._live import DEVICE, Live, live
+from tests.system._site import rule
+
+from vedette.model.finding import Severity
+from vedette.model.journal import EntryDraft
+from vedette.model.rule import Match
+from vedette.store.journal import SqliteJournal
+from vedette.store.journal_core import JournalPlace
+from vedette.store.state import FileState
+from vedette.trust.keyfile import load_signer
+from vedette_dev.broker import ACCESS, Broker
+from vedette_dev.certificates import Authority
+
+pytestmark = pytest.mark.system
+
+MARKED = rule("marked", "file_event", Match("TargetFilename", "endswith", ".marked", False))
+NO_FINDINGS = ACCESS.replace("pattern write fleet/v1/+/%u/#", "pattern write fleet/v1/+/%u/birth")
+Start = Callable[..., tuple[Live, Broker]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Makes a device and a broker; neither runs yet."""
+    from contextlib import ExitStack  # noqa: PLC0415
+
+    with ExitStack() as stack:
+
+        def make(**options: str) -> tuple[Live, Broker]:
+            try:
+                device, broker = stack.enter_context(live(tmp_path, options=options))
+            except FileNotFoundError as error:
+                pytest.skip(str(error))
+            device.site.offer(MARKED)
+            return device, broker
+
+        yield make
+
+
+def touch(device: Live, name: str) -> None:
+    (device.site.watched / name).write_text("x")
+
+
+def incident(found: Publication) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(found.body)
+    return document
+
+
+def rule_of(found: Publication) -> str:
+    return str(incident(found)["finding_info"]["analytic"]["uid"])
+
+
+def of_rule(listener: Operator, rule_id: str) -> list[Publication]:
+    return [found for found in listener.findings() if rule_of(found) == rule_id]
+
+
+def uplink(device: Live) -> dict[str, Any]:
+    found: dict[str, Any] = device.site.ask("status")["uplink"]
+    return found
+
+
+def conditions(device: Live) -> dict[str, str]:
+    found: dict[str, str] = uplink(device)["conditions"]
+    return found
+
+
+def is_all_delivered(device: Live) -> bool:
+    found = uplink(device)
+    return bool(found["delivered"] == found["newest"])
+
+
+def until_up(device: Live) -> None:
+    device.until(lambda: uplink(device)["state"] == "up", "the session")
+
+
+def fill(device: Live, count: int) -> list[bytes]:
+    """Record entries as the sentinel does, in its place: it must not run. Returns their bodies."""
+    bodies = [b'{"class_uid":2004,"number":%d}' % number for number in range(count)]
+    site = device.site
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip().replace("-", "")
+    site.run.mkdir(mode=0o711, exist_ok=True)
+
+    async def story() -> None:
+        journal = SqliteJournal(
+            JournalPlace(site.state / "journal", site.run, boot, limit_bytes=16 << 20),
+            state=FileState(site.state),
+            signer=load_signer(site.folder / "device.key"),
+        )
+        assert await journal.open() == []
+        drafts = [
+            EntryDraft(
+                "incident", Severity.HIGH, time.time(), body, "up/finding", f"{number:016x}",
+                is_routine=False,
+            )
+            for number, body in enumerate(bodies)
+        ]  # fmt: skip
+        for first in range(0, count, 250):
+            await journal.append(drafts[first : first + 250])
+        await journal.close()
+
+    asyncio.run(story())
+    return bodies
+
+
+def test_an_incident_arrives_with_a_signature_that_another_library_finds_good(start: Start) -> None:
+    device, broker = start()
+    with broker, operator(broker) as listener:
+        device.start()
+        touch(device, "a.marked")
+        device.until(lambda: of_rule(listener, "marked"), "the incident at the operator's")
+        found = of_rule(listener, "marked")[0]
+        assert found.is_genuine(load_signer(device.site.folder / "device.key").public_key)
+        assert found.topic == f"fleet/v1/default/{DEVICE}/up/finding"
+        assert incident(found)["device"]["uid"] == DEVICE
+        device.until(lambda: is_all_delivered(device), "the mark")
+        assert conditions(device) == {}
+        assert device.stop() == 0
+        assert len({found.sequence for found in listener.findings()}) == len(listener.findings())
+
+
+def test_ten_thousand_recorded_while_the_broker_was_away_arrive_in_order(start: Start) -> None:
+    device, broker = start()
+    broker.start()
+    device.start()
+    until_up(device)
+    broker.stop()
+    device.until(lambda: "uplink-down" in conditions(device), "the outage")
+    assert device.stop() == 0
+    bodies = fill(device, 10_000)
+    device.start()
+    device.kill("sentinel")
+    device.until(lambda: uplink(device)["newest"] > len(bodies), "what was recorded")
+    broker.start()
+    with operator(broker) as listener:
+        device.until(lambda: uplink(device)["delivered"] > 2000, "a first part")
+        device.kill("sentinel")
+        device.until(lambda: uplink(device)["delivered"] > 4000, "a second part")
+        device.kill("uplink")
+        device.until(lambda: uplink(device)["delivered"] > 6000, "a third part")
+        assert device.stop() == 0
+        device.start()
+        device.until(lambda: is_all_delivered(device), "all")
+        newest = uplink(device)["newest"]
+        device.until(lambda: listener.findings()[-1].sequence == newest, "the last")
+        first_time: dict[int, Publication] = {}
+        for found in listener.findings():
+            before = first_time.setdefault(found.sequence, found)
+            assert before.body == found.body, "a double differs"
+            assert before.received.event_id == found.received.event_id
+        # What was told before the broker went away was delivered before: it may not come again.
+        order = list(first_time)
+        assert order == list(range(order[0], newest + 1)), "out of order, or some are missing"
+        filled = set(bodies)
+        assert [found.body for found in first_time.values() if found.body in filled] == bodies
+        assert len(listener.findings()) - len(order) <= 4 * 32, "more than a window each time"
+
+
+def test_a_denied_topic_is_told_holds_nothing_else_up_and_recovers(start: Start) -> None:
+    device, broker = start()
+    with broker, operator(broker) as listener:
+        broker.change_access(NO_FINDINGS)
+        device.start()
+        touch(device, "a.marked")
+        device.until(lambda: "uplink-refused" in conditions(device), "the condition")
+        assert "0x87" in conditions(device)["uplink-refused"]
+        assert device.site.until_incident("vedette:uplink-refused")["severity_id"] == 4
+        assert listener.findings() == []
+        broker.change_access(ACCESS)
+        device.until(lambda: is_all_delivered(device), "delivery once it is allowed")
+        device.until(lambda: conditions(device) == {}, "the end of the condition")
+        sequences = [found.sequence for found in listener.findings()]
+        assert sequences == sorted(set(sequences)), "held entries keep their order"
+        assert of_rule(listener, "marked")
+        assert len(of_rule(listener, "vedette:uplink-refused")) == 1
+
+
+def test_what_the_broker_finds_too_large_goes_reduced_and_is_told(start: Start) -> None:
+    device, broker = start(max_packet_size="1900")
+    with broker, operator(broker) as listener:
+        device.start()
+        touch(device, "a" * 200 + ".marked")
+        device.until(lambda: "uplink-too-large" in conditions(device), "the condition")
+        device.until(lambda: is_all_delivered(device), "delivery")
+        reduced = [incident(found)["unmapped"].get("is_reduced") for found in listener.findings()]
+        assert True in reduced
+
+
+def test_nobody_listening_is_said_once_softly_and_not_again_after_a_restart(start: Start) -> None:
+    device, broker = start()
+    with broker:
+        device.start()
+        touch(device, "a.marked")
+        told = device.site.until_incident("vedette:uplink-unheard")
+        assert told["severity_id"] == Severity.LOW
+        device.until(lambda: is_all_delivered(device), "delivery counts all the same")
+        assert device.stop() == 0
+        device.start()
+        touch(device, "b.marked")
+        device.until(lambda: device.site.ask("status")["incidents_open"] > 0, "the next incident")
+        device.until(lambda: is_all_delivered(device), "delivery")
+        unheard = [found for found in device.site.incidents() if rule_id(found).endswith("unheard")]
+        assert len(unheard) == 1
+        assert "uplink-unheard" in conditions(device)
+        with operator(broker) as listener:
+            touch(device, "c.marked")
+            device.until(lambda: of_rule(listener, "marked"), "what is heard")
+            device.until(lambda: conditions(device) == {}, "the end of the condition")
+
+
+def test_a_broker_with_another_certificate_is_not_trusted_until_it_has_its_own_again(
+    start: Start, tmp_path: Path
+) -> None:
+    device, broker = start()
+    folder = tmp_path / "broker"
+    kept = {name: (folder / name).read_bytes() for name in ("server.pem", "server.key")}
+    wrong = Authority(tmp_path / "other", "somebody else").server("127.0.0.1")
+    shutil.copy(wrong.certificate, folder / "server.pem")
+    shutil.copy(wrong.key, folder / "server.key")
+    broker.start()
+    device.start()
+    device.until(lambda: "uplink-down" in conditions(device), "the condition")
+    assert "trust" in conditions(device)["uplink-down"]
+    assert device.site.until_incident("vedette:uplink-down")
+    touch(device, "a.marked")
+    device.site.until_incident("marked")
+    broker.stop()
+    for name, data in kept.items():
+        (folder / name).write_bytes(data)
+    broker.start()
+    with operator(broker) as listener:
+        device.until(lambda: of_rule(listener, "marked"), "what waited")
+        device.until(lambda: conditions(device) == {}, "the end of the condition")
+
+
+def rule_id(document: dict[str, Any]) -> str:
+    return str(document["finding_info"]["analytic"]["uid"])
