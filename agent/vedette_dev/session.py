@@ -67,15 +67,16 @@ class Session:
         started_in_s: from the agent's start to its "ready".
     """
 
-    def __init__(self, folder: Path, say: Say, *, rules: Path) -> None:
+    def __init__(self, folder: Path, say: Say, *, rules: Path, record: Path | None = None) -> None:
         """Nothing happens yet.
 
         Args:
             folder: the workbench's.
             say: takes one line for people for each step.
             rules: the folder of Sigma rules to build.
+            record: where the agent writes what it is told, or None.
         """
-        self._folder, self._say, self._rules = folder, say, rules
+        self._folder, self._say, self._rules, self._record = folder, say, rules, record
         self._exit = contextlib.ExitStack()
         self.started_in_s = 0.0
         self._is_orderly = True
@@ -125,6 +126,8 @@ class Session:
         with Readiness(bench.passing / "ready.sock") as readiness:
             began_s = time.monotonic()
             argv = [sys.executable, "-I", "-m", "vedette.cli", "run", "--config", str(bench.config)]
+            if self._record is not None:
+                argv += ["--record", str(self._record)]
             self.agent = Child("the agent", argv, bench.agent_log, readiness.environment)
             self._exit.callback(self._stop_agent)
             self._say(f"agent     pid {self.agent.pid}, log in {bench.agent_log}")

@@ -28,13 +28,21 @@ class Usage(NamedTuple):
 
 
 @contextlib.contextmanager
-def running_agent() -> Iterator[Session]:
-    """A development run in a folder on the disk of this clone, not in a tmpfs."""
+def running_agent(*, is_recorded: bool = False) -> Iterator[Session]:
+    """A development run in a folder on the disk of this clone, not in a tmpfs.
+
+    What it is told is recorded in `watch.vrec` beside its `.dev` when asked for.
+    """
     place = REPOSITORY / "build"
     place.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=place) as folder,
-        Session(Path(folder) / ".dev", lambda _: None, rules=REPOSITORY / "rules") as session,
+        Session(
+            Path(folder) / ".dev",
+            lambda _: None,
+            rules=REPOSITORY / "rules",
+            record=Path(folder) / "watch.vrec" if is_recorded else None,
+        ) as session,
     ):
         yield session
 

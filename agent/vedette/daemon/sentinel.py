@@ -341,7 +341,7 @@ class Sentinel:
 def _open(record: Path | None, settings: AgentSettings) -> BinaryIO | None:
     if record is None:
         return None
-    stream = record.open("xb")
+    stream = record.open("xb", buffering=0)  # a crash must find the last input written
     stream.write(encode_header(settings))
     return stream
 
