@@ -9,7 +9,6 @@ anything starts; a source without options needs no entry.
 from __future__ import annotations
 
 import dataclasses
-import pkgutil
 from collections.abc import Mapping
 from typing import TypeAlias, cast
 
@@ -26,6 +25,7 @@ from vedette.daemon.schema import (
     read_table,
     unknown,
 )
+from vedette.ports.discover import module_names
 
 SENSOR_OPTIONS: Mapping[str, Mapping[str, Kind[object]]] = {
     "proc_connector": {"realtime": Flag()},
@@ -57,8 +57,7 @@ ALL_SENSORS = Sensors()
 
 def sensor_names() -> list[str]:
     """The sources there are, from their folder, without importing one."""
-    found = (info.name for info in pkgutil.iter_modules(sensor_package.__path__))
-    return sorted({name for name in found if not name.startswith("_")} | set(SENSOR_OPTIONS))
+    return sorted({*module_names(sensor_package), *SENSOR_OPTIONS})
 
 
 def read_sensors(table: object, mistakes: list[Mistake]) -> Sensors:
