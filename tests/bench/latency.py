@@ -117,7 +117,7 @@ def _names(rules: Sequence[Rule], folder: Path) -> list[str]:
         image = str(folder / name)
         fields = {"Image": image, "Argv0": image, "CommandLine": f"{image} latency-0"}
         matched = engine.match("process_creation", fields)
-        if "/" not in name and len(matched) == 1:
+        if name.isidentifier() and len(matched) == 1:
             found.setdefault(matched[0].rule_id, name)
     if len(found) < RULES:
         raise DeviceError(f"expected {RULES} rules that a program's name fires, got {len(found)}")
