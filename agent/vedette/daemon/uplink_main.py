@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 2
 
-LATER = ("inspect", "urllib.request")
-"""asyncio and dataclasses import the first for what we do not use, paho the second to find a proxy
-for WebSockets; with ast, http, email and tempfile they are 3 MB."""
+LATER = ("inspect", "ipaddress", "urllib.parse", "urllib.request", "uuid")
+"""asyncio and dataclasses import the first for what we do not use, paho the others for WebSockets
+and for clients without a name; with ast, http, email and tempfile they are 3.5 MB."""
 
 _MODULE = "vedette.daemon.uplink_main"
 """This module; `__name__` is "__main__" when it was started by its name."""
