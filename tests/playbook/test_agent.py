@@ -24,6 +24,7 @@ from vedette.core.inputs import (
     Swept,
     Ticked,
 )
+from vedette.core.process_table import MAX_TEXT
 from vedette.core.recording import decode, encode_header, encode_input
 from vedette.model.event import (
     ConnectionOpened,
@@ -351,3 +352,24 @@ def test_what_could_not_be_read_of_a_command_is_absent_and_said() -> None:
     (incident,) = story.incidents()
     assert incident.finding.fields["CommandLineIncomplete"] == "true"
     assert "CommandLine" not in incident.finding.fields
+
+
+def test_hostile_lengths_are_cut_and_said_never_left_out() -> None:
+    story = Story()
+    line = "wget " + "\x1b" * 60_000
+    parents = [started(n, n - 1, f"/{chr(1) * 4000}/{n}", 1.0, "p" * 60_000) for n in range(2, 18)]
+    story.see(1.0, *parents, started(30, 17, "/bin/wget", 2.0, line))
+    story.answer(2.1)
+    (document,) = story.documents()
+    assert document["finding_info"]["analytic"]["uid"] == "wget"
+    assert len(json.dumps(document)) < 128 << 10
+    shown = document["evidences"][0]["data"]["CommandLine"]
+    assert "left out] …" in shown
+
+
+def test_what_is_kept_of_a_long_command_line_is_bounded() -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/bin/x", 1.0, "y" * 60_000))
+    kept = story.agent.processes.get(10)
+    assert kept is not None
+    assert len(kept.command_line) == len(kept.argv0) == MAX_TEXT

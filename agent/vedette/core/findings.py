@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import NamedTuple
 
 from vedette.codec import ocsf
@@ -28,6 +29,11 @@ from vedette.model.rule import Rule
 
 OWN_AUTHOR = "Vedette"
 MAX_PENDING = 64
+MAX_BODY_BYTES = 64 << 10
+"""Half of what the journal takes as one entry: a longer one it would only sum up."""
+TEXT_LIMITS = (4096, 1024, 256, 64)
+"""Characters shown of each text; the last one always fits, whatever is escaped how."""
+MAX_SUBJECT = 256
 NO_TREE = ProcessKey(0, 0)
 
 
@@ -195,17 +201,51 @@ class Findings:
     def _tell(self, incident: Incident | None) -> None:
         if incident is None:
             return
-        device, tenant = self._settings.device, self._settings.tenant
+        incident, body = _fitting(incident, self._settings)
         draft = EntryDraft(
             kind="incident",
             severity=incident.severity,
             wall_s=incident.last_seen_wall_s,
-            body=ocsf.canonical(ocsf.detection_finding(incident, device, tenant)),
+            body=body,
             topic="up/finding",
             incident_id=incident.incident_id,
             is_routine=False,
         )
         self._commands.append(Append(draft, incident))
+
+
+def _fitting(incident: Incident, settings: AgentSettings) -> tuple[Incident, bytes]:
+    """An incident with its texts cut until the journal takes its document whole."""
+    shown, body = incident, b""
+    for most in TEXT_LIMITS:
+        shown = replace(incident, finding=_cut_finding(incident.finding, most))
+        document = ocsf.detection_finding(shown, settings.device, settings.tenant)
+        body = ocsf.canonical(document)
+        if len(body) <= MAX_BODY_BYTES:
+            break
+    return shown, body
+
+
+def _cut_finding(finding: Finding, most: int) -> Finding:
+    return replace(
+        finding,
+        fields={name: _cut(value, most) for name, value in finding.fields.items()},
+        chain=tuple(
+            link._replace(
+                image=_cut(link.image, most),
+                argv0=_cut(link.argv0, most),
+                command_line=_cut(link.command_line, most),
+            )
+            for link in finding.chain
+        ),
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}… [{len(text) - 2 * half} left out] …{text[-half:]}"
 
 
 _PARENT_FIELDS = frozenset({"ParentImage", "ParentImageAlias", "ParentCommandLine"})
@@ -235,4 +275,8 @@ _SUBJECT_FIELDS = (
 
 def _subject(fields: Mapping[str, str]) -> str:
     """What a finding is about: findings with the same subject only add to the count."""
-    return "\0".join(fields.get(name, "") for name in _SUBJECT_FIELDS)
+    subject = "\0".join(fields.get(name, "") for name in _SUBJECT_FIELDS)
+    if len(subject) <= MAX_SUBJECT:
+        return subject
+    # Open incidents keep thousands of them: what an attacker made long is kept as its digest.
+    return sha256(subject.encode("utf-8", "surrogateescape")).hexdigest()

@@ -25,6 +25,8 @@ KEEP_ENDED_S = 10.0
 """fanotify is read 20 ms after the event, conntrack hints may take a second."""
 
 MAX_DEPTH = 16
+MAX_TEXT = 2048
+"""Characters kept of arguments, and half of those of a lineage: hostile ones have 64 K."""
 TOUCH_EVERY = 64
 ROOTS = frozenset({0, 1, 2})
 """The idle task, init and kthreadd belong to no tree: everything comes from them."""
@@ -94,8 +96,8 @@ class ProcessTable:
             process.start_ticks = known.start_ticks
         # Programs and folders are few and processes many: equal texts are one object.
         process.image = intern(event.image)
-        process.argv0 = intern(event.argv0)
-        process.command_line = event.command_line
+        process.argv0 = intern(event.argv0[:MAX_TEXT])
+        process.command_line = event.command_line[:MAX_TEXT]
         process.cwd = intern(event.cwd)
         process.uid = event.uid
         process.login_uid = event.login_uid
@@ -223,5 +225,5 @@ def _lineage(parent: Process) -> str:
     if not parent.legacy:
         own = parent.alias or parent.image
         older = parent.lineage.split("|", MAX_DEPTH - 1)[: MAX_DEPTH - 1] if parent.lineage else ()
-        parent.legacy = "|".join([own, *older])
+        parent.legacy = "|".join([own, *older])[: 2 * MAX_TEXT]
     return parent.legacy

@@ -123,8 +123,7 @@ class Facts:
 
     def _detail(self, subject: Subject, *, is_hashed: bool) -> ProcessDetail:
         start_ticks = _start_ticks(subject.pid)
-        began = began_s(start_ticks)
-        if subject.known_s < began < subject.spoken_s - TICK_S:
+        if start_ticks and _is_other(subject, began_s(start_ticks)):
             return ProcessDetail(subject.pid, 0, "", "", is_other=True)
         is_same = start_ticks > 0 and (
             subject.start_ticks == start_ticks
@@ -167,6 +166,17 @@ class Facts:
             self._digests.popitem(last=False)
             self.evicted += 1
         return digest
+
+
+def _is_other(subject: Subject, began: float) -> bool:
+    """Whether the pid's process of now, begun then, had it before the event that speaks of it."""
+    if began >= subject.spoken_s - TICK_S or began + TICK_S <= subject.known_s:
+        return False
+    if began > subject.known_s:
+        return True
+    # Within one tick the clock cannot tell which came first; another program can.
+    image = _link(f"/proc/{subject.pid}/exe")
+    return bool(image) and image != subject.image.removesuffix(" (deleted)")
 
 
 def _start_ticks(pid: int) -> int:

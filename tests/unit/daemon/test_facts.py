@@ -45,3 +45,13 @@ def test_a_pid_used_again_before_the_event_is_told_as_somebody_else() -> None:
 def test_who_is_gone_is_unknown_and_nobody_else() -> None:
     (detail,) = facts.Facts().resolve((Subject(2**22 + 1, 7, "/gone", 0.0, 1.0),))
     assert (detail.start_ticks, detail.is_other, detail.sha256) == (0, False, "")
+
+
+def test_within_one_tick_the_program_tells_who_is_who() -> None:
+    began = began_s()
+    image = str(Path("/proc/self/exe").readlink())
+    same, other = (
+        Subject(OWN, 0, program, began + 0.001, began + 5.0) for program in (image, "/bin/former")
+    )
+    details = facts.Facts().resolve((same, other))
+    assert [detail.is_other for detail in details] == [False, True]
