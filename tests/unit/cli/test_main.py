@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vedette.cli import __main__ as cli
+from vedette.daemon import last_words
 from vedette.errors import ConfigError
 
 
@@ -78,7 +79,7 @@ def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str], tmp_path: P
 def test_lines_of_an_error_stay_lines_and_hold_no_control_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    cli.say("first\nsecond \x1b[31m\rthird")
+    last_words.say("first\nsecond \x1b[31m\rthird")
     assert capsys.readouterr().err == "vedette: first\n  second \\e[31m\\rthird\n"
 
 
