@@ -17,9 +17,9 @@ from sys import intern
 from vedette.model.event import ProcessForked, ProcessStarted
 from vedette.model.process import ProcessFacts, ProcessKey
 
-MAX_PROCESSES = 2048
-"""About 0.8 MB when full, as after a storm of executions, whose ends some tiers do not see; routers
-run 50 to 200 processes."""
+MAX_PROCESSES = 1024
+"""Some 0.4 MB when full, as after a storm of executions, whose ends some tiers do not see; routers
+run 50 to 200 processes, and one that is missing here is looked up in /proc when it acts."""
 
 KEEP_ENDED_S = 10.0
 """fanotify is read 20 ms after the event, conntrack hints may take a second."""
