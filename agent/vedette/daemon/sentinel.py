@@ -207,7 +207,7 @@ class Sentinel:
     async def _watch(self) -> None:
         """Open the sources, then look after them until cancelled."""
         self.shell.seed()
-        self.shell.observe(await self.ladder.climb())
+        await self._climb()
         await self._beat()
         self.notifier.ready(self.answers.headline())
         async with asyncio.TaskGroup() as group:
@@ -217,6 +217,12 @@ class Sentinel:
             group.create_task(self._reload_when_asked())
             if self.notifier.watchdog_period_s > 0:
                 group.create_task(_every(self.notifier.watchdog_period_s, self.notifier.watchdog))
+
+    async def _climb(self) -> None:
+        """Open the sources; a file that changed before they were open is found by a scan after."""
+        self.shell.observe(await self.ladder.climb())
+        if self.scan is not None:
+            self.scan.request("the sources are open", is_urgent=True)
 
     async def _reload_when_asked(self) -> None:
         while True:
@@ -241,7 +247,7 @@ class Sentinel:
         if changed & {"files", "sensors"}:
             self._own.left(await self.ladder.close())
             self.ladder = self._new_ladder()
-            self.shell.observe(await self.ladder.climb())
+            await self._climb()
         return (*sorted(changed), "rules re-read")
 
     async def _check(self, is_asked: bool) -> Sequence[TierChanged]:  # noqa: FBT001 - Checks calls
