@@ -49,6 +49,30 @@ def prepare(path: str, key: str, *, mode: int = PRIVATE) -> Path:
     return folder
 
 
+class Kept:
+    """Notices that a folder is not the one any more that was prepared.
+
+    Whoever removes it takes the journal or the sockets away without a single call failing.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self._known = {folder: _identity(folder) for folder in folders}
+
+    def lost(self) -> list[Path]:
+        """Folders that were removed or replaced since the last look; each is told once."""
+        now = {folder: _identity(folder) for folder in self._known}
+        before, self._known = self._known, now
+        return [folder for folder, known in before.items() if known and now[folder] != known]
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def hold(folder: Path) -> int:
     """Be the only sentinel that uses a state folder, until this process ends.
 
@@ -59,7 +83,13 @@ def hold(folder: Path) -> int:
         DeviceError: another sentinel holds it: two would each take the other's journal for damage.
     """
     path = folder / "lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise DeviceError(
+            f"{path}: cannot be opened ({error.strerror}); set [paths] state to a folder that can "
+            "be written"
+        ) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -54,6 +54,14 @@ class OwnReports:
         if lines:
             self._problems("mended", "What an earlier run left had to be mended", lines)
 
+    def folder_lost(self, folder: Path) -> None:
+        """A folder of ours was removed or replaced under us."""
+        self._finding(
+            "folder-lost", "A folder of the agent was removed while it ran", Severity.CRITICAL,
+            f"{folder} was removed or replaced: what is written there is lost at the end; find "
+            "out who did it, and restart the agent",
+        )  # fmt: skip
+
     def left(self, problems: Sequence[str]) -> None:
         """What a source could not put back in the kernel when it was closed."""
         if problems:

@@ -109,6 +109,7 @@ class Sentinel:
         self._own = OwnReports(self.shell, self._run_dir)
         self.ladder = self._new_ladder()
         self.checks = Checks(self._check)
+        self._folders = folders.Kept(self._state_dir, self._state_dir / "journal", self._run_dir)
         self.notifier = Notifier(os.environ)
         self.started_s = now()[0]
         self.delivery: Delivery | None = None
@@ -137,6 +138,7 @@ class Sentinel:
             TrustError: the new trust document or all bundles are refused.
         """
         self.notifier.reloading()
+        self._look_after_folders()
         try:
             changed = await self._apply(configuration.load(self.config_path))
         except (ConfigError, TrustError) as error:
@@ -251,12 +253,18 @@ class Sentinel:
         return (*sorted(changed), "rules re-read")
 
     async def _check(self, is_asked: bool) -> Sequence[TierChanged]:  # noqa: FBT001 - Checks calls
+        self._look_after_folders()
         changes = await self.ladder.check(is_asked=is_asked)
         self.shell.observe(changes)
         return changes
 
     def _sweep(self) -> None:
+        self._look_after_folders()
         self.shell.sweep()
+
+    def _look_after_folders(self) -> None:
+        for folder in self._folders.lost():
+            self._own.folder_lost(folder)
         self._own.parts()
 
     async def _beat(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vedette.daemon.folders import PASSAGE, prepare
+from vedette.daemon.folders import PASSAGE, Kept, hold, prepare
 from vedette.errors import DeviceError
 
 
@@ -36,3 +36,24 @@ def test_a_folder_of_another_user_is_refused(as_root: None, tmp_path: Path) -> N
     os.chown(tmp_path, 65534, 65534)
     with pytest.raises(DeviceError, match=r"of uid 65534.*set \[paths\] state to another"):
         prepare(str(tmp_path), "[paths] state")
+
+
+def test_a_folder_that_is_removed_or_replaced_is_told_once(tmp_path: Path) -> None:
+    first, second, later = (tmp_path / name for name in ("first", "second", "later"))
+    first.mkdir()
+    second.mkdir()
+    kept = Kept(first, second, later)
+    assert kept.lost() == []
+    later.mkdir()
+    first.rmdir()
+    second.rename(tmp_path / "aside")
+    second.mkdir()
+    assert kept.lost() == [first, second]
+    assert kept.lost() == []
+    later.rmdir()
+    assert kept.lost() == [later]
+
+
+def test_a_state_folder_that_cannot_be_held_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match=r"lock: cannot be opened .*\[paths\] state"):
+        hold(tmp_path / "nowhere")
