@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import re
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.simulators.station import Operator, Publication, operator
 from tests.system._live import DEVICE, Live, live
-from tests.system._site import rule
+from tests.system._site import Running, rule
 
 from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft
-from vedette.model.rule import Match
+from vedette.model.rule import AllOf, Match
 from vedette.store.journal import SqliteJournal
 from vedette.store.journal_core import JournalPlace
 from vedette.store.state import FileState
@@ -28,6 +34,13 @@ from vedette_dev.certificates import Authority
 pytestmark = pytest.mark.system
 
 MARKED = rule("marked", "file_event", Match("TargetFilename", "endswith", ".marked", False))
+MANY = [
+    rule(
+        f"many-{number}", "file_event", Match("TargetFilename", "endswith", f".many{number}", False)
+    )
+    for number in range(8)
+]
+"""An incident each: more changes of one are told no faster than people read."""
 NO_FINDINGS = ACCESS.replace("pattern write fleet/v1/+/%u/#", "pattern write fleet/v1/+/%u/birth")
 Start = Callable[..., tuple[Live, Broker]]
 
@@ -35,9 +48,7 @@ Start = Callable[..., tuple[Live, Broker]]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Makes a device and a broker; neither runs yet."""
-    from contextlib import ExitStack  # noqa: PLC0415
-
-    with ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
 
         def make(**options: str) -> tuple[Live, Broker]:
             try:
@@ -243,6 +254,164 @@ def test_a_broker_with_another_certificate_is_not_trusted_until_it_has_its_own_a
     with operator(broker) as listener:
         device.until(lambda: of_rule(listener, "marked"), "what waited")
         device.until(lambda: conditions(device) == {}, "the end of the condition")
+
+
+def test_on_a_full_disk_and_with_a_frozen_broker_nothing_is_lost_and_the_order_stays(
+    as_root: None, tmp_path: Path
+) -> None:
+    """The state lies on a tmpfs of 8 MB that is filled while entries are on their way."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], check=True)
+    try:
+        with live(folder) as (device, broker):
+            device.site.offer(MARKED, *MANY)
+            device.configure(keepalive_s=10)
+            broker.start()
+            with operator(broker) as listener:
+                device.start()
+                until_up(device)
+                broker.freeze()
+                touch(device, "before.marked")
+                device.site.until_incident("marked")
+                ballast = fill_up(folder)
+                for number in range(3):
+                    (device.site.watched / f"x.many{number}").mkdir()
+                device.until(lambda: device.site.ask("status")["journal"]["degraded"], "no room")
+                device.until(lambda: "uplink-down" in conditions(device), "leaving the broker")
+                broker.thaw()
+                device.until(lambda: is_all_delivered(device), "delivery from memory")
+                ballast.unlink()
+                device.until(lambda: not device.site.ask("status")["journal"]["degraded"], "room")
+                assert device.stop() == 0
+                first_time = list(dict.fromkeys(found.sequence for found in listener.findings()))
+                assert first_time == sorted(first_time)
+                assert first_time == list(range(first_time[0], first_time[-1] + 1))
+                told = {rule_of(found) for found in listener.findings()}
+                assert told >= {"marked", "many-0", "many-1", "many-2"}
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill_up(folder: Path) -> Path:
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while stream.write(b"x" * 4096):
+            pass
+    assert shutil.disk_usage(folder).free < 4096
+    return ballast
+
+
+@pytest.fixture(scope="module")
+def slow_sync(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("needs a C compiler for a slow disk: apt-get install gcc")
+    library = tmp_path_factory.mktemp("slow") / "slow_sync.so"
+    source = Path(__file__).parent.parent / "simulators" / "slow_sync.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
+
+
+def test_on_a_slow_disk_entries_go_out_in_order(start: Start, slow_sync: Path) -> None:
+    device, broker = start()
+    site = device.site
+    site.offer(*MANY)
+    command = [sys.executable, "-m", "vedette.cli", "uplink", "--config", str(site.config)]
+    with broker, operator(broker) as listener:
+        with Running(site, environment={"LD_PRELOAD": str(slow_sync)}) as sentinel:
+            uplink_process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            try:
+                for number in range(len(MANY)):
+                    touch(device, f"x.many{number}")
+                    site.until(lambda: site.find(f"many-{number}"))  # noqa: B023 (called at once)
+                device.until(lambda: is_all_delivered(device), "all")
+                assert sentinel.stop() == 0
+            finally:
+                uplink_process.terminate()
+                uplink_process.wait(10)
+        sequences = [found.sequence for found in listener.findings()]
+        assert sequences == list(range(1, len(sequences) + 1))
+        assert len(sequences) >= len(MANY)
+
+
+def test_what_was_spent_of_the_day_is_known_after_a_kill_and_critical_goes_without_any(
+    start: Start,
+) -> None:
+    device, broker = start()
+    worst = replace(MARKED, rule_id="worst", severity=Severity.CRITICAL)
+    ends = Match("TargetFilename", "endswith", ".worst", False)
+    device.site.offer(MARKED, replace(worst, condition=AllOf((ends,))), *MANY)
+    device.configure(budget_bytes_per_day=25_000)
+    with broker, operator(broker) as listener:
+        device.start()
+        touch(device, "a.marked")
+        device.until(lambda: of_rule(listener, "marked") and is_all_delivered(device), "the first")
+        spent = uplink(device)["spent_bytes"]
+        assert spent > 1000
+        device.kill("sentinel")
+        device.until(lambda: uplink(device)["spent_bytes"] >= spent, "what was spent before")
+        for number in range(len(MANY)):
+            touch(device, f"x.many{number}")
+        device.until(lambda: "uplink-budget" in conditions(device), "the limit")
+        assert 25_000 >= uplink(device)["spent_bytes"] > spent
+        touch(device, "b.worst")
+        device.until(lambda: of_rule(listener, "worst"), "what is critical")
+        shown = subprocess.run(
+            [sys.executable, "-m", "vedette.cli", "status", "--config", str(device.site.config)],
+            capture_output=True, text=True, check=False,
+        ).stdout  # fmt: skip
+        assert re.search(r"of 25 kB sent today; .*uplink-budget: \d+ of 25000 bytes", shown)
+
+
+def test_a_changed_uplink_section_is_refused_whole_until_a_restart(start: Start) -> None:
+    device, broker = start()
+    with broker, operator(broker) as listener:
+        device.start()
+        until_up(device)
+        before = device.pid("uplink")
+        device.configure(encoding='"msgpack"')
+        assert device.keeper is not None
+        device.keeper.send_signal(signal.SIGHUP)
+        refused = device.site.until_incident("vedette:reload-refused")
+        assert "[uplink] changed" in refused["evidences"][0]["data"]["Reason"]
+        assert "restart" in refused["evidences"][0]["data"]["Reason"]
+        device.until(lambda: of_rule(listener, "vedette:reload-refused"), "in JSON still")
+        assert device.pid("uplink") == before
+        assert device.stop() == 0
+        device.start()
+        touch(device, "a.marked")
+        device.until(lambda: listener.findings()[-1].content_type.endswith("msgpack"), "the new")
+
+
+HASTY = """
+import sys
+from vedette.daemon import keeper, watchdog
+keeper.SILENT_S = watchdog.SILENT_S = 3.0
+watchdog.PERIOD_S = 1.0
+sys.exit(keeper.main(sys.argv[1:]))
+"""
+
+
+def test_a_sentinel_that_hangs_is_ended_with_its_traceback_and_told_once(start: Start) -> None:
+    device, broker = start()
+    site = device.site
+    site.run.mkdir(mode=0o711)
+    with broker, operator(broker) as listener:
+        device.start((sys.executable, "-c", HASTY, str(site.run), str(site.config), "uplink", ""))
+        before = device.pid("sentinel")
+        device.kill("sentinel", signal.SIGSTOP)
+        device.until(lambda: device.pid("sentinel") != before, "another sentinel")
+        device.until(lambda: of_rule(listener, "vedette:part-restarted"), "the finding")
+        assert "Fatal Python error: Aborted" in device.log.read_text("utf-8")
+        told = of_rule(listener, "vedette:part-restarted")
+        assert [incident(found)["count"] for found in told] == [1]
+        reason = incident(told[0])["evidences"][0]["data"]["Reason"]
+        assert reason == "hung for 3 s and was ended by SIGABRT"
+        device.kill("sentinel")
+        device.until(lambda: len(of_rule(listener, "vedette:part-restarted")) == 2, "the second")
+        last = incident(of_rule(listener, "vedette:part-restarted")[-1])["evidences"][0]["data"]
+        assert (last["Reason"], last["Restarts"]) == ("was ended by SIGKILL", "1")
 
 
 def rule_id(document: dict[str, Any]) -> str:
