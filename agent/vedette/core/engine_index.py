@@ -46,8 +46,9 @@ class _Words:
 
     def add(self, text: str, data: bytes, numbers: list[int]) -> None:
         words = self._window(data)
+        filed = (text, numbers)
         for word in words:
-            self._buckets.setdefault(word, []).append((text, numbers))
+            self._buckets.setdefault(word, []).append(filed)
         self._keys |= words
 
     def scan(self, value: str, data: bytes, found: set[int]) -> None:

@@ -15,6 +15,10 @@ import threading
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+UNUSED = ("inspect", "ipaddress", "locale")
+"""What asyncio, dataclasses, subprocess and urllib import for a use that a resident has not: with
+ast and dis 1.6 MB."""
+
 _loading = threading.RLock()
 
 

@@ -14,10 +14,6 @@ from vedette.daemon import lean
 NEVER = ("ssl",)
 """asyncio takes it where it is there: 0.8 MB, and 2 MB of libssl, for a process without network."""
 
-LATER = ("inspect", "ipaddress")
-"""asyncio and dataclasses import the first for what we do not use (with ast and dis it is 1.1 MB),
-urllib the second (0.3 MB), and pathlib urllib."""
-
 
 def main(arguments: Sequence[str]) -> int:
     """Run the sentinel until SIGTERM or SIGINT.
@@ -40,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 def keep_lean() -> None:
     """Before asyncio is imported; for good."""
     lean.never(*NEVER)
-    lean.later(*LATER)
+    lean.later(*lean.UNUSED)
 
 
 if __name__ == "__main__":

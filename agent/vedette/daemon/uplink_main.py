@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 2
 
-LATER = ("inspect", "ipaddress", "urllib.parse", "urllib.request", "uuid")
-"""asyncio and dataclasses import the first for what we do not use, paho the others for WebSockets
-and for clients without a name; with ast, http, email and tempfile they are 3.5 MB."""
+LATER = (*lean.UNUSED, "urllib.parse", "urllib.request", "uuid")
+"""paho imports these three for WebSockets and for clients without a name: 2 MB."""
 
 _MODULE = "vedette.daemon.uplink_main"
 """This module; `__name__` is "__main__" when it was started by its name."""
