@@ -27,7 +27,7 @@ from vedette_dev.terminal import is_colourful
 
 MAX_WAITING = 20_000
 DEVICE_TIMEOUT_S = 30.0
-_QUIET = frozenset((Kind.STATE, Kind.BIRTH, Kind.REPORT, Kind.DOUBLE))
+_QUIET = frozenset((Kind.STATE, Kind.BIRTH, Kind.REPORT, Kind.DOUBLE, Kind.ENDED))
 
 Take = Callable[[Mapping[str, Any], float], None]
 

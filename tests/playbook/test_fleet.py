@@ -9,7 +9,7 @@ import pytest
 from vedette.codec import cloudevents, ocsf, report
 from vedette.codec.envelope import Purpose, signed_bytes
 from vedette.codec.registry import Registered
-from vedette.core.fleet import SILENT_S, Fleet, Kind, Note, Publication
+from vedette.core.fleet import REMEMBERED_INCIDENTS, SILENT_S, Fleet, Kind, Note, Publication
 from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
 
 BOOT = "0123456789abcdef0123456789abcdef"
@@ -173,6 +173,34 @@ def test_a_state_whose_outbox_went_back_is_a_replay() -> None:
     watched = fleet()
     watched.handle(heartbeat(900, 9, 40), 1.0)
     assert kinds(watched.handle(heartbeat(1800, 10, 39), 2.0)) == [Kind.REPLAYED]
+
+
+def told(sequence: int, activity: int, count: int) -> Publication:
+    body = ocsf.canonical({**INCIDENT, "activity_id": activity, "count": count})
+    return publication(sequence, body=body)
+
+
+def test_an_end_that_says_nothing_new_is_no_second_incident() -> None:
+    watched = fleet()
+    assert kinds(watched.handle(told(1, 1, 1), 1.0)) == [Kind.INCIDENT]
+    assert kinds(watched.handle(told(2, 2, 5), 2.0)) == [Kind.INCIDENT]
+    assert kinds(watched.handle(told(3, 3, 5), 3.0)) == [Kind.ENDED]
+
+
+@pytest.mark.parametrize("before", [0, 4])
+def test_an_end_that_counts_more_or_is_the_first_word_of_it_is_shown(before: int) -> None:
+    watched = fleet()
+    if before:
+        watched.handle(told(1, 2, before), 1.0)
+    assert kinds(watched.handle(told(2, 3, 5), 2.0)) == [Kind.INCIDENT]
+
+
+def test_what_is_remembered_of_incidents_is_bounded() -> None:
+    watched = fleet()
+    for number in range(1, 600):
+        body = {**INCIDENT, "count": 1, "finding_info": {"uid": f"{number:x}", "title": "A"}}
+        watched.handle(publication(number, body=ocsf.canonical(body)), 1.0)
+    assert len(watched._known["acme", "cam-7"].counts) == REMEMBERED_INCIDENTS
 
 
 def test_a_birth_is_a_hint_since_it_is_the_same_at_each_connect() -> None:

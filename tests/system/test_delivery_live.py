@@ -21,6 +21,8 @@ from tests.simulators.station import Operator, Publication, operator
 from tests.system._live import DEVICE, Live, live
 from tests.system._site import Running, rule
 
+from vedette.cli.fleet import add_device
+from vedette.codec.registry import Registered
 from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft
 from vedette.model.rule import AllOf, Match
@@ -28,7 +30,7 @@ from vedette.store.journal import SqliteJournal
 from vedette.store.journal_core import JournalPlace
 from vedette.store.state import FileState
 from vedette.trust.keyfile import load_signer
-from vedette_dev.broker import ACCESS, Broker
+from vedette_dev.broker import ACCESS, OPERATOR, Broker
 from vedette_dev.certificates import Authority
 
 pytestmark = pytest.mark.system
@@ -416,3 +418,51 @@ def test_a_sentinel_that_hangs_is_ended_with_its_traceback_and_told_once(start: 
 
 def rule_id(document: dict[str, Any]) -> str:
     return str(document["finding_info"]["analytic"]["uid"])
+
+
+@contextlib.contextmanager
+def watching(device: Live, broker: Broker) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """`vedette fleet watch` as an operator runs it; gives what it has told so far."""
+    folder = device.site.folder
+    registry, out, errors = folder / "fleet.json", folder / "watch.json", folder / "watch.log"
+    key = load_signer(folder / "device.key").public_key
+    add_device(registry, Registered("default", DEVICE, key, ""), is_replacing=False)
+    pair = broker.clients[OPERATOR]
+    command = [
+        sys.executable, "-m", "vedette.cli", "fleet", "watch", "--json", "--all",
+        "--registry", str(registry), "--host", "127.0.0.1", "--port", str(broker.port),
+        "--ca", str(broker.authority.file),
+        "--certificate", str(pair.certificate), "--key", str(pair.key),
+    ]  # fmt: skip
+    with out.open("wb") as stream, errors.open("wb") as log:
+        watcher = subprocess.Popen(command, stdout=stream, stderr=log)
+
+    def told() -> list[dict[str, Any]]:
+        whole = out.read_text("utf-8").rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
+
+    try:
+        device.until(lambda: b"connected" in errors.read_bytes(), "the watcher")
+        yield told
+        watcher.send_signal(signal.SIGINT)
+        assert watcher.wait(10) == 0
+    finally:
+        watcher.kill()
+        watcher.wait()
+
+
+def test_a_restarted_sentinel_is_no_replay_and_no_gap_for_those_who_watch(start: Start) -> None:
+    device, broker = start()
+    with broker, watching(device, broker) as told:
+
+        def kinds() -> list[str]:
+            return [str(note["kind"]) for note in told()]
+
+        device.start()
+        device.until(lambda: "state" in kinds(), "the first state")
+        touch(device, "a.marked")
+        device.until(lambda: "incident" in kinds(), "the incident")
+        device.kill("sentinel")
+        device.until(lambda: kinds().count("state") > 1, "a state of the next sentinel")
+        device.until(lambda: kinds().count("incident") > 1, "that it was restarted")
+        assert set(kinds()) <= {"state", "birth", "will", "incident", "double", "ended"}

@@ -25,6 +25,12 @@ ALARMING = frozenset(
 """What is shown in colour although it is no incident; all others are said quietly."""
 
 _COMMAND_WIDTH = 100
+_WHAT_WIDTH = 80
+_WHAT = (
+    "TargetFilename", "DestinationHostname", "DestinationIp", "QueryName", "Target", "Port",
+    "Message", "Reason",
+)  # fmt: skip
+"""What the process did it to, or what happened where there is no process; best first."""
 _MAX_LINKS = 4
 _WORD = 8
 
@@ -77,6 +83,8 @@ def _incident(note: Note, incident: Report, *, is_coloured: bool) -> str:
     parts = [_title(incident)]
     if incident.chain:
         parts.append(_chain(incident.chain))
+    if what := _what(dict(incident.fields)):
+        parts.append(what)
     parts.append(f"by {escape(incident.tier) or '?'}")
     parts.append(", ".join(escape(action) for action in incident.actions) or "observed")
     if incident.times > 1:
@@ -91,6 +99,14 @@ def _incident(note: Note, incident: Report, *, is_coloured: bool) -> str:
 def _title(incident: Report) -> str:
     title = escape(incident.title)
     return title if incident.status == "created" else f"{title} ({incident.status})"
+
+
+def _what(fields: dict[str, str]) -> str:
+    name = next((name for name in _WHAT if fields.get(name)), "")
+    if not name:
+        return ""
+    words = [fields.get("Action", ""), fields[name]] if name == "TargetFilename" else [fields[name]]
+    return shorten(escape(" ".join(word for word in words if word)), _WHAT_WIDTH)
 
 
 def _chain(chain: tuple[Link, ...]) -> str:

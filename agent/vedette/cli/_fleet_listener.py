@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
@@ -18,6 +20,8 @@ from vedette.errors import UplinkError
 
 KEEPALIVE_S = 30
 LONGEST_RECONNECT_S = 30
+KEPT_S = 900
+"""What is published while we are cut off for so long waits at the broker: no gap for us."""
 
 
 class Listener:
@@ -62,7 +66,10 @@ class Listener:
                     certfile=str(certificate) if certificate is not None else None,
                     keyfile=str(key) if key is not None else None,
                 )
-            self._client.connect(self._host, self._port, keepalive=KEEPALIVE_S)
+            self._client.connect(
+                self._host, self._port, keepalive=KEEPALIVE_S,
+                properties=_kept_for(KEPT_S, PacketTypes.CONNECT),
+            )  # fmt: skip
         except (OSError, ValueError) as error:
             raise UplinkError(
                 f"{self._host}:{self._port}: cannot connect: {error}; check host, port and "
@@ -72,7 +79,7 @@ class Listener:
 
     def end(self) -> None:
         """Leave the broker and end paho's thread."""
-        self._client.disconnect()
+        self._client.disconnect(properties=_kept_for(0, PacketTypes.DISCONNECT))
         self._client.loop_stop()
 
     def _connected(self, client: Client, _data: object, _flags: object, reason: ReasonCode,
@@ -90,10 +97,11 @@ class Listener:
         else:
             self._arrived.put(f"connected to {self._host}:{self._port}")
 
-    def _disconnected(self, _client: Client, _data: object, _flags: object, reason: ReasonCode,
-                      _more: object) -> None:  # fmt: skip
+    def _disconnected(self, _client: Client, _data: object, flags: DisconnectFlags,
+                      reason: ReasonCode, _more: object) -> None:  # fmt: skip
         if reason.is_failure:
-            self._arrived.put(f"connection lost ({reason}); trying again")
+            said = f" by the broker: {reason}" if flags.is_disconnect_packet_from_server else ""
+            self._arrived.put(f"connection lost{said}; trying again")
 
     def _message(self, _client: Client, _data: object, found: MQTTMessage) -> None:
         properties: Any = found.properties
@@ -106,3 +114,10 @@ class Listener:
                 found.retain,
             )
         )
+
+
+def _kept_for(seconds: int, packet: int) -> Properties:
+    """MQTT 5.0 3.1.2.11.2: how long the broker keeps our session after the connection."""
+    properties = Properties(packet)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = seconds
+    return properties

@@ -36,7 +36,7 @@ TICK_S = 10.0
 
 _MAX_WAITING = 10_000
 """Messages between paho's thread and ours; above it the broker keeps the rest."""
-_QUIET = frozenset(("state", "birth", "report"))
+_QUIET = frozenset(("state", "birth", "report", "double", "ended"))
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,7 +68,7 @@ def _add_watch(group: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--certificate", type=Path, metavar="FILE", help="the operator's, PEM")
     parser.add_argument("--key", type=Path, metavar="FILE", help="its private key, PEM")
     parser.add_argument("--tenant", default="", help="only this one's devices")
-    parser.add_argument("--all", action="store_true", help="heartbeats, births and doubles too")
+    parser.add_argument("--all", action="store_true", help="what says nothing new, too")
     add_json(parser)
     parser.set_defaults(run=watch)
 

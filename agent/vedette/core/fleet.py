@@ -28,6 +28,9 @@ SILENT_S = 2700.0
 REMEMBERED = 1024
 """Sequences kept per device to tell a double from one that comes late."""
 
+REMEMBERED_INCIDENTS = 256
+"""Of each device, the newest: what was last said of them."""
+
 REMEMBERED_BOOTS = 16
 """Of each device, so that states of an earlier boot can't be played again for a new one."""
 
@@ -46,6 +49,8 @@ class Kind(StrEnum):
     """What a notice tells."""
 
     INCIDENT = "incident"
+    ENDED = "ended"
+    """An incident that is closed, and of which all was said before."""
     REPORT = "report"
     STATE = "state"
     BIRTH = "birth"
@@ -89,6 +94,17 @@ class _Known:
     missing: set[int] = field(default_factory=set)
     newest_sequence: int = 0
     progress: dict[str, _Progress] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def learns(self, found: Report) -> bool:
+        """Whether a report says more than that its incident has ended."""
+        before = self.counts.pop(found.incident_id, 0)
+        if found.status == "closed":
+            return found.times > before
+        self.counts[found.incident_id] = found.times
+        while len(self.counts) > REMEMBERED_INCIDENTS:
+            del self.counts[next(iter(self.counts))]
+        return True
 
     def advance(self, boot: str, progress: _Progress) -> bool:
         """Whether a state is newer than all before; the outbox never goes back, over boots too."""
@@ -189,7 +205,8 @@ class Fleet:
         except ParseError as error:
             return [*notes, self._note(known, Kind.UNREADABLE, sequence, str(error))]
         device = known.device
-        incident = Note(Kind.INCIDENT, device.tenant, device.device, sequence, found.title, found)
+        kind = Kind.INCIDENT if known.learns(found) else Kind.ENDED
+        incident = Note(kind, device.tenant, device.device, sequence, found.title, found)
         return [*notes, incident]
 
     def _follow(self, known: _Known, sequence: int) -> tuple[list[Note], bool]:

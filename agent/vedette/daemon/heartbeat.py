@@ -63,6 +63,7 @@ def state(
 
     Args:
         counter: of heartbeats since the sentinel began, from 1.
+        uptime_s: of the device, so that it grows over restarts of the sentinel too.
         newest_sequence: of the outbox.
         rules: digest of the bundle in use, "" for none.
         degraded: why the journal is kept in memory only, "" when it is not.

@@ -275,7 +275,7 @@ class Sentinel:
         body = heartbeat.state(
             self.identity,
             counter=self._heartbeats,
-            uptime_s=now()[0] - self.started_s,
+            uptime_s=now()[0],
             newest_sequence=journal.newest_sequence,
             reports=self.ladder.reports(),
             rules=self.chosen.digest,

@@ -78,6 +78,21 @@ def test_an_incident_is_one_line_with_nothing_that_steers_a_terminal() -> None:
         assert part in line
 
 
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"Action": "created", "TargetFilename": "/etc/x\x1b"}, "created /etc/x\\e"),
+        ({"TargetFilename": "/etc/x", "DestinationIp": "::1"}, "/etc/x"),
+        ({"DestinationIp": "192.0.2.1", "DestinationHostname": "c2.example"}, "c2.example"),
+        ({"Class": "uplink", "Reason": "was ended by SIGKILL"}, "was ended by SIGKILL"),
+    ],
+)
+def test_a_line_says_what_it_is_about(fields: dict[str, str], what: str) -> None:
+    report = REPORT._replace(fields=tuple(sorted(fields.items())))
+    note = Note(Kind.INCIDENT, "acme", "cam-7", 5, REPORT.title, report)
+    assert f" · {what} · by audit" in _fleet_lines.text(note, 0.0, is_coloured=False)
+
+
 def test_colours_surround_the_severity_alone() -> None:
     note = Note(Kind.INCIDENT, "acme", "cam-7", 5, REPORT.title, REPORT)
     line = _fleet_lines.text(note, 0.0, is_coloured=True)
