@@ -6,7 +6,7 @@ import asyncio
 import os
 import stat
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.system._watching import Seen, act, changed_paths, context, find
 
 from vedette.codec.fanotify import MOVED_FROM
 from vedette.errors import SensorError
-from vedette.model.event import EventsLost, FileChanged
+from vedette.model.event import Event, EventsLost, FileChanged
 from vedette.sensors import _fanotify_group, fanotify
 from vedette.sensors._trees import Trees
 from vedette.sensors.fanotify import FanotifySensor
@@ -197,6 +197,10 @@ def test_names_of_255_bytes_of_any_kind_and_very_long_paths(tmp_path: Path, tree
     subprocess.run(["rm", "-rf", str(tree)], check=True)
 
 
+def overflows(events: Sequence[Event]) -> list[EventsLost]:
+    return [e for e in events if isinstance(e, EventsLost) and e.stage == "kernel"]
+
+
 def test_an_overflow_is_a_loss_and_the_sensor_goes_on(tmp_path: Path, tree: Path) -> None:
     script = (
         "for n in range(18000): os.close(os.open(a[0] + b'/%d' % n, os.O_CREAT | os.O_WRONLY))\n"
@@ -205,10 +209,11 @@ def test_an_overflow_is_a_loss_and_the_sensor_goes_on(tmp_path: Path, tree: Path
 
     async def story(seen: Seen, sensor: FanotifySensor) -> None:
         act(script, tree)  # more than max_queued_events while nobody reads
-        await seen.until(lambda events: any(isinstance(e, EventsLost) for e in events))
-        (loss,) = [event for event in seen.events if isinstance(event, EventsLost)]
-        assert (loss.stage, loss.lost, loss.is_exact) == ("kernel", 0, False)
-        assert sensor.counters()["overflows"] == 1
+        await seen.until(lambda events: bool(overflows(events)))
+        # Whoever else writes to this file system may make it overflow again.
+        losses = overflows(seen.events)
+        assert {(loss.lost, loss.is_exact) for loss in losses} == {(0, False)}
+        assert sensor.counters()["overflows"] == len(losses)
         act("open(a[0] + b'/after', 'w').close()", tree)
         await seen.until_path("created", tree / "after")
         await sensor.prove("ijklmnop")

@@ -38,6 +38,9 @@ TOKEN_LENGTH = 12
 RETRY_S = 3600.0
 """Each try costs some processes, a proof that waits for its time-out, and twice the memory."""
 
+PROOFS = 2
+"""One event may be lost in a storm, which is told as a loss; two in a row are a blind source."""
+
 MakeContext = Callable[[str], SensorContext]
 
 
@@ -234,10 +237,14 @@ class Ladder:
             self._failures[kind] = f"{known}; {problem}" if known else problem
 
     async def _prove(self, kind: type[Sensor], failed: dict[type[Sensor], str]) -> None:
-        try:
-            await self._running[kind].prove(_token())
-        except SensorError as error:
-            failed[kind] = str(error)
+        for _ in range(PROOFS):
+            try:
+                await self._running[kind].prove(_token())
+            except SensorError as error:
+                failed[kind] = str(error)
+            else:
+                failed.pop(kind, None)
+                return
 
     def _rungs(self, event_class: EventClass) -> list[type[Sensor]]:
         rungs = [

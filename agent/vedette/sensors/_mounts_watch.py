@@ -24,7 +24,7 @@ class MountsWatch:
         OSError: /proc is not mounted, or there are no descriptors left.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, changed: Callable[[], object]) -> None:
         self._loop = loop
         self._changed = changed
         self._timer: asyncio.TimerHandle | None = None

@@ -100,13 +100,16 @@ class FanotifySensor(Sensor):
         except ParseError as error:
             raise SensorError(f"fanotify: /proc/self/mountinfo: {error}") from error
 
-    def _mounts_changed(self) -> None:
+    def _mounts_changed(self) -> bool:
+        """Mark what is new; whether everything that must be is marked."""
         if self._group is None or self._reader is None:
-            return
+            return False
         try:
             self._mark(self._group, self._reader)
         except (SensorError, OSError) as error:
             self._lose(f"the mounts changed and could not be followed: {error}")
+            return False
+        return True
 
     def _readable(self, group: Group, reader: Reader) -> None:
         loop = asyncio.get_running_loop()
@@ -173,9 +176,12 @@ class FanotifySensor(Sensor):
         for fsid in self._unproven.copy():
             if not self._touch(next(known for known in writable if _fsid(known) == fsid)):
                 self._unproven.discard(fsid)
-        # Only now: a mark that somebody took away must fail the proof, not be mended in silence.
-        self._mark(self._group, self._reader)
         if not self._unproven:
+            self._all_seen()
+
+    def _all_seen(self) -> None:
+        """Mark what is new, and only now: one that was taken away must fail the proof before."""
+        if self._mounts_changed():
             self._proved()
 
     def _touch(self, filesystem: Filesystem) -> bool:
@@ -200,7 +206,7 @@ class FanotifySensor(Sensor):
         if self._unproven and is_ours and event.mask & CLOSE_WRITE:
             self._unproven -= {event.directory[:FSID_BYTES], event.directory[:4]}
             if not self._unproven:
-                self._proved()
+                self._all_seen()
 
     def _is_proof(self, event: Event, token: str) -> bool:  # noqa: ARG002
         return False  # seen by _see_proof: what our own pid does never becomes an Event

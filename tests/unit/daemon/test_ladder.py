@@ -345,3 +345,23 @@ def test_after_the_end_nothing_is_opened_any_more() -> None:
 
     run(story())
     assert only.life == []
+
+
+def test_one_lost_proof_is_not_blindness() -> None:
+    class Dropping(Simulated):
+        tiers = (tier(PROCESS, "dropping", 80),)
+
+        async def _provoke(self, token: str) -> None:
+            self.life.append("proof")
+            if self.life.count("proof") != 2:
+                await super()._provoke(token)
+
+    Dropping.__module__ = "sensors.dropping"
+
+    async def story() -> None:
+        climbing = timed_ladder(Clock(), Dropping)
+        await climbing.climb()
+        assert await climbing.check() == []
+        assert Dropping.life.count("proof") == 3
+
+    run(story())
