@@ -113,7 +113,8 @@ class Site:
             if found:
                 return found
             time.sleep(0.02)
-        raise AssertionError(f"not seen within {DEADLINE_S} s; incidents: {self.incidents()}")
+        known = [str(document)[:2000] for document in self.incidents()]
+        raise AssertionError(f"not seen within {DEADLINE_S} s; incidents: {known}")
 
     def until_incident(self, rule_id: str) -> dict[str, Any]:
         """Wait for an incident of a rule; returns its newest report."""

@@ -30,6 +30,7 @@ RULES = (
     rule("path", "process_creation", Match("Image", "endswith", "/program-of-ours", False)),
     rule("child", "process_creation", Match("CommandLine", "startswith", "true child-of-", False)),
     rule("file", "file_event", Match("TargetFilename", "endswith", ".seen", False)),
+    rule("deepest", "file_event", Match("TargetFilename", "endswith", ".deepest", False)),
     rule("many", "file_event", Match("TargetFilename", "contains", "/many-", False)),
 )
 
@@ -161,7 +162,7 @@ for _ in range(33):
     os.mkdir("d" * 250)
     os.chdir("d" * 250)
 name = secrets.token_hex(4)
-os.mkdir(name + ".seen")
+os.mkdir(name + ".deepest")
 print(name)
 """
 
