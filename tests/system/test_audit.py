@@ -30,15 +30,27 @@ pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("as_root")]
 
 @pytest.fixture
 def world(tmp_path: Path, kernel: None) -> Iterator[World]:
+    """A kernel in a known state, whatever an agent that was killed earlier has left of its own."""
     try:
-        AuditLink().__exit__()
+        found = status()
     except OSError as error:
         pytest.skip(f"this kernel has no audit: {error}")
-    before = kernel_state()
-    world = World(tmp_path)
-    yield world
-    AuditSensor.restore(world.run_dir)
-    assert kernel_state() == before
+    set_queue(backlog_limit=64, backlog_wait_time=15000)
+    try:
+        before = kernel_state()
+        world = World(tmp_path)
+        yield world
+        AuditSensor.restore(world.run_dir)
+        assert kernel_state() == before
+    finally:
+        set_queue(backlog_limit=found.backlog_limit, backlog_wait_time=found.backlog_wait_time)
+
+
+def set_queue(*, backlog_limit: int, backlog_wait_time: int) -> None:
+    with AuditLink() as link:
+        link.set(control.change(control.STATUS_BACKLOG_LIMIT, backlog_limit=backlog_limit))
+        wait = control.STATUS_BACKLOG_WAIT_TIME
+        link.set(control.change(wait, backlog_wait_time=backlog_wait_time))
 
 
 def watch(world: World, story: Callable[[AuditSensor], Coroutine[Any, Any, None]]) -> None:

@@ -210,8 +210,8 @@ class Sentinel:
         """Open the sources, then look after them until cancelled."""
         self.shell.seed()
         await self._climb()
-        await self._beat()
         self.notifier.ready(self.answers.headline())
+        await self._beat()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.checks.run())
             group.create_task(_every(SWEEP_S, self._sweep))
@@ -269,7 +269,8 @@ class Sentinel:
 
     async def _beat(self) -> None:
         self._heartbeats += 1
-        if not self._baseline_digest:
+        is_scanning = self.scan is not None and self.scan.is_scanning
+        if not self._baseline_digest and not is_scanning:  # a first scan holds it until it is whole
             self._baseline_digest = await asyncio.to_thread(self.baseline.digest)
         journal = self.journal.status()
         body = heartbeat.state(
