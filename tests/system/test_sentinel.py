@@ -225,3 +225,14 @@ def test_a_second_sentinel_on_the_same_state_is_refused(site: Site) -> None:
         site.until_incident("marked")
     with Running(site):
         assert site.ask("status")["journal"]["epoch"] == 1
+
+
+def test_a_source_that_was_off_at_the_start_needs_a_restart(site: Site) -> None:
+    site.offer(MARKED)
+    with Running(site):
+        site.sensors = '[sensors]\ndisable = ["audit", "proc_connector", "journald"]'
+        site.write_config()
+        with pytest.raises(RequestError, match="restart"):
+            site.ask("reload")
+        touch(site, "a.marked")
+        site.until_incident("marked")

@@ -24,8 +24,8 @@ UPDATE_S = 30.0
 LONGEST_UPDATE_S = 600.0
 MAX_AGE_S = 3600.0
 MAX_SUBJECTS = 16
-BURST = 4
-REFILL_S = 2.0
+BURST = 8
+REFILL_S = 1.0
 """A person who follows an attack wants its steps, not a line for each of a worm's processes."""
 MAX_OPEN = 256
 MAX_BEGUN = 32

@@ -243,6 +243,11 @@ class Sentinel:
                 f"{self.config_path}: {', '.join(f'[{name}]' for name in fixed)} changed, which "
                 "only a restart can apply; restart the agent, or undo that change"
             )
+        if not set(self.config.sensors.disable) <= set(config.sensors.disable):
+            raise ConfigError(
+                f"{self.config_path}: [sensors] disable names fewer sources than at the start, when "
+                "the others' capabilities were given up; restart the agent, or undo that change"
+            )
         self._rules = assembly.rule_source(config, self._state)
         self.config = config
         self._choose_rules()
