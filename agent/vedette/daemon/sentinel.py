@@ -245,8 +245,8 @@ class Sentinel:
             )
         if not set(self.config.sensors.disable) <= set(config.sensors.disable):
             raise ConfigError(
-                f"{self.config_path}: [sensors] disable names fewer sources than at the start, when "
-                "the others' capabilities were given up; restart the agent, or undo that change"
+                f"{self.config_path}: [sensors] disable names fewer sources than at the start, "
+                "when what the others need was given up; restart the agent, or undo that change"
             )
         self._rules = assembly.rule_source(config, self._state)
         self.config = config
