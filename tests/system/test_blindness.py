@@ -107,6 +107,12 @@ def slot_taken_from(pid: int) -> Iterator[int]:
             link.set(control.change(control.STATUS_PID, pid=0))
 
 
+def started_after(site: Site, word: str) -> dict[str, Any] | None:
+    """Execute once more, and look whether one of the executions was found."""
+    execute(word)
+    return site.find("started")
+
+
 def execute(word: str) -> None:
     subprocess.run(["true", "seen-me", word], executable="/bin/true", check=True)
 
@@ -126,8 +132,8 @@ def test_who_takes_the_audit_slot_is_named_and_the_next_tier_takes_over(tmp_path
             with AuditLink() as link:
                 assert link.status().pid == thief, "it is theirs now, and stays so"
                 assert link.rules() == []
-            execute("below")
-            site.until_incident("started")
+            # Best effort: the connector reads the arguments of about half of such short lives.
+            site.until(lambda: started_after(site, "below"))
         answer = site.ask("check")
         assert changes(answer) == [
             ("process", "proc_connector", "audit"), ("kernel", "", "audit"),
