@@ -170,6 +170,20 @@ def test_deleting_a_running_program_is_seen_until_it_ends() -> None:
     assert len(story.incidents()) == 1
 
 
+def test_a_program_deleted_before_its_execution_was_told_is_seen_all_the_same() -> None:
+    story = Story()
+    deleted = FileChanged(2.0, "fanotify", "deleted", "/tmp/x", "", 0, -1, -1, False, "")
+    story.see(2.0, deleted)
+    assert story.incidents() == []
+    story.see(2.1, started(10, 1, "/tmp/x", 1.99))
+    story.answer(2.2)
+    assert [i.finding.rule_id for i in story.incidents()] == ["running"]
+    story.see(3.0, deleted._replace(path="/tmp/y", at_s=3.0))
+    story.see(3.2, started(11, 1, "/tmp/y", 3.1))
+    story.answer(3.3)
+    assert len(story.incidents()) == 1, "a new file of that name is another program"
+
+
 def test_a_connection_gets_its_name_also_when_the_answer_comes_late() -> None:
     story = Story()
     connection = ConnectionOpened(

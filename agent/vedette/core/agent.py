@@ -56,6 +56,10 @@ from vedette.model.journal import EntryDraft
 
 __all__ = ["Agent", "AgentSettings"]
 
+LATE_S = 2.0
+MAX_GONE = 256
+"""Deleted files that are judged again when their execution is told late."""
+
 
 class Agent:
     """Turns inputs into commands; its parts are public for those who answer questions."""
@@ -69,6 +73,7 @@ class Agent:
         self.ledger = Ledger()
         self.hints = ChangeHints()
         self.engine: Engine | None = None
+        self._gone: dict[str, FileChanged] = {}
         self._findings = Findings(settings, self.processes, self.ledger, self._commands)
         self.incidents = self._findings.incidents
         self._on_event: dict[type[Any], Callable[[Any], None]] = {
@@ -169,17 +174,29 @@ class Agent:
         parent = self.processes.get(event.ppid)
         fields = enrich.process_creation(event, process, parent, self._findings.users)
         self._judge("process_creation", EventClass.PROCESS, event, fields, process)
+        gone = self._gone.pop(event.image, None) if self._gone else None
+        if gone is not None and 0.0 <= gone.at_s - event.at_s <= LATE_S:
+            self._file_changed(gone)  # it was running then, and is known to have been now
 
     def _process_exited(self, event: ProcessExited) -> None:
         self.processes.end(event.pid, event.at_s)
 
     def _file_changed(self, event: FileChanged) -> None:
         fields = enrich.file_event(event, self.processes, self._findings.users)
+        if event.action == "deleted" and "TargetRunning" not in fields:
+            self._remember_gone(event)
         process = self.processes.get(event.pid)
         if process is not None:
             hint = Hint(process.pid, process.image, event.at_s)
             self.hints.note(event.path, hint)
         self._judge("file_event", EventClass.FILE, event, fields, process)
+
+    def _remember_gone(self, event: FileChanged) -> None:
+        """Sources have delays of their own: the execution of a deleted file may be told after."""
+        self._gone.pop(event.path, None)
+        self._gone[event.path] = event
+        if len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
 
     def _connection_opened(self, event: ConnectionOpened) -> None:
         self._connection(event, self.names.name_of(event))
