@@ -6,15 +6,12 @@ ATT&CK T1070.004.
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 from vedette_dev.stage import LINGER_S, Stage
 
 TECHNIQUE = "T1070.004"
 EXPECTS = ("attack.t1070",)
-RUNS_S = 1.0
-"""What such a program does before it hides: connecting out takes longer than this."""
 
 
 def act(stage: Stage) -> str:
@@ -22,7 +19,6 @@ def act(stage: Stage) -> str:
     program = stage.copy(Path(shutil.which("sleep") or "/bin/sleep"), stage.watched_folder() / name)
     stage.start([program, str(LINGER_S)])
     stage.await_image(program)
-    time.sleep(RUNS_S)
     stage.begin()
     program.unlink()
     return name
