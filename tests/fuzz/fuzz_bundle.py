@@ -5,6 +5,39 @@ from __future__ import annotations
 from vedette.codec import bundle
 from vedette.core.engine import Engine
 from vedette.errors import ParseError
+from vedette.model.finding import Severity
+from vedette.model.rule import (
+    Alias,
+    AllOf,
+    AnyOf,
+    Bundle,
+    Correlation,
+    Exclusion,
+    Match,
+    Not,
+    Rule,
+    Threshold,
+)
+
+_SHELL = Match("Image", "endswith", "/sh", is_cased=False)
+_EVIL = Match("CommandLine", "contains", "evil", is_cased=False)
+_RULE = Rule(
+    "rule", "Title", "Author", Severity.HIGH, ("attack.t1059",), "process_creation",
+    AllOf((AnyOf((_SHELL, _EVIL)), Not(_EVIL))), ("Image",), is_reported=False,
+)  # fmt: skip
+_COUNT = Correlation(
+    "count", "Title", "Author", Severity.LOW, (), "value_count", ("rule",), ("who",), 60,
+    (Threshold("gte", 3),), ("CommandLine",), (Alias("who", "rule", "User"),),
+)  # fmt: skip
+_CHAIN = Correlation(
+    "chain", "Title", "Author", Severity.LOW, (), "temporal_ordered", ("rule", "count"), (), 60,
+    (Threshold("gte", 2),),
+)  # fmt: skip
+_FILTER = Exclusion("filter", "Title", ("camera",), ("rule",), "process_creation", _EVIL)
+SEEDS = (
+    bundle.encode(Bundle("n", 1, 0, 0, (_RULE,), ("x",), "", (_COUNT, _CHAIN), (_FILTER,))),
+    b"\x97\x01\xa1n\x01\x00\x00\x90\x90",
+)
 
 _EVENT = {"Image": "/bin/busybox", "CommandLine": "sh -c id", "Message": "Accepted password"}
 
@@ -20,7 +53,8 @@ def target(data: bytes) -> None:
     except ParseError:
         return
     again = bundle.decode(bundle.encode(read))
-    if again.rules != read.rules:
+    same = (again.rules, again.correlations, again.exclusions)
+    if same != (read.rules, read.correlations, read.exclusions):
         raise AssertionError("a bundle changed when it was written and read again")
     if b"re" in data:
         return

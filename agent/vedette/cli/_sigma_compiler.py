@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from vedette.cli import _sigma_regex
 from vedette.cli._event_fields import EVENT_FIELDS, shown_fields
 from vedette.cli._sigma_document import Document, Key
-from vedette.codec.bundle import MAX_VALUE_BYTES
+from vedette.codec.condition import MAX_VALUE_BYTES
 from vedette.core.comparison import glob_parts
 from vedette.core.condition import compile_condition
 from vedette.core.partition import fields_of

@@ -1,51 +1,73 @@
 """Bundles: compiled rules <-> the msgpack payload that is signed.
 
-Rule 1: a bundle is one array: format, name, counter, issued, expires, redactions, rules. A rule is
-an array in the order of model.rule.Rule; a condition is ["and", parts...], ["or", parts...],
-["not", part] or [operator, field, is_cased, gate, values...], the values being alternatives.
+Rule 1: a bundle is one array: format, name, counter, issued, expires, redactions, rules,
+correlations, exclusions. Each of these is an array in the order of its class in model/rule.py;
+conditions are codec/condition.py's.
 Rule 2: what this file does not know is refused, never passed over: a device that ignored half of a
 rule would guard half of what was signed.
 Rule 3: text, numbers of items, depth and size are bounded, equal texts and comparisons are shared.
+Rule 4: a correlation refers only to what stands before it, so that nothing goes in circles.
+Rule 5: format 1, which had neither correlations nor exclusions, is read as well: a bundle once
+accepted loads for ever, also after the agent was updated. Only FORMAT is written.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from itertools import groupby
-from typing import TypeAlias, get_args
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TypeVar, get_args
 
 from vedette.codec.compact import Reader
+from vedette.codec.condition import MAX_NAME_BYTES, MAX_VALUE_BYTES, ConditionReader, Packed, pack
 from vedette.errors import ParseError
 from vedette.model.finding import Severity
-from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not, Operator, Rule
+from vedette.model.rule import (
+    Alias,
+    Bundle,
+    Correlation,
+    CorrelationKind,
+    Exclusion,
+    Rule,
+    Threshold,
+    ThresholdOperator,
+)
 
 PAYLOAD_TYPE = "application/vnd.vedette.rules+msgpack"
-FORMAT = 1
+FORMAT = 2
 
 MAX_BUNDLE_BYTES = 6 << 20
 """Ours: 5,000 rules take about 2 MB; its DSSE envelope (base64) must fit codec.dsse's 8 MB."""
 
 MAX_RULES = 20_000
-MAX_DEPTH = 16
-"""Ours: the deepest of SigmaHQ's Linux rules has 4."""
+MAX_CORRELATIONS = 2_000
+MAX_EXCLUSIONS = 2_000
+MAX_REFERENCES = 256
+"""Ours: rules that one correlation or exclusion names; without names it is for the category."""
 
-MAX_NODES = 20_000
-"""Ours: comparisons and groups in one rule; the largest of SigmaHQ's Linux rules has 100."""
-
-MAX_VALUE_BYTES = 1024
 MAX_TEXT_BYTES = 1024
 MAX_TAGS = 64
 MAX_FIELDS = 64
 MAX_REDACTIONS = 256
-_MAX_NAME_BYTES = 128
+MAX_GROUP_FIELDS = 16
+MAX_THRESHOLDS = 8
+MAX_ALIASES = 64
+MAX_CLASSES = 64
 
-_OPERATORS: dict[str, Operator] = {name: name for name in get_args(Operator)}
-_RULE_ITEMS = 8
-_BUNDLE_ITEMS = 7
-_AND, _OR, _NOT = "and", "or", "not"
+MAX_TIMESPAN_S = 31 * 86_400
+"""Ours: a device keeps open windows in memory, and forgets them when it restarts."""
 
-Packed: TypeAlias = str | int | bool | list["Packed"]
+MAX_COUNT = 1_000_000
+"""Ours: a threshold above this would never be met within the memory of a device."""
+
+_FORMAT_WITHOUT_CORRELATIONS = 1
+_BUNDLE_ITEMS = {_FORMAT_WITHOUT_CORRELATIONS: 7, FORMAT: 9}
+_RULE_ITEMS = {_FORMAT_WITHOUT_CORRELATIONS: 8, FORMAT: 9}
+_CORRELATION_ITEMS = 13
+_EXCLUSION_ITEMS = 6
+_KINDS: dict[str, CorrelationKind] = {kind: kind for kind in get_args(CorrelationKind)}
+_THRESHOLDS: dict[str, ThresholdOperator] = {name: name for name in get_args(ThresholdOperator)}
+
+Item = TypeVar("Item")
 
 
 def encode(bundle: Bundle) -> bytes:
@@ -60,6 +82,8 @@ def encode(bundle: Bundle) -> bytes:
         bundle.expires_s,
         list(bundle.redactions),
         [_pack_rule(rule) for rule in bundle.rules],
+        [_pack_correlation(correlation) for correlation in bundle.correlations],
+        [_pack_exclusion(exclusion) for exclusion in bundle.exclusions],
     ]
     packed: bytes = msgpack.packb(document, use_bin_type=True)
     return packed
@@ -69,7 +93,7 @@ def decode(payload: bytes) -> Bundle:
     """Read a payload of at most MAX_BUNDLE_BYTES; regular expressions are not compiled here.
 
     Raises:
-        ParseError: it is no bundle of this format; the offset says where.
+        ParseError: it is no bundle of a known format; the offset says where.
     """
     if len(payload) > MAX_BUNDLE_BYTES:
         raise ParseError(f"expected a bundle of at most {MAX_BUNDLE_BYTES} bytes", MAX_BUNDLE_BYTES)
@@ -84,109 +108,182 @@ def _pack_rule(rule: Rule) -> Packed:
         int(rule.severity),
         list(rule.tags),
         rule.category,
-        _pack(rule.condition),
+        pack(rule.condition),
         list(rule.fields),
+        rule.is_reported,
     ]
 
 
-def _pack(condition: Condition) -> Packed:
-    match condition:
-        case Match():
-            return _pack_matches([condition])
-        case AllOf():
-            return [_AND, *[_pack(part) for part in condition.parts]]
-        case Not():
-            return [_NOT, _pack(condition.part)]
-        case AnyOf():
-            parts = _pack_alternatives(condition.parts)
-            if len(parts) == 1 and len(condition.parts) > 1:
-                return parts[0]
-            return [_OR, *parts]
+def _pack_correlation(correlation: Correlation) -> Packed:
+    return [
+        correlation.rule_id,
+        correlation.title,
+        correlation.author,
+        int(correlation.severity),
+        list(correlation.tags),
+        correlation.kind,
+        list(correlation.rules),
+        list(correlation.group_by),
+        correlation.timespan_s,
+        [list(threshold) for threshold in correlation.thresholds],
+        list(correlation.value_fields),
+        [list(alias) for alias in correlation.aliases],
+        correlation.is_reported,
+    ]
 
 
-def _pack_alternatives(parts: Iterable[Condition]) -> list[Packed]:
-    """Fold neighbours that differ only in their value: most of a bundle is lists of literals."""
-    packed: list[Packed] = []
-    for _, run in groupby(parts, key=_fold_key):
-        members = list(run)
-        matches = [part for part in members if isinstance(part, Match)]
-        if matches:
-            packed.append(_pack_matches(matches))
-        else:
-            packed.extend(_pack(part) for part in members)
-    return packed
-
-
-def _fold_key(part: Condition) -> tuple[str, ...]:
-    if isinstance(part, Match):
-        return (part.field, part.operator, str(part.is_cased), part.gate)
-    return ()
-
-
-def _pack_matches(matches: list[Match]) -> Packed:
-    first = matches[0]
-    values = [match.value for match in matches]
-    return [first.operator, first.field, first.is_cased, first.gate, *values]
+def _pack_exclusion(exclusion: Exclusion) -> Packed:
+    return [
+        exclusion.filter_id,
+        exclusion.title,
+        list(exclusion.device_classes),
+        list(exclusion.rules),
+        exclusion.category,
+        pack(exclusion.condition),
+    ]
 
 
 class _Decoder:
-    """Turns one payload into values; keeps what it has seen so that equal parts are one object."""
+    """Turns one payload into values."""
 
     def __init__(self, payload: bytes) -> None:
         self._payload = payload
         self._reader = Reader(payload)
-        self._texts: dict[str, str] = {}
-        self._matches: dict[Match, Match] = {}
-        self._nodes = 0
+        self._parts = ConditionReader(self._reader)
+        self._format = FORMAT
+        self._rule_ids: set[str] = set()
+        self._matched_ids: set[str] = set()
 
     def bundle(self) -> Bundle:
         reader = self._reader
-        reader.exactly("the bundle", _BUNDLE_ITEMS)
-        self._format()
-        name = reader.text("the bundle's name", _MAX_NAME_BYTES)
+        start = reader.offset
+        count = reader.array("the bundle", max(_BUNDLE_ITEMS.values()))
+        if count == 0:
+            raise ParseError("expected a bundle, got an empty array", start)
+        self._read_format()
+        wanted = _BUNDLE_ITEMS[self._format]
+        if count != wanted:
+            raise ParseError(f"expected the bundle with {wanted} items, got {count}", start)
+        name = reader.text("the bundle's name", MAX_NAME_BYTES)
         counter = reader.unsigned("the counter")
         issued_s = reader.unsigned("the time of issue")
         expires_s = reader.unsigned("the time of expiry")
-        redactions = self._list("the redactions", MAX_REDACTIONS, MAX_VALUE_BYTES)
-        rules = self._rules()
+        redactions = self._parts.texts("the redactions", MAX_REDACTIONS, MAX_VALUE_BYTES)
+        rules = tuple(self._items("the rules", MAX_RULES, self._rule))
+        correlations: tuple[Correlation, ...] = ()
+        exclusions: tuple[Exclusion, ...] = ()
+        if self._format != _FORMAT_WITHOUT_CORRELATIONS:
+            correlations = tuple(
+                self._items("the correlations", MAX_CORRELATIONS, self._correlation)
+            )
+            exclusions = tuple(self._items("the exclusions", MAX_EXCLUSIONS, self._exclusion))
         reader.end()
-        digest = hashlib.sha256(self._payload).hexdigest()
-        return Bundle(name, counter, issued_s, expires_s, rules, redactions, digest)
+        return Bundle(
+            name=name,
+            counter=counter,
+            issued_s=issued_s,
+            expires_s=expires_s,
+            rules=rules,
+            redactions=redactions,
+            digest=hashlib.sha256(self._payload).hexdigest(),
+            correlations=correlations,
+            exclusions=exclusions,
+        )
 
-    def _format(self) -> None:
+    def _read_format(self) -> None:
         start = self._reader.offset
-        found = self._reader.unsigned("the bundle's format")
-        if found != FORMAT:
+        self._format = self._reader.unsigned("the bundle's format")
+        if self._format not in _BUNDLE_ITEMS:
             raise ParseError(
-                f"expected bundle format {FORMAT}, got {found}: build it with the vedette that the "
-                "device runs",
+                f"expected bundle format {FORMAT} or an older one, got {self._format}: build it "
+                "with the vedette that the device runs",
                 start,
             )
 
-    def _rules(self) -> tuple[Rule, ...]:
-        count = self._reader.array("the rules", MAX_RULES)
-        rules: dict[str, Rule] = {}
-        for _ in range(count):
-            start = self._reader.offset
-            rule = self._rule()
-            if rule.rule_id in rules:
-                raise ParseError(f"expected rule ids to differ, got {rule.rule_id!r} twice", start)
-            rules[rule.rule_id] = rule
-        return tuple(rules.values())
+    def _items(self, what: str, most: int, read: Callable[[], Item]) -> Iterator[Item]:
+        for _ in range(self._reader.array(what, most)):
+            yield read()
 
     def _rule(self) -> Rule:
-        self._nodes = 0
-        self._reader.exactly("a rule", _RULE_ITEMS)
-        return Rule(
-            rule_id=self._text("a rule's id", _MAX_NAME_BYTES),
-            title=self._text("a rule's title", MAX_TEXT_BYTES),
-            author=self._text("a rule's author", MAX_TEXT_BYTES),
+        self._reader.exactly("a rule", _RULE_ITEMS[self._format])
+        rule = Rule(
+            rule_id=self._own_id("rule", self._matched_ids),
+            title=self._text("a rule's title"),
+            author=self._text("a rule's author"),
             severity=self._severity(),
-            tags=self._list("a rule's tags", MAX_TAGS, _MAX_NAME_BYTES),
-            category=self._text("a rule's category", _MAX_NAME_BYTES),
-            condition=self._condition(0),
-            fields=self._list("a rule's fields", MAX_FIELDS, _MAX_NAME_BYTES),
+            tags=self._names("a rule's tags", MAX_TAGS),
+            category=self._name("a rule's category"),
+            condition=self._parts.condition(),
+            fields=self._names("a rule's fields", MAX_FIELDS),
+            is_reported=self._format == _FORMAT_WITHOUT_CORRELATIONS
+            or self._reader.flag("whether a rule is reported"),
         )
+        self._matched_ids.add(rule.rule_id)
+        self._rule_ids.add(rule.rule_id)
+        return rule
+
+    def _correlation(self) -> Correlation:
+        start = self._reader.offset
+        self._reader.exactly("a correlation", _CORRELATION_ITEMS)
+        correlation = Correlation(
+            rule_id=self._own_id("rule", self._matched_ids),
+            title=self._text("a correlation's title"),
+            author=self._text("a correlation's author"),
+            severity=self._severity(),
+            tags=self._names("a correlation's tags", MAX_TAGS),
+            kind=_known(_KINDS, "a kind of correlation", self._reader),
+            rules=self._references("a correlation's rules", self._matched_ids),
+            group_by=self._names("a correlation's groups", MAX_GROUP_FIELDS),
+            timespan_s=self._number("a timespan in seconds", 1, MAX_TIMESPAN_S),
+            thresholds=tuple(self._items("the thresholds", MAX_THRESHOLDS, self._threshold)),
+            value_fields=self._names("a correlation's values", MAX_GROUP_FIELDS),
+            aliases=tuple(self._items("the aliases", MAX_ALIASES, self._alias)),
+            is_reported=self._reader.flag("whether a correlation is reported"),
+        )
+        problem = _problem(correlation)
+        if problem:
+            raise ParseError(problem, start)
+        self._matched_ids.add(correlation.rule_id)
+        return correlation
+
+    def _threshold(self) -> Threshold:
+        self._reader.exactly("a threshold", 2)
+        operator = _known(_THRESHOLDS, "a threshold's operator", self._reader)
+        return Threshold(operator, self._number("a threshold", 0, MAX_COUNT))
+
+    def _alias(self) -> Alias:
+        self._reader.exactly("an alias", 3)
+        return Alias(
+            self._name("an alias"), self._name("an alias's rule"), self._name("an alias's field")
+        )
+
+    def _exclusion(self) -> Exclusion:
+        self._reader.exactly("an exclusion", _EXCLUSION_ITEMS)
+        return Exclusion(
+            filter_id=self._name("an exclusion's id"),
+            title=self._text("an exclusion's title"),
+            device_classes=self._names("an exclusion's device classes", MAX_CLASSES),
+            rules=self._references("an exclusion's rules", self._rule_ids),
+            category=self._name("an exclusion's category"),
+            condition=self._parts.condition(),
+        )
+
+    def _own_id(self, what: str, taken: Collection[str]) -> str:
+        start = self._reader.offset
+        found = self._name(f"a {what}'s id")
+        if found in taken:
+            raise ParseError(f"expected {what} ids to differ, got {found!r} twice", start)
+        return found
+
+    def _references(self, what: str, known: Collection[str]) -> tuple[str, ...]:
+        start = self._reader.offset
+        found = self._names(what, MAX_REFERENCES)
+        for name in found:
+            if name not in known:
+                raise ParseError(f"expected {what} to stand before it, got {name!r}", start)
+        if len(set(found)) != len(found):
+            raise ParseError(f"expected {what} to differ, got one twice", start)
+        return found
 
     def _severity(self) -> Severity:
         start = self._reader.offset
@@ -196,67 +293,44 @@ class _Decoder:
         except ValueError as error:
             raise ParseError(f"expected a severity from 1 to 5, got {number}", start) from error
 
-    def _condition(self, depth: int) -> Condition:
+    def _number(self, what: str, least: int, most: int) -> int:
         start = self._reader.offset
-        if depth > MAX_DEPTH:
-            raise ParseError(f"expected a condition nested at most {MAX_DEPTH} deep", start)
-        count = self._reader.array("a condition", MAX_NODES)
-        self._nodes += max(count, 1)
-        if count == 0 or self._nodes > MAX_NODES:
-            raise ParseError(
-                f"expected 1 to {MAX_NODES} parts in a rule's condition, got "
-                f"{'none' if count == 0 else self._nodes}",
-                start,
-            )
-        name = self._reader.text("an operator", _MAX_NAME_BYTES)
-        if name in (_AND, _OR, _NOT):
-            return self._group(name, count - 1, depth, start)
-        return self._comparison(name, count, start)
+        number = self._reader.unsigned(what)
+        if not least <= number <= most:
+            raise ParseError(f"expected {what} from {least} to {most}, got {number}", start)
+        return number
 
-    def _group(self, name: str, count: int, depth: int, start: int) -> Condition:
-        if count == 0 or (name == _NOT and count != 1):
-            wanted = "one part" if name == _NOT else "at least one part"
-            raise ParseError(f"expected {wanted} in {name!r}, got {count}", start)
-        parts = tuple(self._condition(depth + 1) for _ in range(count))
-        if name == _NOT:
-            return Not(parts[0])
-        return AllOf(parts) if name == _AND else AnyOf(_flat(parts))
+    def _text(self, what: str) -> str:
+        return self._parts.text(what, MAX_TEXT_BYTES)
 
-    def _comparison(self, name: str, count: int, start: int) -> Condition:
-        operator = _OPERATORS.get(name)
-        if operator is None:
-            raise ParseError(f"expected a known operator, got {name!r}", start)
-        head = 4  # operator, field, is_cased, gate
-        if count <= head:
-            raise ParseError(f"expected {name!r} with at least one value", start)
-        field = self._text("a field", _MAX_NAME_BYTES)
-        is_cased = self._reader.flag("a condition's case flag")
-        gate = self._text("a gate", MAX_VALUE_BYTES)
-        found = tuple(
-            self._match(Match(field, operator, self._value(), is_cased, gate))
-            for _ in range(count - head)
+    def _name(self, what: str) -> str:
+        return self._parts.text(what, MAX_NAME_BYTES)
+
+    def _names(self, what: str, most: int) -> tuple[str, ...]:
+        return self._parts.texts(what, most, MAX_NAME_BYTES)
+
+
+def _known(words: dict[str, Item], what: str, reader: Reader) -> Item:
+    start = reader.offset
+    word = reader.text(what, MAX_NAME_BYTES)
+    if word not in words:
+        raise ParseError(f"expected {what} ({', '.join(words)}), got {word!r}", start)
+    return words[word]
+
+
+def _problem(correlation: Correlation) -> str:
+    """What no single part of a correlation shows, "" when all is well."""
+    if not correlation.rules:
+        return "expected a correlation of at least one rule, got none"
+    if not correlation.thresholds:
+        return "expected a correlation with a threshold, got none"
+    if (correlation.kind == "value_count") != bool(correlation.value_fields):
+        return f"expected fields to count if it is a value_count, got {correlation.kind} with " + (
+            "some" if correlation.value_fields else "none"
         )
-        return found[0] if len(found) == 1 else AnyOf(found)
-
-    def _value(self) -> str:
-        return self._text("a value", MAX_VALUE_BYTES)
-
-    def _list(self, what: str, max_items: int, max_bytes: int) -> tuple[str, ...]:
-        return tuple(
-            self._text(what, max_bytes) for _ in range(self._reader.array(what, max_items))
-        )
-
-    def _text(self, what: str, max_bytes: int) -> str:
-        text = self._reader.text(what, max_bytes)
-        return self._texts.setdefault(text, text)
-
-    def _match(self, match: Match) -> Match:
-        return self._matches.setdefault(match, match)
+    strangers = _strangers(correlation.aliases, correlation.rules)
+    return f"expected aliases of the correlation's rules, got {strangers!r}" if strangers else ""
 
 
-def _flat(parts: tuple[Condition, ...]) -> tuple[Condition, ...]:
-    """Undo the folding of alternatives: an or directly in an or is its parts."""
-    flat: list[Condition] = []
-    for part in parts:
-        flat.extend(part.parts if isinstance(part, AnyOf) else (part,))
-    return tuple(flat)
+def _strangers(aliases: Iterable[Alias], rules: Collection[str]) -> list[str]:
+    return [alias.rule_id for alias in aliases if alias.rule_id not in rules]

@@ -45,6 +45,10 @@ _NAME = Text(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
     "1 to 64 letters, digits, dots, _ and - (a letter or digit first)",
 )
+_CLASS = Text(
+    r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?",
+    "nothing, or 1 to 64 letters, digits, dots, _ and - (a letter or digit first)",
+)
 _HOST = Text(
     r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}",
     "a host name or address without port and brackets",
@@ -74,10 +78,16 @@ WATCHED = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Device:
-    """Who this device is in the fleet: both names are levels of the MQTT topic."""
+    """Who this device is in the fleet.
+
+    Attributes:
+        id: with the tenant a level of the MQTT topic.
+        class_: `class` in the file: which of the rules' filters for kinds of devices are for it.
+    """
 
     id: str = setting(_NAME, "")
     tenant: str = setting(_NAME, "default")
+    class_: str = setting(_CLASS, "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

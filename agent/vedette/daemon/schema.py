@@ -3,6 +3,7 @@
 Rule 1: a setting is a dataclass field made with `setting(kind, default)`; its kind says what is
 accepted in words that the error message repeats.
 Rule 2: all mistakes are collected; the reader never stops at the first.
+Rule 3: a setting that Python keeps for itself (`class`) is a field with a final underscore.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import dataclasses
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from keyword import iskeyword
 from typing import Generic, NamedTuple, TypeVar
 
 from vedette.codec.text import escape, quoted
@@ -169,7 +171,7 @@ def kinds(section: type[object]) -> dict[str, Kind[object]]:
     if not dataclasses.is_dataclass(section):
         raise TypeError(f"expected a dataclass, got {section!r}")
     return {
-        field.name: field.metadata["kind"]
+        field.name.rstrip("_"): field.metadata["kind"]
         for field in dataclasses.fields(section)
         if "kind" in field.metadata
     }
@@ -209,7 +211,8 @@ def read_section(
     section: type[Section], table: object, path: Path, mistakes: list[Mistake]
 ) -> Section:
     """Read_co one table into its dataclass; wrong and absent settings have their default."""
-    return section(**read_table(table, path, kinds(section), mistakes))
+    good = read_table(table, path, kinds(section), mistakes)
+    return section(**{f"{name}_" if iskeyword(name) else name: good[name] for name in good})
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -1,16 +1,29 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.codec import bundle
+from vedette.codec import bundle, condition
 from vedette.errors import ParseError
 from vedette.model.finding import Severity
-from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not, Rule
+from vedette.model.rule import (
+    Alias,
+    AllOf,
+    AnyOf,
+    Bundle,
+    Condition,
+    Correlation,
+    Exclusion,
+    Match,
+    Not,
+    Rule,
+    Threshold,
+)
 
 EVIL = Match("CommandLine", "contains", "evil", is_cased=False)
 TREE = AllOf(
@@ -39,18 +52,91 @@ def sealed(*rules: Rule) -> Bundle:
     return Bundle("routers", 7, 1_700_000_000, 1_800_000_000, rules, (r"--pass=(\S+)",), "")
 
 
-WHOLE = bundle.encode(sealed(sample()))
+BURST = Correlation(
+    rule_id="burst",
+    title="Many",
+    author="Vedette project",
+    severity=Severity.CRITICAL,
+    tags=("attack.t1110",),
+    kind="value_count",
+    rules=("id-1",),
+    group_by=("User", "who"),
+    timespan_s=300,
+    thresholds=(Threshold("gte", 5), Threshold("lt", 50)),
+    value_fields=("Image",),
+    aliases=(Alias("who", "id-1", "User"),),
+    is_reported=False,
+)
+CHAIN = replace(
+    BURST,
+    rule_id="chain",
+    kind="temporal",
+    rules=("burst", "id-1"),
+    value_fields=(),
+    aliases=(),
+    is_reported=True,
+)
+UPDATER = Exclusion("filter-1", "Updates", ("camera",), ("id-1",), "process_creation", EVIL)
+
+
+def full(**changed: object) -> Bundle:
+    parts = {"correlations": (BURST, CHAIN), "exclusions": (UPDATER,)} | changed
+    return replace(sealed(replace(sample(), is_reported=False)), **parts)  # type: ignore[arg-type]
+
+
+WHOLE = bundle.encode(full())
 
 
 def packed_rule(condition: object) -> list[object]:
-    return ["id", "title", "author", 4, [], "process_creation", condition, []]
+    return ["id", "title", "author", 4, [], "process_creation", condition, [], True]
 
 
 def packed(rules: object = (), **changed: object) -> bytes:
-    parts = {"format": 1, "name": "n", "counter": 1, "issued": 0, "expires": 0, "redactions": []}
-    data = msgpack.packb([*(parts | changed).values(), rules])
+    parts = {
+        "format": 2,
+        "name": "n",
+        "counter": 1,
+        "issued": 0,
+        "expires": 0,
+        "redactions": [],
+        "rules": rules,
+        "correlations": [],
+        "exclusions": [],
+    }
+    data = msgpack.packb([*(parts | changed).values()])
     assert isinstance(data, bytes)
     return data
+
+
+def packed_correlation(**changed: object) -> bytes:
+    parts = {
+        "rule_id": "c",
+        "title": "t",
+        "author": "a",
+        "severity": 4,
+        "tags": [],
+        "kind": "event_count",
+        "rules": ["id"],
+        "group_by": [],
+        "timespan_s": 60,
+        "thresholds": [["gt", 1]],
+        "value_fields": [],
+        "aliases": [],
+        "is_reported": True,
+    }
+    return packed([packed_rule(nested(0))], correlations=[[*(parts | changed).values()]])
+
+
+def packed_exclusion(**changed: object) -> bytes:
+    parts = {
+        "filter_id": "f",
+        "title": "t",
+        "device_classes": [],
+        "rules": ["id"],
+        "category": "process_creation",
+        "condition": nested(0),
+    }
+    return packed([packed_rule(nested(0))], exclusions=[[*(parts | changed).values()]])
 
 
 def nested(depth: int) -> object:
@@ -62,7 +148,7 @@ def nested(depth: int) -> object:
 
 def test_what_was_written_is_read() -> None:
     read = bundle.decode(WHOLE)
-    assert read.rules == (sample(),)
+    assert replace(read, digest="") == full()
     assert (read.name, read.counter) == ("routers", 7)
     assert (read.issued_s, read.expires_s) == (1_700_000_000, 1_800_000_000)
     assert read.redactions == (r"--pass=(\S+)",)
@@ -71,6 +157,13 @@ def test_what_was_written_is_read() -> None:
 
 def test_the_bytes_are_the_same_each_time() -> None:
     assert bundle.encode(bundle.decode(WHOLE)) == WHOLE
+
+
+def test_a_bundle_of_the_first_format_still_loads() -> None:
+    old = [1, "n", 1, 0, 0, [], [packed_rule(nested(0))[:-1]]]
+    read = bundle.decode(msgpack.packb(old))
+    assert [rule.is_reported for rule in read.rules] == [True]
+    assert (read.correlations, read.exclusions) == ((), ())
 
 
 def test_equal_comparisons_are_one_object() -> None:
@@ -94,7 +187,9 @@ def test_a_tail_is_refused_with_its_place() -> None:
     ("data", "words"),
     [
         (b"", "expected the bundle, got the end"),
-        (packed(format=2), "expected bundle format 1, got 2"),
+        (b"\x90", "got an empty array"),
+        (packed(format=3), "expected bundle format 2 or an older one, got 3"),
+        (packed(format=1), "expected the bundle with 7 items, got 9"),
         (packed(format="1"), "to be a whole number"),
         (packed(counter=-1), "to be a whole number"),
         (packed(name=b"\xff"), "to be text"),
@@ -110,10 +205,29 @@ def test_a_tail_is_refused_with_its_place() -> None:
         (packed([packed_rule(["contains", "Image", 0, "", "x"])]), "to be true or false"),
         (packed([packed_rule(["contains", "Image", False, "", 5])]), "to be text"),
         (packed([packed_rule(["contains", "I", False, "", "x" * 1025])]), "at most 1024 bytes"),
-        (packed([["id"]]), "expected a rule with 8 items, got 1"),
-        (packed([["id", "t", "a", 6, [], "c", nested(0), []]]), "severity from 1 to 5, got 6"),
-        (packed()[:-1] + b"\xdd\xff\xff\xff\xff", "at most 20000 items"),
-        (packed()[:1] + b"\x01\xa1\xff", "UTF-8"),
+        (packed([["id"]]), "expected a rule with 9 items, got 1"),
+        (packed([["id", "t", "a", 6, [], "c", nested(0), [], True]]), "from 1 to 5, got 6"),
+        (packed([[*packed_rule(nested(0))[:-1], 1]]), "whether a rule is reported to be true or"),
+        (packed()[:-3] + b"\xdd\xff\xff\xff\xff", "at most 20000 items"),
+        (packed()[:1] + b"\x02\xa1\xff", "UTF-8"),
+        (packed_correlation(rule_id="id"), "rule ids to differ, got 'id' twice"),
+        (packed_correlation(kind="mean"), "a kind of correlation .event_count.*, got 'mean'"),
+        (packed_correlation(rules=["c"]), "rules to stand before it, got 'c'"),
+        (packed_correlation(rules=["id", "id"]), "rules to differ, got one twice"),
+        (packed_correlation(rules=[]), "at least one rule, got none"),
+        (packed_correlation(timespan_s=0), "a timespan in seconds from 1 to 2678400, got 0"),
+        (packed_correlation(thresholds=[]), "with a threshold, got none"),
+        (packed_correlation(thresholds=[["ge", 1]]), "operator .gt, .*, got 'ge'"),
+        (packed_correlation(thresholds=[["gt", 1_000_001]]), "from 0 to 1000000, got 1000001"),
+        (packed_correlation(thresholds=[["gt"]]), "a threshold with 2 items, got 1"),
+        (packed_correlation(kind="value_count"), "got value_count with none"),
+        (packed_correlation(value_fields=["User"]), "got event_count with some"),
+        (packed_correlation(aliases=[["u", "x", "User"]]), r"correlation's rules, got \['x'\]"),
+        (packed_correlation(group_by=["u"] * 17), "at most 16 items, got 17"),
+        (packed_correlation(is_reported=0), "whether a correlation is reported to be true"),
+        (packed_exclusion(rules=["c"]), "rules to stand before it, got 'c'"),
+        (packed_exclusion(condition=[]), "got none"),
+        (packed_exclusion(device_classes=[""] * 65), "at most 64 items, got 65"),
     ],
 )
 def test_what_is_not_a_bundle_is_refused_by_name(data: bytes, words: str) -> None:
@@ -154,6 +268,6 @@ def test_any_changed_bytes_give_a_bundle_or_a_parse_error(place: int, changed: b
 def test_a_list_of_alternatives_is_kept_as_one_comparison() -> None:
     many = AnyOf(tuple(Match("Image", "endswith", f"/{n}", is_cased=False) for n in range(300)))
     deep: Condition = many
-    for _ in range(bundle.MAX_DEPTH):
+    for _ in range(condition.MAX_DEPTH):
         deep = Not(deep)
     assert bundle.decode(bundle.encode(sealed(sample(deep)))).rules == (sample(deep),)

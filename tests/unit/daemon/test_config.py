@@ -55,7 +55,17 @@ def test_the_example_is_valid_and_names_every_key_with_its_default() -> None:
         assert getattr(config, name) == getattr(Config(), name)
 
 
+def test_a_device_has_the_class_that_it_is_given_or_none() -> None:
+    assert parse('[device]\nclass = "camera"\n', "v.toml").device.class_ == "camera"
+    assert parse("", "v.toml").device.class_ == ""
+
+
 MISTAKES = {
+    "a device class that no filter could name": (
+        '[device]\nclass = "a camera"',
+        ("v.toml:2:1: [device] class: expected nothing, or 1 to 64 letters, digits, dots, _ and - "
+        '(a letter or digit first), got "a camera" (text)'),
+    ),
     "an unknown key, with the likely one": (
         '[uplink]\nhots = "a"',
         'v.toml:2:1: [uplink] unknown key "hots": did you mean "host"?',
