@@ -199,7 +199,7 @@ class Answers:
 
     def _rules(self) -> dict[str, Json]:
         chosen = self._sentinel.chosen
-        bundle = chosen.bundle
+        bundle = chosen.content
         return {
             "bundle": bundle.name if bundle else "",
             "digest": bundle.digest if bundle else "",

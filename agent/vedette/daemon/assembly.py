@@ -7,15 +7,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import vedette.sensors
+from vedette.codec import bundle as bundle_codec
+from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.daemon import privileges
+from vedette.daemon.build import BUILD_S
 from vedette.daemon.config import Config
+from vedette.daemon.content_source import ContentSource, read_trust
 from vedette.daemon.ladder import Ladder, name_of
-from vedette.daemon.rule_source import RuleSource
+from vedette.model.rule import Bundle
 from vedette.ports.baseline import Baseline
 from vedette.ports.discover import sensor_classes
 from vedette.ports.sensor import Emit, Sensor, SensorContext
 from vedette.ports.state import State
+from vedette.store.shelf import FileShelf
+from vedette.trust.content_gate import ContentGate, ContentKind
+from vedette.trust.ed25519 import Ed25519Verifier
 from vedette.uplink.link import LinkUplink
+
+RULES = ContentKind("rules", "bundle", bundle_codec.PAYLOAD_TYPE)
 
 ALWAYS = frozenset({"dac_read_search", "kill", "sys_ptrace"})
 """Reading what is to be hashed, ending our own children of other users, looking into /proc."""
@@ -26,19 +35,26 @@ def restore_kernel(run_dir: Path) -> list[str]:
     return [line for kind in sensor_classes(vedette.sensors) for line in kind.restore(run_dir)]
 
 
-def rule_source(config: Config, state: State) -> RuleSource:
-    """The rules and the trust that the configuration names.
+def rule_source(config: Config, state: State) -> ContentSource[Bundle]:
+    """The rules that the configuration names, and the trust they stand on.
 
     Raises:
         TrustError: the trust document cannot be used.
         StoreError: the state cannot be read.
     """
-    return RuleSource(
-        trust_file=Path(config.rules.trust),
-        bundle_file=Path(config.rules.bundle),
+    state_dir = Path(config.paths.state)
+    anchor = read_trust(Path(config.rules.trust), state, state_dir)
+    gate = ContentGate(
+        RULES,
+        document=anchor.document,
+        verifier=Ed25519Verifier(),
         state=state,
-        state_dir=Path(config.paths.state),
+        shelf=FileShelf(state_dir / "rules", max_bytes=MAX_ENVELOPE_BYTES),
+        parse=bundle_codec.decode,
+        build_s=BUILD_S,
     )
+    offered = Path(config.rules.bundle)
+    return ContentSource(gate, offered, "rule bundle", problems=tuple(anchor.problems))
 
 
 def ladder(

@@ -13,12 +13,13 @@ from pathlib import Path
 from vedette.codec import ocsf, strict_json
 from vedette.core.outbox import Condition
 from vedette.daemon import keeper_report
+from vedette.daemon.content_source import Chosen
 from vedette.daemon.delivery import SILENT
-from vedette.daemon.rule_source import Chosen
 from vedette.daemon.shell import Shell
 from vedette.errors import ParseError
 from vedette.model.finding import Severity
 from vedette.model.journal import Entry
+from vedette.model.rule import Bundle
 from vedette.ports.journal import Journal
 
 REMEMBERED = 64
@@ -70,9 +71,9 @@ class OwnReports:
                 "\n".join(problems),
             )  # fmt: skip
 
-    def rules(self, chosen: Chosen) -> None:
+    def rules(self, chosen: Chosen[Bundle]) -> None:
         """Which rules run from now on, and what was wrong with others."""
-        bundle = chosen.bundle
+        bundle = chosen.content
         if bundle is None:
             self._finding(
                 "no-rules", "No rules can be used: nothing is detected", Severity.CRITICAL,

@@ -29,18 +29,19 @@ from vedette.daemon import config as configuration
 from vedette.daemon.answers import Answers
 from vedette.daemon.checks import Checks
 from vedette.daemon.config import Config
+from vedette.daemon.content_source import Chosen, nothing_chosen
 from vedette.daemon.control import ControlServer
 from vedette.daemon.delivery import Delivery
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.notify import Notifier
 from vedette.daemon.own_reports import OwnReports, told_before
-from vedette.daemon.rule_source import Chosen
 from vedette.daemon.shell import Shell, now
 from vedette.errors import ConfigError, TrustError
 from vedette.model.event import TierChanged
 from vedette.model.finding import Incident
 from vedette.model.journal import Entry
 from vedette.model.message import Identity
+from vedette.model.rule import Bundle
 from vedette.ports.sensor import Sensor
 from vedette.sensors.scan import ScanReport, ScanSensor
 from vedette.store.baseline import SqliteBaseline
@@ -89,7 +90,7 @@ class Sentinel:
         self.signer = load_signer(Path(config.identity.key))
         self._state = FileState(self._state_dir)
         self._rules = assembly.rule_source(config, self._state)
-        self.chosen = Chosen(None, is_new=False, is_stale=False, refused="", problems=())
+        self.chosen: Chosen[Bundle] = nothing_chosen()
         place = JournalPlace(
             self._state_dir / "journal",
             self._run_dir,
@@ -296,8 +297,8 @@ class Sentinel:
 
     def _choose_rules(self) -> None:
         self.chosen = self._rules.choose()
-        if self.chosen.bundle is not None:
-            self.shell.tell(RulesLoaded(*now(), self.chosen.bundle))
+        if self.chosen.content is not None:
+            self.shell.tell(RulesLoaded(*now(), self.chosen.content))
         self._own.rules(self.chosen)
 
     def _journal_mended(self, lines: list[str]) -> None:

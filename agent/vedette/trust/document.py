@@ -82,7 +82,7 @@ class TrustAnchor:
 
         Args:
             data: the new envelope.
-            now_s: Unix time as trust/bundle_gate.py reckons it, never earlier than the build.
+            now_s: Unix time as trust/content_gate.py reckons it, never earlier than the build.
 
         Raises:
             TrustError: it does not follow, or expired before it was ever seen.

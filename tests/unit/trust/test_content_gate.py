@@ -22,12 +22,13 @@ from vedette.codec.bundle import PAYLOAD_TYPE
 from vedette.errors import ParseError, StoreError, TrustError
 from vedette.model.rule import Bundle
 from vedette.model.trust import Role
-from vedette.trust.bundle_gate import TIME_FLOOR, Accepted, BundleGate
+from vedette.trust.content_gate import TIME_FLOOR, Accepted, ContentGate, ContentKind
 from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
 
 ROOT, RULES, OTHER, FIRMWARE, EVIL = (signer(number) for number in range(1, 6))
 VERIFIER = Ed25519Verifier()
 DAY_S = 86_400
+KIND = ContentKind("rules", "bundle", PAYLOAD_TYPE)
 
 
 def parse(payload: bytes) -> Bundle:
@@ -61,8 +62,9 @@ class Device:
         self.state, self.shelf = MemoryState(), MemoryShelf()
         self.rules: Role | None = rules or role(RULES)
 
-    def start(self) -> BundleGate:
-        return BundleGate(
+    def start(self) -> ContentGate[Bundle]:
+        return ContentGate(
+            KIND,
             document=document(role(ROOT), rules=self.rules, firmware=role(FIRMWARE)),
             verifier=VERIFIER,
             state=self.state,
@@ -71,10 +73,10 @@ class Device:
             build_s=BUILD_S,
         )
 
-    def accept(self, data: bytes, wall_s: float = ISSUED_S) -> Accepted:
+    def accept(self, data: bytes, wall_s: float = ISSUED_S) -> Accepted[Bundle]:
         return self.start().accept(data, wall_s)
 
-    def loaded(self, wall_s: float = ISSUED_S) -> Accepted:
+    def loaded(self, wall_s: float = ISSUED_S) -> Accepted[Bundle]:
         found = self.start().load(wall_s)
         assert found is not None
         return found
@@ -131,7 +133,7 @@ def test_what_may_not_be_used_is_refused_and_the_last_good_one_stays(
     with pytest.raises(TrustError, match=reason):
         device.accept(make(), wall_s)
     assert (device.state.values, device.shelf.files) == (values, files)
-    assert device.loaded(wall_s).bundle.counter == 5
+    assert device.loaded(wall_s).content.counter == 5
 
 
 def test_two_of_two_signatures_are_both_needed_and_a_repeated_one_counts_once() -> None:
@@ -154,7 +156,7 @@ def test_a_newer_bundle_is_taken_and_loaded_after_a_restart() -> None:
     assert device.accept(bundle(1)).is_new
     assert device.accept(bundle(2)).is_new
     assert not device.accept(bundle(2)).is_new
-    assert device.loaded().bundle.counter == 2
+    assert device.loaded().content.counter == 2
 
 
 def test_the_floor_never_drops() -> None:
@@ -230,11 +232,11 @@ def test_the_one_before_is_used_when_the_newest_is_damaged_and_it_is_said() -> N
         else:
             device.shelf.files[newest] = damage
         found = device.loaded()
-        assert found.bundle.counter == 2
+        assert found.content.counter == 2
         assert len(found.problems) == 2
         assert "although 3 had been accepted" in found.problems[1]
-    assert device.accept(bundle(3)).bundle.counter == 3
-    assert device.loaded().bundle.counter == 3
+    assert device.accept(bundle(3)).content.counter == 3
+    assert device.loaded().content.counter == 3
 
 
 def test_nothing_accepted_yet_is_none() -> None:
@@ -246,7 +248,7 @@ def test_a_lost_state_still_loads_the_newest_on_the_shelf() -> None:
     device.accept(bundle(1))
     device.accept(bundle(2))
     device.state.values.clear()
-    assert device.loaded(ISSUED_S + 100 * DAY_S).bundle.counter == 2
+    assert device.loaded(ISSUED_S + 100 * DAY_S).content.counter == 2
 
 
 def test_the_copy_is_safe_before_the_floor_rises() -> None:
@@ -259,6 +261,6 @@ def test_the_copy_is_safe_before_the_floor_rises() -> None:
     device.shelf.is_full, device.state.is_full = False, True
     with pytest.raises(StoreError):
         device.accept(bundle(2))
-    assert device.loaded().bundle.counter == 1
+    assert device.loaded().content.counter == 1
     device.state.is_full = False
     assert device.accept(bundle(2)).is_new

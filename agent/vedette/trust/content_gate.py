@@ -1,0 +1,261 @@
+"""What may be accepted as signed content (rules, profiles), and which one a start loads.
+
+Rule 1: a signature of the purpose's keys is checked at every load, before a byte of the payload is
+parsed.
+Rule 2: the floor is the highest counter ever accepted and never drops; it rises only after the
+content itself is safe on the disk.
+Rule 3: expiry decides what may be newly accepted, nothing else: what was once accepted loads for
+ever and is called stale.
+Rule 4: now is the latest of the build time, the newest verified time of issue, and the wall clock;
+so a clock in 1970 stops nothing. What a content's key says about time counts at most until the
+trust document expires, so that one stolen key cannot push the time to 2099.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from vedette.errors import ParseError, RuleError, StoreError, TrustError
+from vedette.model.trust import TrustDocument
+from vedette.ports.signer import Verifier
+from vedette.ports.state import Shelf, State
+from vedette.trust import signed
+
+TIME_FLOOR = "time.floor"
+KEPT = 2
+"""Files on the shelf: the one in use, and the one before for the day its block goes bad."""
+
+
+class Numbered(Protocol):
+    """What all signed content has (model.rule.Bundle, model.profile.Profile)."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def counter(self) -> int:
+        """Grows with each release."""
+
+    @property
+    def issued_s(self) -> int:
+        """Unix time of signing."""
+
+    @property
+    def expires_s(self) -> int:
+        """Unix time after which it may not be newly accepted."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the payload in hex."""
+
+
+Content = TypeVar("Content", bound=Numbered)
+
+
+class Accepted(NamedTuple, Generic[Content]):
+    """Content that may be used.
+
+    Attributes:
+        is_new: it was not in use before.
+        is_stale: its date has passed; it is used all the same.
+        problems: what went wrong on the way, one line each.
+    """
+
+    content: Content
+    is_new: bool
+    is_stale: bool
+    problems: tuple[str, ...] = ()
+
+
+class ContentKind(NamedTuple):
+    """One kind of signed content.
+
+    Attributes:
+        purpose: the role of the trust document whose keys count.
+        noun: of one file, such as "bundle": in messages, and its suffix on the shelf.
+        payload_type: of its DSSE envelope.
+    """
+
+    purpose: str
+    noun: str
+    payload_type: str
+
+    @property
+    def words(self) -> str:
+        """One of them, for messages."""
+        return f"{self.purpose} {self.noun}"
+
+
+class ContentGate(Generic[Content]):
+    """Decides about the content of one kind.
+
+    Args:
+        kind: what it is and whose keys count.
+        document: names those keys.
+        verifier: the Ed25519 implementation.
+        state: floors and accepted digests.
+        shelf: keeps what was accepted; nothing else lies there.
+        parse: payload to content; raises ParseError or RuleError for what it cannot read, and
+            TrustError for what this device may not use.
+        build_s: Unix time at which this agent was built.
+    """
+
+    def __init__(
+        self,
+        kind: ContentKind,
+        *,
+        document: TrustDocument,
+        verifier: Verifier,
+        state: State,
+        shelf: Shelf,
+        parse: Callable[[bytes], Content],
+        build_s: int,
+    ) -> None:
+        self._kind, self._document, self._verifier = kind, document, verifier
+        self._state, self._shelf = state, shelf
+        self._parse, self._build_s = parse, build_s
+        self._floor, self._accepted = f"{kind.purpose}.floor", f"{kind.purpose}.accepted"
+
+    def now(self, wall_s: float) -> float:
+        """The time that dates are held against: never before the build or a verified issue."""
+        return max(float(self._build_s), float(self._state.number(TIME_FLOOR)), wall_s)
+
+    def accept(self, data: bytes, wall_s: float) -> Accepted[Content]:
+        """Take content into use, durably.
+
+        Args:
+            data: the whole file.
+            wall_s: Unix time as this device believes it.
+
+        Raises:
+            TrustError: it may not be used; the message names the reason. The last good one stays.
+            StoreError: the disk did not take it; nothing has changed.
+        """
+        content = self._verify(data)
+        accepted = self._state.texts(self._accepted)
+        is_known = content.digest in accepted
+        self._check_counter(content, is_known=is_known)
+        is_stale = content.expires_s <= self.now(wall_s)
+        if is_stale and not is_known:
+            raise TrustError(
+                f"{self._what(content)} expired at {content.expires_s}, it is "
+                f"{self.now(wall_s):.0f} now: have a newer one signed, or set the clock if it is "
+                "wrong"
+            )
+        if is_known and accepted[0] == content.digest and self._is_on_shelf(content, data):
+            return Accepted(content, is_new=False, is_stale=is_stale)
+        self._shelf.save(self._shelf_name(content.digest), data)
+        self._record(content, accepted)
+        return Accepted(content, not is_known, is_stale, self._tidy())
+
+    def load(self, wall_s: float) -> Accepted[Content] | None:
+        """The last good one, or None where none was ever accepted.
+
+        Whatever lies on the shelf was fit to be accepted, so neither its date nor a lost state
+        keeps it from being loaded; signature and purpose are checked as ever. If the newest is
+        damaged the one before is used, and `problems` says so.
+
+        Raises:
+            TrustError: some are there and none can be used; the message names each reason.
+            StoreError: the shelf cannot be read.
+        """
+        problems: list[str] = []
+        expected = [self._shelf_name(digest) for digest in self._state.texts(self._accepted)]
+        others = set(self._shelf.names()) - set(expected)
+        for names in [*([name] for name in expected), others]:
+            content = self._newest(names, problems)
+            if content is not None:
+                return self._loaded(content, wall_s, problems)
+        if problems:
+            raise TrustError(f"no kept {self._kind.noun} can be used: {'; '.join(problems)}")
+        return None
+
+    def _newest(self, names: Collection[str], problems: list[str]) -> Content | None:
+        found: list[Content] = []
+        for name in sorted(names):
+            try:
+                data = self._shelf.load(name)
+                if data is None:
+                    problems.append(f"{name}: expected an accepted {self._kind.noun}, found none")
+                else:
+                    found.append(self._verify(data))
+            except (TrustError, StoreError) as error:
+                problems.append(f"{name}: {error}")
+        return max(found, key=lambda content: content.counter, default=None)
+
+    def _loaded(self, content: Content, wall_s: float, problems: list[str]) -> Accepted[Content]:
+        floor = self._state.number(self._floor)
+        if content.counter < floor:
+            problems.append(
+                f"{self._what(content)} is used although {floor} had been accepted: the newer one "
+                "is lost or damaged; install it again"
+            )
+        is_stale = content.expires_s <= self.now(wall_s)
+        return Accepted(content, is_new=False, is_stale=is_stale, problems=tuple(problems))
+
+    def _verify(self, data: bytes) -> Content:
+        what = self._kind.words
+        envelope = signed.open_envelope(data, self._kind.payload_type, what)
+        role = self._document.purposes.get(self._kind.purpose)
+        if role is None:
+            raise TrustError(
+                f"{what}: the trust document (version {self._document.version}) names no key for "
+                f"{self._kind.purpose}: rotate it to one that does"
+            )
+        signed.require(envelope, role, self._verifier, what, self._document)
+        try:
+            return self._parse(envelope.payload)
+        except (ParseError, RuleError) as error:
+            raise TrustError(
+                f"{what}: rightly signed, but this agent cannot read it: {error}"
+            ) from error
+
+    def _check_counter(self, content: Content, *, is_known: bool) -> None:
+        floor = self._state.number(self._floor)
+        if content.counter < floor:
+            raise TrustError(
+                f"{self._what(content)} is older than what this device had: expected counter "
+                f"{floor} or later; publish it again with a higher counter"
+            )
+        if content.counter == floor and floor and not is_known:
+            raise TrustError(
+                f"{self._what(content)} differs from the one accepted under the same counter: "
+                f"expected counter {floor + 1} or later for new content"
+            )
+
+    def _record(self, content: Content, accepted: tuple[str, ...]) -> None:
+        """One update: floor, digest and time rise together."""
+        others = tuple(digest for digest in accepted if digest != content.digest)
+        issued_s = min(content.issued_s, self._document.expires_s)
+        self._state.update(
+            {
+                self._floor: max(content.counter, self._state.number(self._floor)),
+                self._accepted: (content.digest, *others)[:KEPT],
+                TIME_FLOOR: max(issued_s, self._build_s, self._state.number(TIME_FLOOR)),
+            }
+        )
+
+    def _is_on_shelf(self, content: Content, data: bytes) -> bool:
+        try:
+            return self._shelf.load(self._shelf_name(content.digest)) == data
+        except StoreError:
+            return False
+
+    def _tidy(self) -> tuple[str, ...]:
+        """Forget all but the newest KEPT files; a failure costs space and nothing else."""
+        kept = {self._shelf_name(digest) for digest in self._state.texts(self._accepted)}
+        problems: list[str] = []
+        for name in set(self._shelf.names()) - kept:
+            try:
+                self._shelf.remove(name)
+            except StoreError as error:
+                problems.append(str(error))
+        return tuple(problems)
+
+    def _what(self, content: Content) -> str:
+        return f"{self._kind.words} {content.name[:64]!a} with counter {content.counter}"
+
+    def _shelf_name(self, digest: str) -> str:
+        return f"{digest}.{self._kind.noun}"
