@@ -3,30 +3,23 @@
 Rule 1: a pattern must mean the same to RE2 and to Python's re: RE2's syntax has no look-around and
 no back-reference, so that an engine without backtracking can take its place.
 Rule 2: a repetition without end must not hold another one: (a+)+ takes 17 s on 29 characters.
-Rule 3: every pattern is timed against lines made of its own literals before it may pass.
+Rule 3: every pattern is timed against hostile lines (_pattern_trial.py) before it may pass.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from vedette.cli._pattern_sample import children
+from vedette.cli._pattern_trial import MAX_SEARCH_S, slowest
 from vedette.errors import DeviceError, RuleError
 
 _ENDLESS = 32
 """Ours: a repetition that may run this often counts as endless."""
-
-_HOSTILE_CHARS = (256, 1024, 4096)
-"""Up to core.condition.SCAN_CHARS; the short ones end the trial of what would take minutes."""
-
-MAX_SEARCH_S = 0.05
-"""Ours: 4 KB may take a device ten times as long, and half a second is what it can bear once."""
-
-_FILLERS = ("a", "0", " ", "/", "|", ".", "-", "=", ":", "a ", "-a ", "/a", "a=")
 
 MIN_GATE_CHARS = 3
 """Ours: shorter texts are in nearly every command line."""
@@ -99,58 +92,27 @@ def _refuse_nested(text: str, tree: Any, *, is_inside: bool) -> None:
                 f"expected no endless repetition inside another one, got {text!r}: a hostile line "
                 "would hold the device up; repeat a set of characters instead"
             )
-        for child in _children(name, argument):
+        for child in children(name, argument):
             _refuse_nested(text, child, is_inside=is_inside or is_endless)
 
 
 def _time(text: str, literals: Iterable[str]) -> None:
-    search = re.compile(text, re.ASCII).search
-    parts = dict.fromkeys(part for part in (*_FILLERS, *literals) if part)
-    units = [*parts, *(part + filler for part in parts for filler in (" ", "a", "/"))]
-    for size in _HOSTILE_CHARS:
-        for unit in units:
-            line = (unit * size)[:size]
-            began_s = time.perf_counter()
-            search(line)
-            taken_s = time.perf_counter() - began_s
-            if taken_s > MAX_SEARCH_S and _is_slow(search, line):
-                raise RuleError(
-                    f"expected a pattern that takes less than {MAX_SEARCH_S * 1000:g} ms on any "
-                    f"line, got {taken_s * 1000:.0f} ms on {size} characters of {unit!r}: "
-                    f"{text!r}; limit its repetitions, such as {{0,40}}"
-                )
-
-
-def _is_slow(search: Callable[[str], object], line: str) -> bool:
-    """Look twice: another process may have held this one up."""
-    began_s = time.perf_counter()
-    search(line)
-    return time.perf_counter() - began_s > MAX_SEARCH_S
+    slow = slowest(text, literals)
+    if slow is not None:
+        raise RuleError(
+            f"expected a pattern that takes less than {MAX_SEARCH_S * 1000:g} ms on any line, got "
+            f"{slow.seconds * 1000:.0f} ms on {slow.chars} characters of {slow.unit!r}: {text!r}; "
+            "limit its repetitions, such as {0,40}"
+        )
 
 
 def _literals(tree: Any) -> list[str]:
     """All runs of literals, the alternatives of a branch included."""
     found = _runs(tree)
     for operation, argument in tree:
-        for child in _children(str(operation), argument):
+        for child in children(str(operation), argument):
             found += _literals(child)
     return found
-
-
-def _children(name: str, argument: Any) -> list[Any]:
-    match name:
-        case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
-            return [argument[2]]
-        case "SUBPATTERN":
-            return [argument[3]]
-        case "BRANCH":
-            return list(argument[1])
-        case "ATOMIC_GROUP":
-            return [argument]
-        case "ASSERT" | "ASSERT_NOT":
-            return [argument[1]]
-        case _:
-            return []
 
 
 def _runs(tree: Any) -> list[str]:
