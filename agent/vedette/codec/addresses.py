@@ -7,6 +7,7 @@ Rule 2: any 4 or 16 bytes have a text.
 
 from __future__ import annotations
 
+import re
 from struct import Struct
 
 from vedette.errors import ParseError
@@ -15,6 +16,9 @@ _EIGHT_GROUPS = Struct(">8H")
 _IPV4_BYTES = 4
 _IPV6_BYTES = 16
 _SHORTEST_RUN = 2  # RFC 5952 4.2.2: one group alone is never shortened
+_IPV6_GROUPS = 8
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
+_IPV6 = re.compile(r"[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}")
 _MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
 
 
@@ -34,6 +38,31 @@ def address_text(raw: bytes) -> str:
     if raw.startswith(_MAPPED_PREFIX):
         return _ipv4_text(raw[12:])
     return _ipv6_text(_EIGHT_GROUPS.unpack(raw))
+
+
+def network_of(text: str) -> str:
+    """The /24 (IPv4) or /64 (IPv6) of an address's text, "" for what is no address.
+
+    IPv6 networks are written with their four groups, `2001:db8:0:1::/64`; a zone (`%eth0`) is none
+    of an address as events carry it.
+    """
+    if ":" in text:
+        return _network_of_ipv6(text)
+    if _IPV4.fullmatch(text) is None:
+        return ""
+    return f"{text.rpartition('.')[0]}.0/24"
+
+
+def _network_of_ipv6(text: str) -> str:
+    if _IPV6.fullmatch(text) is None:
+        return ""
+    head, run, tail = text.partition("::")
+    before, after = (part.split(":") if part else [] for part in (head, tail))
+    zeros = _IPV6_GROUPS - len(before) - len(after)
+    if zeros < bool(run) or (zeros and not run) or any(not group for group in (*before, *after)):
+        return ""
+    groups = [*before, *["0"] * zeros, *after]
+    return ":".join(f"{int(group, 16):x}" for group in groups[:4]) + "::/64"
 
 
 def _ipv4_text(raw: bytes) -> str:

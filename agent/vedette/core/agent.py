@@ -18,12 +18,15 @@ from vedette.core.engine import Engine
 from vedette.core.findings import AgentSettings, Findings, Sighting
 from vedette.core.inputs import (
     Input,
+    LearningSet,
     LookedUp,
     Observed,
+    ProfileLoaded,
     Reported,
     Resolved,
     RulesLoaded,
     Seeded,
+    Standing,
     Stopping,
     Swept,
     Ticked,
@@ -32,6 +35,7 @@ from vedette.core.inputs import (
 from vedette.core.ledger import Ledger
 from vedette.core.names import Names
 from vedette.core.process_table import Process, ProcessTable
+from vedette.core.profile import ProfileWatch
 from vedette.core.redact import Redactor
 from vedette.core.sweep import Sweep, SweepWatch
 from vedette.model.baseline import Hint
@@ -76,6 +80,7 @@ class Agent:
         self._gone: dict[str, FileChanged] = {}
         self._findings = Findings(settings, self.processes, self.ledger, self._commands)
         self.incidents = self._findings.incidents
+        self.profile = ProfileWatch(self._findings, self._commands)
         self._on_event: dict[type[Any], Callable[[Any], None]] = {
             ProcessStarted: self._process_started,
             ProcessForked: self.processes.fork,
@@ -91,30 +96,41 @@ class Agent:
             TierChanged: self._tier_changed,
         }
 
-    def handle(self, given: Input) -> list[Command]:  # noqa: C901 - one case for each input
+    def handle(self, given: Input) -> list[Command]:  # noqa: C901, PLR0912 - a case for each input
         """Take one input; returns what is to be done, in order."""
         self._findings.offset_s = given.wall_s - given.at_s
         match given:
             case Observed():
                 self._observed(given)
             case Resolved():
-                self._findings.resolved(given)
+                if not self.profile.resolved(given):
+                    self._findings.resolved(given)
             case Ticked():
                 self._wake_s = None
+                self.profile.tick(given.at_s)
                 self._findings.tick(given.at_s)
             case Swept():
                 self.processes.sweep(given.alive, given.at_s)
             case Seeded():
                 self._findings.users = dict(given.users)
-                self._learn(given.processes)
+                self._learn(given.processes, given.at_s)
             case LookedUp():
-                self._learn(given.processes)
+                self._learn(given.processes, given.at_s)
             case UsersChanged():
                 self._findings.users = dict(given.users)
             case Stopping():
                 self._findings.stop(given.at_s)
             case RulesLoaded():
                 self._adopt(given)
+            case ProfileLoaded():
+                self.profile.load(given.profile)
+                self._hold_standing(given.at_s)
+            case LearningSet():
+                self.profile.learn(given.learnt)
+                self._hold_standing(given.at_s)
+            case Standing():
+                for listener in given.listeners:
+                    self.profile.listener(listener, self.processes.get(listener.pid))
             case Reported():
                 self._reported(given)
             case _:
@@ -138,14 +154,23 @@ class Agent:
                 wanted.setdefault(pid, event.at_s)
         return wanted
 
-    def _learn(self, processes: Sequence[ProcessStarted]) -> None:
+    def _learn(self, processes: Sequence[ProcessStarted], at_s: float) -> None:
         for process in sorted(processes, key=lambda process: process.start_ticks):
-            self.processes.start(process)  # parents began before their children
+            known = self.processes.start(process)  # parents began before their children
+            self.profile.standing(known, self.processes.get(known.ppid), at_s)
+
+    def _hold_standing(self, at_s: float) -> None:
+        """A profile, and whoever learns one, begins with the processes there are."""
+        for process in self.processes:
+            if not process.has_ended:
+                self.profile.standing(process, self.processes.get(process.ppid), at_s)
 
     def _take_commands(self, at_s: float) -> list[Command]:
         self._findings.trim(at_s)
-        if self._wake_s is None or self._commands:
-            next_s = self.incidents.next_s()
+        held_s = self.profile.next_s()
+        is_sooner = held_s is not None and self._wake_s is not None and held_s < self._wake_s
+        if self._wake_s is None or self._commands or is_sooner:
+            next_s = _earlier(self.incidents.next_s(), held_s)
             if next_s is not None and next_s != self._wake_s:
                 self._wake_s = next_s
                 self._commands.append(Wake(next_s))
@@ -174,6 +199,8 @@ class Agent:
         parent = self.processes.get(event.ppid)
         fields = enrich.process_creation(event, process, parent, self._findings.users)
         self._judge("process_creation", EventClass.PROCESS, event, fields, process)
+        if self.profile.is_on:
+            self.profile.process_started(event, process, parent, fields)
         gone = self._gone.pop(event.image, None) if self._gone else None
         if gone is not None and 0.0 <= gone.at_s - event.at_s <= LATE_S:
             self._file_changed(gone)  # it was running then, and is known to have been now
@@ -207,6 +234,8 @@ class Agent:
         process = self.processes.get(event.pid)
         fields = enrich.network_connection(event, name, process, self._findings.users)
         self._judge("network_connection", EventClass.NETWORK, event, fields, process)
+        if self.profile.is_on:
+            self.profile.connection(event, name, process)
 
     def _sweep(self, sweep: Sweep) -> None:
         process = self.processes.get(sweep.pid)
@@ -217,6 +246,8 @@ class Agent:
         process = self.processes.get(event.pid)
         fields = enrich.listener_opened(event, process, self._findings.users)
         self._judge("listener_opened", EventClass.NETWORK, event, fields, process)
+        if self.profile.is_on:
+            self.profile.listener(event, process)
 
     def _name_queried(self, event: NameQueried) -> None:
         self._judge("dns_query", EventClass.NETWORK, event, enrich.dns_query(event), None)
@@ -286,6 +317,12 @@ class Agent:
         wall_s = at_s + self._findings.offset_s
         draft = EntryDraft(kind, Severity.INFORMATIONAL, wall_s, body, "", "", is_routine=True)
         self._commands.append(Append(draft, None))
+
+
+def _earlier(first_s: float | None, second_s: float | None) -> float | None:
+    if first_s is None or second_s is None:
+        return second_s if first_s is None else first_s
+    return min(first_s, second_s)
 
 
 def _title_of(event: TierChanged) -> str:

@@ -68,6 +68,13 @@ def _mark_incomplete(fields: Fields) -> None:
             del fields[name]
 
 
+def standing_process(process: Process, users: Users) -> Fields:
+    """A process that was there before its start could be told."""
+    fields: Fields = {}
+    _who(fields, process, users)
+    return fields
+
+
 def file_event(event: FileChanged, table: ProcessTable, users: Users) -> Fields:
     """Sigma category file_event."""
     fields = {"TargetFilename": event.path, "Action": event.action, "Tier": event.tier}

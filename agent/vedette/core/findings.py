@@ -115,9 +115,16 @@ class Findings:
         claim = _Claim(rule.rule_id, rule.title, rule.author, rule.severity, rule.tags)
         self._found(claim, seen)
 
-    def of_ours(self, condition: str, title: str, severity: Severity, seen: Sighting) -> None:
+    def of_ours(
+        self,
+        condition: str,
+        title: str,
+        severity: Severity,
+        seen: Sighting,
+        tags: tuple[str, ...] = (),
+    ) -> None:
         """The agent itself has something to tell; `condition` names it for ever."""
-        self._found(_Claim(f"vedette:{condition}", title, OWN_AUTHOR, severity, ()), seen)
+        self._found(_Claim(f"vedette:{condition}", title, OWN_AUTHOR, severity, tags), seen)
 
     def resolved(self, given: Resolved) -> None:
         """The answer to a question of ours; one that is not awaited is ignored."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-from vedette.model.event import Event, ProcessStarted
+from vedette.model.event import Event, ListenerOpened, ProcessStarted
 from vedette.model.finding import Severity
+from vedette.model.profile import Learnt, Profile
 from vedette.model.rule import Bundle
 
 
@@ -101,6 +102,30 @@ class RulesLoaded(NamedTuple):
     bundle: Bundle
 
 
+class ProfileLoaded(NamedTuple):
+    """A verified profile takes the place of the running one; None takes it away."""
+
+    at_s: float
+    wall_s: float
+    profile: Profile | None
+
+
+class LearningSet(NamedTuple):
+    """Learn from now on, beginning with what was learnt before; None ends it."""
+
+    at_s: float
+    wall_s: float
+    learnt: Learnt | None
+
+
+class Standing(NamedTuple):
+    """Listeners that were there before anybody told of them; rules do not judge them."""
+
+    at_s: float
+    wall_s: float
+    listeners: tuple[ListenerOpened, ...]
+
+
 class Reported(NamedTuple):
     """The shell noticed something about the agent itself that people must know.
 
@@ -125,5 +150,8 @@ Input: TypeAlias = (
     | Ticked
     | Stopping
     | RulesLoaded
+    | ProfileLoaded
+    | LearningSet
+    | Standing
     | Reported
 )

@@ -75,6 +75,9 @@ class ProcessTable:
     def __len__(self) -> int:
         return len(self._by_pid)
 
+    def __iter__(self) -> Iterator[Process]:
+        return iter(tuple(self._by_pid.values()))
+
     def __contains__(self, pid: object) -> bool:
         return pid in self._by_pid
 
