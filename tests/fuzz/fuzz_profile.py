@@ -15,10 +15,7 @@ _LEARNT = Learnt(
 )
 _SIGNED = Profile("cam", 7, 10, 20, "camera", "os 1", Origin("d", 5, 3600, 1, 2), _LEARNT, "")
 
-
-def seeds() -> list[bytes]:
-    """A signed profile and a draft."""
-    return [codec.encode(_SIGNED), codec.encode_draft(_SIGNED)]
+SEEDS = (codec.encode(_SIGNED), codec.encode_draft(_SIGNED))
 
 
 def target(data: bytes) -> None:
