@@ -1,14 +1,14 @@
 """Proves that a condition can never be true, by what its comparisons say about each other.
 
 Rule 1: sound, not complete: what it proves holds for every event; what it cannot prove within
-MAX_STEPS comparisons it leaves open. One rule implies another when the first and the negation of
+its budget it leaves open. One rule implies another when the first and the negation of
 the second are proven never to be true together.
 Rule 2: a condition is first brought into a form where Not stands before comparisons alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias, assert_never
 
 from vedette.cli._clause_logic import (
@@ -25,19 +25,31 @@ MAX_STEPS = 50_000
 
 
 class Clash(NamedTuple):
-    """Two comparisons that cannot both go as the condition needs; one alone when it never can."""
+    """Two comparisons that cannot both go as the condition needs."""
 
     one: Match
-    other: Match | None
+    other: Match
 
 
-Impossible: TypeAlias = Callable[[Match], bool]
-"""Says of a comparison that no event of its category can meet it."""
+class Budget:
+    """How many comparisons of clauses may still be made; several proofs may share one."""
+
+    def __init__(self, steps: int = MAX_STEPS) -> None:
+        self._steps = steps
+
+    def spend(self) -> None:
+        """Take one step.
+
+        Raises:
+            TooLongError: there is none left.
+        """
+        if self._steps <= 0:
+            raise TooLongError
+        self._steps -= 1
 
 
-def never(_: Match) -> bool:
-    """Knows of no comparison that it is impossible."""
-    return False
+class TooLongError(Exception):
+    """A proof would take more than its budget."""
 
 
 def normal(condition: Condition, *, is_wanted: bool = True) -> Condition:
@@ -67,29 +79,25 @@ def normal(condition: Condition, *, is_wanted: bool = True) -> Condition:
             assert_never(condition)
 
 
-def refute(goals: Sequence[Condition], impossible: Impossible = never) -> Clash | None:
+def refute(goals: Sequence[Condition], budget: Budget | None = None) -> Clash | None:
     """Prove that conditions can never be true of one event.
 
     Args:
         goals: in normal form; all of them are asked of the same event.
-        impossible: what is known about the values of fields.
+        budget: MAX_STEPS of its own when None.
 
     Returns:
         Why not, or None when that is not proven.
     """
     try:
-        return _Proof(impossible).refute(list(goals), {})
-    except _TooLongError:
+        return _Proof(budget or Budget()).refute(list(goals), {})
+    except (TooLongError, RecursionError):
         return None
 
 
-def implies_all(one: Condition, other: Condition) -> bool:
+def implies_all(one: Condition, other: Condition, budget: Budget | None = None) -> bool:
     """Whether every event that meets one condition is proven to meet the other."""
-    return refute([normal(one), normal(other, is_wanted=False)]) is not None
-
-
-class _TooLongError(Exception):
-    """The proof would take more than MAX_STEPS."""
+    return refute([normal(one), normal(other, is_wanted=False)], budget) is not None
 
 
 _Literal: TypeAlias = Match | Not
@@ -97,9 +105,8 @@ _Assumed: TypeAlias = dict[str, list[_Literal]]
 
 
 class _Proof:
-    def __init__(self, impossible: Impossible) -> None:
-        self._impossible = impossible
-        self._steps = 0
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
 
     def refute(self, goals: list[Condition], assumed: _Assumed) -> Clash | None:
         choices: list[AnyOf] = []
@@ -182,10 +189,8 @@ class _Proof:
 
     def _clash(self, literal: _Literal, assumed: _Assumed) -> Clash | None:
         match = _match(literal)
-        if isinstance(literal, Match) and self._impossible(match):
-            return Clash(match, None)
         for known in assumed.get(match.field, ()):
-            self._count()
+            self._budget.spend()
             if _are_contrary(literal, known):
                 return Clash(match, _match(known))
         return None
@@ -194,15 +199,10 @@ class _Proof:
         if isinstance(part, AllOf | AnyOf):
             return False
         for known in assumed.get(_match(part).field, ()):
-            self._count()
+            self._budget.spend()
             if _follows(known, part):
                 return True
         return False
-
-    def _count(self) -> None:
-        self._steps += 1
-        if self._steps > MAX_STEPS:
-            raise _TooLongError
 
 
 def _match(literal: Condition) -> Match:
