@@ -10,8 +10,9 @@ import pytest
 
 from vedette.codec import ocsf
 from vedette.core.agent import Agent, AgentSettings
-from vedette.core.commands import Append, Command, Resolve, Wake
+from vedette.core.commands import Append, Command, Continue, Resolve, Wake
 from vedette.core.inputs import (
+    Continued,
     Input,
     LookedUp,
     Observed,
@@ -84,6 +85,9 @@ class Story:
         self.recording += encode_input(given)
         commands = self.agent.handle(given)
         self.commands += commands
+        while Continue() in self.commands:  # as the shell does, at once
+            self.commands.remove(Continue())
+            self.tell(Continued(given.at_s, given.wall_s))
         return commands
 
     def see(self, at_s: float, *events: Event) -> list[Command]:

@@ -15,14 +15,29 @@ from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not, Rule
 class LinearEngine:
     """Takes the same bundle as core.engine.Engine and gives the same rules."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, device_class: str = "") -> None:
         self._rules = bundle.rules
+        self._exclusions = [
+            exclusion
+            for exclusion in bundle.exclusions
+            if not exclusion.device_classes or device_class in exclusion.device_classes
+        ]
 
     def match(self, category: str, fields: Mapping[str, str]) -> tuple[Rule, ...]:
         return tuple(
             rule
             for rule in self._rules
-            if _is_of(rule.category, category) and is_met(rule.condition, fields)
+            if _is_of(rule.category, category)
+            and is_met(rule.condition, fields)
+            and not self._is_excluded(rule, fields)
+        )
+
+    def _is_excluded(self, rule: Rule, fields: Mapping[str, str]) -> bool:
+        return any(
+            is_met(exclusion.condition, fields)
+            for exclusion in self._exclusions
+            if rule.rule_id in exclusion.rules
+            or (not exclusion.rules and exclusion.category == rule.category)
         )
 
 

@@ -7,16 +7,18 @@ Rule 3: findings are never fed back into detection.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 from vedette.codec import ocsf
 from vedette.core import enrich
 from vedette.core.baseline import ChangeHints
 from vedette.core.commands import Append, Command, Rescan, Wake
+from vedette.core.detection import Detection
 from vedette.core.engine import Engine
 from vedette.core.findings import AgentSettings, Findings, Sighting
 from vedette.core.inputs import (
+    Continued,
     Input,
     LearningSet,
     LookedUp,
@@ -25,6 +27,7 @@ from vedette.core.inputs import (
     Reported,
     Resolved,
     RulesLoaded,
+    RuleSlow,
     Seeded,
     Standing,
     Stopping,
@@ -34,9 +37,8 @@ from vedette.core.inputs import (
 )
 from vedette.core.ledger import Ledger
 from vedette.core.names import Names
-from vedette.core.process_table import Process, ProcessTable
+from vedette.core.process_table import ProcessTable
 from vedette.core.profile import ProfileWatch
-from vedette.core.redact import Redactor
 from vedette.core.sweep import Sweep, SweepWatch
 from vedette.model.baseline import Hint
 from vedette.model.event import (
@@ -76,11 +78,11 @@ class Agent:
         self.sweeps = SweepWatch()
         self.ledger = Ledger()
         self.hints = ChangeHints()
-        self.engine: Engine | None = None
         self._gone: dict[str, FileChanged] = {}
         self._findings = Findings(settings, self.processes, self.ledger, self._commands)
         self.incidents = self._findings.incidents
         self.profile = ProfileWatch(self._findings, self._commands)
+        self.detection = Detection(settings.device_class, self._findings, self._commands)
         self._on_event: dict[type[Any], Callable[[Any], None]] = {
             ProcessStarted: self._process_started,
             ProcessForked: self.processes.fork,
@@ -96,7 +98,12 @@ class Agent:
             TierChanged: self._tier_changed,
         }
 
-    def handle(self, given: Input) -> list[Command]:  # noqa: C901, PLR0912 - a case for each input
+    @property
+    def engine(self) -> Engine | None:
+        """The rules in use, indexed; None before the first bundle."""
+        return self.detection.engine
+
+    def handle(self, given: Input) -> list[Command]:  # noqa: C901, PLR0912 - one case for each input
         """Take one input; returns what is to be done, in order."""
         self._findings.offset_s = given.wall_s - given.at_s
         match given:
@@ -109,6 +116,7 @@ class Agent:
                 self._wake_s = None
                 self.profile.tick(given.at_s)
                 self._findings.tick(given.at_s)
+                self.detection.tick(given.at_s)
             case Swept():
                 self.processes.sweep(given.alive, given.at_s)
             case Seeded():
@@ -121,7 +129,7 @@ class Agent:
             case Stopping():
                 self._findings.stop(given.at_s)
             case RulesLoaded():
-                self._adopt(given)
+                self.detection.load(given.bundle, given.at_s)
             case ProfileLoaded():
                 self.profile.load(given.profile)
                 self._hold_standing(given.at_s)
@@ -131,6 +139,10 @@ class Agent:
             case Standing():
                 for listener in given.listeners:
                     self.profile.listener(listener, self.processes.get(listener.pid))
+            case Continued():
+                self.detection.go_on(given.at_s)
+            case RuleSlow():
+                self.detection.slow(given)
             case Reported():
                 self._reported(given)
             case _:
@@ -167,7 +179,7 @@ class Agent:
 
     def _take_commands(self, at_s: float) -> list[Command]:
         self._findings.trim(at_s)
-        held_s = self.profile.next_s()
+        held_s = _earlier(self.profile.next_s(), self.detection.next_s())
         is_sooner = held_s is not None and self._wake_s is not None and held_s < self._wake_s
         if self._wake_s is None or self._commands or is_sooner:
             next_s = _earlier(self.incidents.next_s(), held_s)
@@ -178,27 +190,18 @@ class Agent:
         self._commands.clear()
         return commands
 
-    def _adopt(self, given: RulesLoaded) -> None:
-        self.engine = engine = Engine(given.bundle)
-        self._findings.bundle = given.bundle.digest
-        self._findings.redact = Redactor(given.bundle.redactions)
-        for rule_id, reason in engine.refused:
-            fields = {"Target": rule_id, "Reason": reason}
-            seen = Sighting(EventClass.AGENT, "agent", given.at_s, fields, None)
-            title = "A rule of the bundle cannot be run here"
-            self._findings.of_ours("rule-refused", title, Severity.MEDIUM, seen)
-
     def _observed(self, given: Observed) -> None:
         handlers = self._on_event
         for event in given.events:
             handlers[type(event)](event)
         self.ledger.count("core", "all", len(given.events), len(given.events))
+        self.detection.settle(given.at_s)
 
     def _process_started(self, event: ProcessStarted) -> None:
         process = self.processes.start(event)
         parent = self.processes.get(event.ppid)
         fields = enrich.process_creation(event, process, parent, self._findings.users)
-        self._judge("process_creation", EventClass.PROCESS, event, fields, process)
+        self.detection.judge("process_creation", EventClass.PROCESS, event, fields, process)
         if self.profile.is_on:
             self.profile.process_started(event, process, parent, fields)
         gone = self._gone.pop(event.image, None) if self._gone else None
@@ -216,7 +219,7 @@ class Agent:
         if process is not None:
             hint = Hint(process.pid, process.image, event.at_s)
             self.hints.note(event.path, hint)
-        self._judge("file_event", EventClass.FILE, event, fields, process)
+        self.detection.judge("file_event", EventClass.FILE, event, fields, process)
 
     def _remember_gone(self, event: FileChanged) -> None:
         """Sources have delays of their own: the execution of a deleted file may be told after."""
@@ -233,24 +236,24 @@ class Agent:
     def _connection(self, event: ConnectionOpened, name: str) -> None:
         process = self.processes.get(event.pid)
         fields = enrich.network_connection(event, name, process, self._findings.users)
-        self._judge("network_connection", EventClass.NETWORK, event, fields, process)
+        self.detection.judge("network_connection", EventClass.NETWORK, event, fields, process)
         if self.profile.is_on:
             self.profile.connection(event, name, process)
 
     def _sweep(self, sweep: Sweep) -> None:
         process = self.processes.get(sweep.pid)
         fields = enrich.network_sweep(sweep, process, self._findings.users)
-        self._judge("network_sweep", EventClass.NETWORK, sweep.connection, fields, process)
+        self.detection.judge("network_sweep", EventClass.NETWORK, sweep.connection, fields, process)
 
     def _listener_opened(self, event: ListenerOpened) -> None:
         process = self.processes.get(event.pid)
         fields = enrich.listener_opened(event, process, self._findings.users)
-        self._judge("listener_opened", EventClass.NETWORK, event, fields, process)
+        self.detection.judge("listener_opened", EventClass.NETWORK, event, fields, process)
         if self.profile.is_on:
             self.profile.listener(event, process)
 
     def _name_queried(self, event: NameQueried) -> None:
-        self._judge("dns_query", EventClass.NETWORK, event, enrich.dns_query(event), None)
+        self.detection.judge("dns_query", EventClass.NETWORK, event, enrich.dns_query(event), None)
 
     def _name_resolved(self, event: NameResolved) -> None:
         for connection in self.names.learn(event):
@@ -259,12 +262,12 @@ class Agent:
     def _kernel_activity(self, event: KernelActivity) -> None:
         process = self.processes.get(event.pid)
         fields = enrich.kernel_activity(event, process, self._findings.users)
-        self._judge("kernel_activity", EventClass.KERNEL, event, fields, process)
+        self.detection.judge("kernel_activity", EventClass.KERNEL, event, fields, process)
 
     def _log_line(self, event: LogLine) -> None:
         fields = enrich.log_line(event)
         process = self.processes.get(event.pid)
-        self._judge(f"service:{event.service}", EventClass.LOG, event, fields, process)
+        self.detection.judge(f"service:{event.service}", EventClass.LOG, event, fields, process)
 
     def _events_lost(self, event: EventsLost) -> None:
         self.ledger.lose(event)
@@ -298,20 +301,6 @@ class Agent:
     def _reported(self, given: Reported) -> None:
         seen = Sighting(EventClass.AGENT, "agent", given.at_s, given.fields, None)
         self._findings.of_ours(given.condition, given.title, given.severity, seen)
-
-    def _judge(
-        self,
-        category: str,
-        event_class: EventClass,
-        event: Any,
-        fields: Mapping[str, str],
-        process: Process | None,
-    ) -> None:
-        if self.engine is None:
-            return
-        for rule in self.engine.match(category, fields):
-            seen = Sighting(event_class, event.tier, event.at_s, fields, process)
-            self._findings.of_rule(rule, seen)
 
     def _append(self, kind: str, at_s: float, body: bytes) -> None:
         wall_s = at_s + self._findings.offset_s

@@ -48,4 +48,8 @@ class Rescan(NamedTuple):
     reason: str
 
 
-Command: TypeAlias = Resolve | Append | Wake | Rescan
+class Continue(NamedTuple):
+    """Send Continued once all that waits now was given its turn: there is a slice of work left."""
+
+
+Command: TypeAlias = Resolve | Append | Wake | Rescan | Continue

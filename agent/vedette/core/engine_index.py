@@ -12,6 +12,7 @@ Rule 3: what has no literal (networks, numbers, ungated patterns) is asked of ea
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 
 from vedette.core.comparison import Test, compile_test
@@ -27,6 +28,8 @@ MANY = 32
 
 MAX_REMEMBERED_CHARS = 512
 """Ours: longer values hardly ever come twice; bounds a field's memory to 0.5 MB at 1,024 values."""
+
+FREED_TEXTS = 1024
 
 _COMMON_BYTES = b" /-.aeinorst"
 _LOAD_WEIGHT = 2
@@ -61,6 +64,10 @@ class _Words:
                 for text, numbers in self._buckets[word]:
                     if text in value:
                         found.update(numbers)
+
+    def forget(self) -> None:
+        """Let go of what was filed."""
+        self._buckets, self._keys = {}, set()
 
     def _window(self, data: bytes) -> set[int]:
         """The words of the part of a substring that is rarest by the looks of it."""
@@ -126,6 +133,18 @@ class FieldIndex:
         """Values forgotten for want of room."""
         info = self._remembered.cache_info()
         return info.misses - info.currsize
+
+    def take_apart(self) -> Iterator[None]:
+        """Give back the memory of an index that is no longer used, a little at a time."""
+        del self._remembered  # holds a method of ours: nobody else would break that circle
+        self._wide.forget()
+        self._medium.forget()
+        self._medium_texts, self._short, self._slow = [], [], []
+        for texts in (self._exact, self._prefixes, self._suffixes, self._substrings):
+            while texts:
+                for _ in range(min(len(texts), FREED_TEXTS)):
+                    texts.popitem()
+                yield
 
     def _add_substring(self, text: str, number: int) -> None:
         numbers = self._substrings.get(text)

@@ -25,7 +25,7 @@ from vedette.model.event import EventClass
 from vedette.model.finding import Finding, Incident, Severity
 from vedette.model.journal import EntryDraft
 from vedette.model.process import ProcessFacts, ProcessKey
-from vedette.model.rule import Rule
+from vedette.model.rule import Correlation, Rule
 
 OWN_AUTHOR = "Vedette"
 MAX_PENDING = 64
@@ -45,22 +45,28 @@ class AgentSettings:
         device: as the fleet knows it.
         boot: the kernel's boot id, 32 hex digits.
         quiet_s: an incident without findings for so long is closed.
+        device_class: which exclusions hold here, "" for those of all devices.
     """
 
     tenant: str
     device: str
     boot: str
     quiet_s: float = 120.0
+    device_class: str = ""
 
 
 class Sighting(NamedTuple):
-    """What a rule, or the agent itself, has found: where it comes from and what it shows."""
+    """What a rule, or the agent itself, has found: where it comes from and what it shows.
+
+    `subject` is what it is about, where its fields do not say.
+    """
 
     event_class: EventClass
     tier: str
     at_s: float
     fields: Mapping[str, str]
     process: Process | None
+    subject: str = ""
 
 
 class _Claim(NamedTuple):
@@ -110,10 +116,10 @@ class Findings:
         self._pending: dict[int, _Pending] = {}
         self._ticket = 0
 
-    def of_rule(self, rule: Rule, seen: Sighting) -> None:
-        """A rule matched."""
+    def of_rule(self, rule: Rule | Correlation, seen: Sighting) -> bool:
+        """A rule matched; whether that is told, or only counted as more of the same."""
         claim = _Claim(rule.rule_id, rule.title, rule.author, rule.severity, rule.tags)
-        self._found(claim, seen)
+        return self._found(claim, seen)
 
     def of_ours(
         self,
@@ -161,14 +167,14 @@ class Findings:
         self._pending.clear()
         self._tell_all(self.incidents.close_all(at_s))
 
-    def _found(self, claim: _Claim, seen: Sighting) -> None:
+    def _found(self, claim: _Claim, seen: Sighting) -> bool:
         process, at_s = seen.process, seen.at_s
         wall_s = at_s + self.offset_s
         wanted = Key(claim.rule_id, process.tree if process else NO_TREE)
-        subject = _subject(seen.fields)
+        subject = seen.subject or _subject(seen.fields)
         key = self.incidents.count(wanted, subject, claim.severity, at_s, wall_s)
         if not key.rule_id:
-            return
+            return False
         chain = list(self._processes.chain(process.pid)) if process else []
         finding = Finding(
             rule_id=claim.rule_id,
@@ -186,6 +192,7 @@ class Findings:
             bundle=self.bundle,
         )
         self._ask_or_tell(_Pending(key, finding), chain)
+        return True
 
     def _facts(self, process: Process) -> ProcessFacts:
         link = facts(process, self.users)

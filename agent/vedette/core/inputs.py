@@ -95,7 +95,7 @@ class Stopping(NamedTuple):
 
 
 class RulesLoaded(NamedTuple):
-    """A verified bundle takes the place of the running one."""
+    """A verified bundle takes the place of the running one, as soon as its engine is built."""
 
     at_s: float
     wall_s: float
@@ -126,6 +126,22 @@ class Standing(NamedTuple):
     listeners: tuple[ListenerOpened, ...]
 
 
+class Continued(NamedTuple):
+    """The loop has had its turn since the Continue command: do the next slice."""
+
+    at_s: float
+    wall_s: float
+
+
+class RuleSlow(NamedTuple):
+    """A rule took so many seconds of CPU for one event."""
+
+    at_s: float
+    wall_s: float
+    rule_id: str
+    took_s: float
+
+
 class Reported(NamedTuple):
     """The shell noticed something about the agent itself that people must know.
 
@@ -153,5 +169,7 @@ Input: TypeAlias = (
     | ProfileLoaded
     | LearningSet
     | Standing
+    | Continued
+    | RuleSlow
     | Reported
 )

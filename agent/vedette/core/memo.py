@@ -59,3 +59,8 @@ class Memo(Generic[Key, Answer]):
             self._chars = 0
         self._young[key] = answer
         self._chars += chars
+
+    def clear(self) -> None:
+        """Forget all answers, because they may be wrong now; none counts as evicted."""
+        self._young, self._old = {}, {}
+        self._chars = 0

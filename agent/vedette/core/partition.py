@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias, assert_never
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeAlias, TypeVar, assert_never
 
 from vedette.core.condition import FIELD_ALIASES, Fields, View, view
 from vedette.core.engine_index import FieldIndex
 from vedette.core.memo import Memo
 from vedette.core.triggers import trigger
-from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not, Rule
+from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not
 
 _VALUES_SHARE = 4
 """Ours: repeated events never reach the fields, so fewer values than events are worth keeping."""
 
 Key: TypeAlias = tuple[str | None, ...]
 Find: TypeAlias = Callable[[str], tuple[int, ...]]
+Answer = TypeVar("Answer")
 
 
-class Partition:
+class Partition(Generic[Answer]):
     """Leads from events of one category to rule numbers; filled by `add`, then frozen.
 
     Args:
@@ -26,7 +27,7 @@ class Partition:
     """
 
     def __init__(self, memo: int) -> None:
-        self.memo: Memo[Key, tuple[Rule, ...]] = Memo(memo)
+        self.memo: Memo[Key, Answer] = Memo(memo)
         self.always: list[int] = []
         self._values = memo // _VALUES_SHARE
         self._fields: dict[str, None] = {}
@@ -35,14 +36,16 @@ class Partition:
         self._probes: tuple[tuple[str, Find], ...] = ()
         self._keywords: FieldIndex | None = None
 
-    def add(self, number: int, condition: Condition) -> None:
-        """File a rule.
+    def add(self, number: int, condition: Condition) -> Iterator[int]:
+        """File a rule, comparison by comparison.
+
+        Yields:
+            1 for each comparison filed.
 
         Raises:
             RuleError: a value of its trigger cannot be used.
         """
-        for field in fields_of(condition):
-            self._fields[field] = None
+        self.look_at((condition,))
         clause = trigger(condition)
         if clause is None:
             self.always.append(number)
@@ -51,6 +54,13 @@ class Partition:
             if match.field not in self._indexes:
                 self._indexes[match.field] = FieldIndex(self._values)
             self._indexes[match.field].add(match, number)
+            yield 1
+
+    def look_at(self, conditions: Iterable[Condition]) -> None:
+        """Let an event's key and view hold the fields that these conditions look at."""
+        for condition in conditions:
+            for match in matches_of(condition):
+                self._fields[match.field] = None
 
     def freeze(self) -> None:
         """Lay out what the hot path reads; nothing is added after this."""
@@ -91,6 +101,15 @@ class Partition:
                 numbers.update(self._keywords.find(value))
         return numbers
 
+    def take_apart(self) -> Iterator[None]:
+        """Give back the memory of a partition that is no longer used, index by index."""
+        self.memo.clear()
+        self._probes = ()
+        indexes = [*self._indexes.values(), *filter(None, (self._keywords,))]
+        self._indexes, self._keywords = {}, None
+        for index in indexes:
+            yield from index.take_apart()
+
     def forgotten(self) -> int:
         """Events and values forgotten for want of room."""
         indexes = list(self._indexes.values())
@@ -99,15 +118,20 @@ class Partition:
         return self.memo.evicted + sum(index.forgotten() for index in indexes)
 
 
-def fields_of(condition: Condition) -> Iterator[str]:
-    """The fields that a condition looks at, in order, as often as it does; "" for keywords."""
+def matches_of(condition: Condition) -> Iterator[Match]:
+    """All comparisons of a condition, in order."""
     match condition:
         case Match():
-            yield condition.field
+            yield condition
         case Not():
-            yield from fields_of(condition.part)
+            yield from matches_of(condition.part)
         case AllOf() | AnyOf():
             for part in condition.parts:
-                yield from fields_of(part)
+                yield from matches_of(part)
         case _:
             assert_never(condition)
+
+
+def fields_of(condition: Condition) -> Iterator[str]:
+    """The fields that a condition looks at, in order, as often as it does; "" for keywords."""
+    return (match.field for match in matches_of(condition))

@@ -16,8 +16,14 @@ REDACTED = "[redacted]"
 class Redactor:
     """Replaces what the patterns call secret."""
 
-    def __init__(self, patterns: Iterable[str]) -> None:
-        self._patterns = [re.compile(pattern) for pattern in patterns]
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self._patterns: list[re.Pattern[str]] = []
+        for pattern in patterns:
+            self.add(pattern)
+
+    def add(self, pattern: str) -> None:
+        """Take one more pattern into use."""
+        self._patterns.append(re.compile(pattern))
 
     def __call__(self, text: str) -> str:
         """The text without its secrets."""

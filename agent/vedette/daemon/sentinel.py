@@ -101,7 +101,9 @@ class Sentinel:
             place, state=self._state, signer=self.signer, on_report=self._journal_mended
         )
         self.baseline = SqliteBaseline(self._state_dir)
-        settings = AgentSettings(device.tenant, device.id, boot, float(config.incidents.quiet_s))
+        settings = AgentSettings(
+            device.tenant, device.id, boot, float(config.incidents.quiet_s), device.class_
+        )
         self.agent = Agent(settings)
         self.answers = Answers(self)
         self.shell = Shell(

@@ -17,13 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, assert_never
 
 from vedette.core.agent import Agent
-from vedette.core.commands import Append, Command, Rescan, Resolve, Wake
+from vedette.core.commands import Append, Command, Continue, Rescan, Resolve, Wake
+from vedette.core.engine import Stopwatch
 from vedette.core.inputs import (
+    Continued,
     Input,
     LookedUp,
     Observed,
     Reported,
     Resolved,
+    RuleSlow,
     Seeded,
     Stopping,
     Swept,
@@ -63,6 +66,7 @@ class Shell:
         record: BinaryIO | None = None,
     ) -> None:
         self.agent = agent
+        agent.detection.stopwatch = Stopwatch(time.perf_counter, time.thread_time)
         self._journal = journal
         self._on_recorded = on_recorded
         self._on_rescan = on_rescan
@@ -84,6 +88,8 @@ class Shell:
             if found:
                 self.tell(LookedUp(*now(), found))
         self.tell(Observed(*now(), tuple(events)))
+        for slow in self.agent.detection.take_slow():
+            self.tell(RuleSlow(*now(), slow.rule_id, slow.took_s))
 
     def report(
         self,
@@ -156,6 +162,9 @@ class Shell:
                 self._wake(at_s)
             case Rescan(reason):
                 self._on_rescan(reason)
+            case Continue():
+                # In the next round of the loop: what the sensors have by then is taken as well.
+                asyncio.get_running_loop().call_soon(self._continue)
             case _:
                 assert_never(command)
 
@@ -182,6 +191,9 @@ class Shell:
             self._timer.cancel()
         delay_s = max(0.0, at_s - now()[0])
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
+
+    def _continue(self) -> None:
+        self.tell(Continued(*now()))
 
     def _tick(self) -> None:
         self._timer = None

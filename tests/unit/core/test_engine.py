@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -8,9 +9,19 @@ from hypothesis import strategies as st
 from tests.simulators.linear_engine import LinearEngine
 
 from vedette.core.condition import SCAN_CHARS
-from vedette.core.engine import RULES_PER_SLICE, Engine
+from vedette.core.engine import COMPILED_TOGETHER, PATTERN_WORK, SLICE_WORK, Engine, Slow, Stopwatch
 from vedette.model.finding import Severity
-from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not, Operator, Rule
+from vedette.model.rule import (
+    AllOf,
+    AnyOf,
+    Bundle,
+    Condition,
+    Exclusion,
+    Match,
+    Not,
+    Operator,
+    Rule,
+)
 
 FIELDS = ("Image", "ImageAlias", "ParentImage", "CommandLine", "UserId", "DestinationIp")
 CATEGORIES = ("process_creation", "network_connection", "service:sshd", "service:")
@@ -75,6 +86,12 @@ conditions: st.SearchStrategy[Condition] = st.recursive(
     max_leaves=8,
 )
 rule_lists = st.lists(st.tuples(conditions, st.sampled_from(CATEGORIES)), max_size=8)
+exclusion_lists = st.lists(
+    st.tuples(
+        conditions, st.sampled_from(CATEGORIES), st.sampled_from([(), ("camera",), ("router",)])
+    ),
+    max_size=2,
+)
 events = st.dictionaries(
     st.sampled_from(FIELDS),
     st.one_of(texts, long_texts, numbers, addresses),
@@ -82,16 +99,27 @@ events = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(rule_lists, st.lists(st.tuples(st.sampled_from(CATEGORIES), events), max_size=6))
-def test_the_index_finds_what_asking_every_rule_finds(
-    pairs: list[tuple[Condition, str]], stream: list[tuple[str, dict[str, str]]]
-) -> None:
+@st.composite
+def bundles(draw: st.DrawFn) -> Bundle:
     rules = [
-        rule(condition, category, str(index)) for index, (condition, category) in enumerate(pairs)
+        rule(condition, category, str(index))
+        for index, (condition, category) in enumerate(draw(rule_lists))
     ]
-    engine = Engine(bundle(*rules), memo=4)
-    linear = LinearEngine(bundle(*rules))
+    some = st.lists(st.sampled_from([found.rule_id for found in rules] or ["-"]), max_size=2)
+    exclusions = tuple(
+        Exclusion(str(index), "", classes, tuple(draw(some)), category, condition)
+        for index, (condition, category, classes) in enumerate(draw(exclusion_lists))
+    )
+    return replace(bundle(*rules), exclusions=exclusions)
+
+
+@settings(max_examples=200, deadline=None)
+@given(bundles(), st.lists(st.tuples(st.sampled_from(CATEGORIES), events), max_size=6))
+def test_the_index_finds_what_asking_every_rule_finds(
+    found: Bundle, stream: list[tuple[str, dict[str, str]]]
+) -> None:
+    engine = Engine(found, memo=4, device_class="camera")
+    linear = LinearEngine(found, "camera")
     for category, event in stream + stream:
         assert engine.match(category, event) == linear.match(category, event)
 
@@ -179,19 +207,95 @@ def test_memory_for_answers_is_bounded_and_what_is_forgotten_counted() -> None:
     assert engine.counters()["evicted"] >= 1000 - 16
 
 
-def drain(building: Generator[None, None, Engine]) -> tuple[int, Engine]:
-    slices = 0
+def drain(building: Generator[int, None, Engine]) -> tuple[list[int], Engine]:
+    slices: list[int] = []
     while True:
         try:
-            next(building)
+            slices.append(next(building))
         except StopIteration as stop:
             return slices, stop.value
-        slices += 1
 
 
 def test_an_engine_built_in_slices_is_the_same_engine() -> None:
-    rules = bundle(*(rule(contains("CommandLine", f"word{n}x"), name=str(n)) for n in range(100)))
-    building = Engine.in_slices(rules)
-    slices, engine = drain(building)
-    assert slices == 100 // RULES_PER_SLICE
+    rules = bundle(*(rule(contains("CommandLine", f"word{n}x"), name=str(n)) for n in range(1000)))
+    slices, engine = drain(Engine.in_slices(rules))
+    assert len(slices) >= 1000 // SLICE_WORK
     assert names(engine, {"CommandLine": "word42x"}) == ["42"]
+
+
+def test_no_slice_does_more_than_its_share_also_of_one_large_rule() -> None:
+    hashes = AnyOf(tuple(Match("Digest", "equals", f"{n:064x}", False) for n in range(2000)))
+    patterns = AnyOf(tuple(Match("Image", "re", f"x{n}+", True, gate=f"x{n}") for n in range(9)))
+    slices, _ = drain(Engine.in_slices(bundle(rule(hashes, name="a"), rule(patterns, name="b"))))
+    largest_step = max(2000 // COMPILED_TOGETHER, 9 * PATTERN_WORK) + 2
+    assert sum(slices) > 2000
+    assert max(slices) <= SLICE_WORK + largest_step
+
+
+def test_an_exclusion_takes_a_match_out_on_its_class_of_devices_alone() -> None:
+    curl = rule(contains("CommandLine", "curl"), name="curl")
+    other = rule(contains("CommandLine", "curl"), name="other")
+    exclusion = Exclusion(
+        "vendor", "Vendor", ("camera",), ("curl",), "process_creation",
+        Match("ParentImage", "endswith", "/updater", False),
+    )  # fmt: skip
+    found = replace(bundle(curl, other), exclusions=(exclusion,))
+    event = {"CommandLine": "curl x", "ParentImage": "/opt/updater"}
+    camera = Engine(found, device_class="camera")
+    for _ in range(3):
+        assert names(camera, event) == ["other"]
+    assert names(camera, event | {"ParentImage": "/bin/sh"}) == ["curl", "other"]
+    assert camera.excluded() == {"vendor": 3}
+    assert names(Engine(found, device_class="router"), event) == ["curl", "other"]
+
+
+def test_an_exclusion_without_rules_is_for_its_category() -> None:
+    harmless = Match("Image", "equals", "/opt/own", False)
+    exclusion = Exclusion("own", "Own", (), (), "process_creation", harmless)
+    here = rule(contains("CommandLine", "curl"), name="here")
+    there = rule(contains("CommandLine", "curl"), "file_event", name="there")
+    engine = Engine(replace(bundle(here, there), exclusions=(exclusion,)))
+    event = {"CommandLine": "curl", "Image": "/opt/own"}
+    assert names(engine, event) == []
+    assert names(engine, event, "file_event") == ["there"]
+
+
+def test_an_exclusion_that_cannot_be_used_is_named_and_takes_nothing_out() -> None:
+    broken = Exclusion("bad", "Bad", (), (), "process_creation", Match("Image", "re", "(", True))
+    found = rule(contains("CommandLine", "curl"), name="found")
+    engine = Engine(replace(bundle(found), exclusions=(broken,)))
+    assert names(engine, {"CommandLine": "curl", "Image": "("}) == ["found"]
+    assert [name for name, _ in engine.refused] == ["bad"]
+
+
+def test_a_muted_rule_is_not_asked_until_it_is_unmuted() -> None:
+    engine = Engine(bundle(*(rule(contains("CommandLine", "curl"), name=n) for n in ("a", "b"))))
+    event = {"CommandLine": "curl"}
+    assert names(engine, event) == ["a", "b"]
+    engine.mute("a")
+    engine.mute("a")
+    engine.mute("unknown")
+    assert names(engine, event) == ["b"]
+    assert engine.work()["a"].asked == 1
+    engine.unmute("a")
+    engine.unmute("a")
+    assert names(engine, event) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("quick", "cpu", "slow"),
+    [
+        ([0.0, 1.0, 1.0, 1.001], [0.0, 0.5], [Slow("a", 0.5)]),
+        ([0.0, 1.0, 1.0, 1.001], [0.0, 0.001], []),
+        ([0.0, 0.001, 1.0, 1.001], [], []),
+    ],
+    ids=["took its time", "had to wait", "was quick"],
+)
+def test_a_stopwatch_names_slow_rules_and_changes_no_answer(
+    quick: list[float], cpu: list[float], slow: list[Slow]
+) -> None:
+    engine = Engine(bundle(*(rule(contains("CommandLine", "curl"), name=n) for n in ("a", "b"))))
+    engine.stopwatch = Stopwatch(iter(quick).__next__, iter(cpu).__next__)
+    assert names(engine, {"CommandLine": "curl"}) == ["a", "b"]
+    assert engine.take_slow() == slow
+    assert engine.take_slow() == []
