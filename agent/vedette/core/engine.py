@@ -151,7 +151,8 @@ class Engine:
             return
         self._muted[number] = check
         self._checks[number] = None
-        self._forget()
+        for partition in self._partitions.values():
+            partition.mute(number)
 
     def unmute(self, rule_id: str) -> None:
         """Ask a rule again."""
@@ -159,7 +160,8 @@ class Engine:
         check = None if number is None else self._muted.pop(number, None)
         if number is not None and check is not None:
             self._checks[number] = check
-            self._forget()
+            for partition in self._partitions.values():
+                partition.unmute(number)
 
     def take_slow(self) -> list[Slow]:
         """Rules that took too long since this was asked last; always empty without stopwatch."""
@@ -289,13 +291,16 @@ class Engine:
                 yield from partition.add(number, rule.condition)
 
     def _judge(self, partition: Partition[_Answer], fields: Mapping[str, str]) -> _Answer:
-        numbers = partition.candidates(fields)
+        stopwatch = self.stopwatch
+        if stopwatch is None:
+            numbers = partition.candidates(fields)
+        else:
+            numbers = self._timed_candidates(partition, fields, stopwatch)
         if not numbers:
             return _NOTHING
         event = partition.view(fields)
         chars = sum(map(len, event.plain.values()))
         rules = self._bundle.rules
-        stopwatch = self.stopwatch
         found: list[Rule] = []
         excluded: list[int] = []
         for number in sorted(numbers):
@@ -323,22 +328,30 @@ class Engine:
         began_s = stopwatch.quick()
         is_met = check(event)
         if stopwatch.quick() - began_s > SLOW_S:
-            began_s = stopwatch.cpu()
-            check(event)
-            took_s = stopwatch.cpu() - began_s
-            if took_s > SLOW_S:
-                self._slow.append(Slow(self._bundle.rules[number].rule_id, took_s))
+            self._time(number, lambda: check(event), stopwatch)
         return is_met
+
+    def _timed_candidates(
+        self, partition: Partition[_Answer], fields: Mapping[str, str], stopwatch: Stopwatch
+    ) -> set[int]:
+        began_s = stopwatch.quick()
+        numbers = partition.candidates(fields)
+        if stopwatch.quick() - began_s > SLOW_S:
+            for number, test in partition.tests_of(fields):
+                self._time(number, test, stopwatch)
+        return numbers
+
+    def _time(self, number: int, ask: Callable[[], bool], stopwatch: Stopwatch) -> None:
+        began_s = stopwatch.cpu()
+        ask()
+        took_s = stopwatch.cpu() - began_s
+        if took_s > SLOW_S:
+            self._slow.append(Slow(self._bundle.rules[number].rule_id, took_s))
 
     def _numbers(self) -> Mapping[str, int]:
         if not self._by_id:  # muting is rare: most engines never need it
             self._by_id = {rule.rule_id: number for number, rule in enumerate(self._bundle.rules)}
         return self._by_id
-
-    def _forget(self) -> None:
-        """Answers that were true of other rules."""
-        for partition in self._partitions.values():
-            partition.memo.clear()
 
 
 def _compile_work(condition: Condition) -> int:

@@ -12,8 +12,8 @@ Rule 3: what has no literal (networks, numbers, ungated patterns) is asked of ea
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 
 from vedette.core.comparison import Test, compile_test
 from vedette.core.condition import SCAN_CHARS, cut
@@ -102,6 +102,7 @@ class FieldIndex:
         self._medium_texts: list[tuple[str, list[int]]] = []
         self._short: list[tuple[str, list[int]]] = []
         self._slow: list[tuple[Test, bool, int]] = []
+        self._muted: list[tuple[Test, bool, int]] = []
         self._remembered = lru_cache(maxsize=memo)(self._scan)
 
     def add(self, match: Match, number: int) -> None:
@@ -134,12 +135,30 @@ class FieldIndex:
         info = self._remembered.cache_info()
         return info.misses - info.currsize
 
+    def mute(self, number: int) -> None:
+        """Ask no test of its own of a rule any more; what it is filed under costs nothing."""
+        self._muted += [test for test in self._slow if test[2] == number]
+        self._slow = [test for test in self._slow if test[2] != number]
+        self._remembered.cache_clear()
+
+    def unmute(self, number: int) -> None:
+        """Ask again what `mute` put aside."""
+        self._slow += [test for test in self._muted if test[2] == number]
+        self._muted = [test for test in self._muted if test[2] != number]
+        self._remembered.cache_clear()
+
+    def tests_of(self, raw: str) -> Iterator[tuple[int, Callable[[], bool]]]:
+        """The tests that every new value has to pass, with their rules' numbers, to be timed."""
+        plain = cut(raw)
+        for test, is_plain, number in self._slow:
+            yield number, partial(test, plain if is_plain else plain.lower())
+
     def take_apart(self) -> Iterator[None]:
         """Give back the memory of an index that is no longer used, a little at a time."""
         del self._remembered  # holds a method of ours: nobody else would break that circle
         self._wide.forget()
         self._medium.forget()
-        self._medium_texts, self._short, self._slow = [], [], []
+        self._medium_texts, self._short, self._slow, self._muted = [], [], [], []
         for texts in (self._exact, self._prefixes, self._suffixes, self._substrings):
             while texts:
                 for _ in range(min(len(texts), FREED_TEXTS)):

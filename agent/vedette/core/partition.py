@@ -101,21 +101,43 @@ class Partition(Generic[Answer]):
                 numbers.update(self._keywords.find(value))
         return numbers
 
+    def mute(self, number: int) -> None:
+        """Ask a rule no more; answers that knew it are forgotten."""
+        self.memo.clear()
+        for index in self._all():
+            index.mute(number)
+
+    def unmute(self, number: int) -> None:
+        """Ask a rule again."""
+        self.memo.clear()
+        for index in self._all():
+            index.unmute(number)
+
+    def tests_of(self, fields: Fields) -> Iterator[tuple[int, Callable[[], bool]]]:
+        """The tests that every new event has to pass, with their rules' numbers, to be timed."""
+        for field, index in self._indexes.items():
+            for name in (field, FIELD_ALIASES.get(field, "")):
+                if name in fields:
+                    yield from index.tests_of(fields[name])
+        if self._keywords is not None:
+            for value in fields.values():
+                yield from self._keywords.tests_of(value)
+
     def take_apart(self) -> Iterator[None]:
         """Give back the memory of a partition that is no longer used, index by index."""
         self.memo.clear()
         self._probes = ()
-        indexes = [*self._indexes.values(), *filter(None, (self._keywords,))]
+        indexes = self._all()
         self._indexes, self._keywords = {}, None
         for index in indexes:
             yield from index.take_apart()
 
     def forgotten(self) -> int:
         """Events and values forgotten for want of room."""
-        indexes = list(self._indexes.values())
-        if self._keywords is not None:
-            indexes.append(self._keywords)
-        return self.memo.evicted + sum(index.forgotten() for index in indexes)
+        return self.memo.evicted + sum(index.forgotten() for index in self._all())
+
+    def _all(self) -> list[FieldIndex]:
+        return [*self._indexes.values(), *filter(None, (self._keywords,))]
 
 
 def matches_of(condition: Condition) -> Iterator[Match]:

@@ -78,8 +78,6 @@ def literal(match: Match) -> str:
 def _is_indexable(match: Match) -> bool:
     if match.operator in ("exists", "null"):
         return False
-    if match.operator == "re" and not match.gate:
-        return False  # asked with its rule, where what it costs is known to be that rule's
     # An empty literal is met by every value: no better than asking every event.
     return match.value != "" or match.operator == "equals"
 

@@ -285,9 +285,9 @@ def test_a_muted_rule_is_not_asked_until_it_is_unmuted() -> None:
 @pytest.mark.parametrize(
     ("quick", "cpu", "slow"),
     [
-        ([0.0, 1.0, 1.0, 1.001], [0.0, 0.5], [Slow("a", 0.5)]),
-        ([0.0, 1.0, 1.0, 1.001], [0.0, 0.001], []),
-        ([0.0, 0.001, 1.0, 1.001], [], []),
+        ([0.0, 0.0, 0.0, 1.0, 1.0, 1.001], [0.0, 0.5], [Slow("a", 0.5)]),
+        ([0.0, 0.0, 0.0, 1.0, 1.0, 1.001], [0.0, 0.001], []),
+        ([0.0, 0.0, 0.0, 0.001, 1.0, 1.001], [], []),
     ],
     ids=["took its time", "had to wait", "was quick"],
 )
@@ -299,3 +299,19 @@ def test_a_stopwatch_names_slow_rules_and_changes_no_answer(
     assert names(engine, {"CommandLine": "curl"}) == ["a", "b"]
     assert engine.take_slow() == slow
     assert engine.take_slow() == []
+
+
+def test_a_slow_pattern_that_every_value_must_pass_is_named_and_can_be_muted() -> None:
+    pattern = Match("Image", "re", "x+", is_cased=True)
+    engine = Engine(bundle(rule(contains("Image", "curl"), name="a"), rule(pattern, name="b")))
+    quick, cpu = [0.0, 1.0, 2.0, 2.0, 3.0, 3.0], [0.0, 0.5]
+    engine.stopwatch = Stopwatch(iter(quick).__next__, iter(cpu).__next__)
+    assert names(engine, {"Image": "xcurl"}) == ["a", "b"]
+    assert engine.take_slow() == [Slow("b", 0.5)]
+    engine.stopwatch = None
+    engine.mute("b")
+    assert names(engine, {"Image": "xcurl"}) == ["a"]
+    (partition,) = engine._partitions.values()
+    assert list(partition.tests_of({"Image": "xcurl"})) == []
+    engine.unmute("b")
+    assert names(engine, {"Image": "xcurl"}) == ["a", "b"]
