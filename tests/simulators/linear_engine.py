@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from vedette.core.comparison import number
-from vedette.core.condition import FIELD_ALIASES, cut
+from vedette.core.condition import FIELD_ALIASES, HEAD_CHARS, SCAN_CHARS, cut
 from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not, Rule
 
 
@@ -67,18 +67,52 @@ def _is_matched(match: Match, fields: Mapping[str, str]) -> bool:
         return is_empty
     if match.operator == "exists":
         return is_empty == (match.value == "false")
+    if match.operator.endswith("_field"):
+        return any(
+            _is_alike(match, cut(left), cut(right))
+            for left in _values(match.field, fields)
+            for right in _values(match.value, fields)
+        )
     return any(_is_value_matched(match, cut(value)) for value in _values(match.field, fields))
 
 
 def _values(field: str, fields: Mapping[str, str]) -> Iterator[str]:
     if field == "":
         yield from fields.values()
+    if re.fullmatch(r"a[1-9][0-9]?", field):
+        yield from _arguments(fields)[int(field[1:]) :][:1]
+        return
     for name in (field, FIELD_ALIASES.get(field, "")):
         if name and name in fields:
             yield fields[name]
 
 
-def _is_value_matched(match: Match, raw: str) -> bool:
+def _arguments(fields: Mapping[str, str]) -> list[str]:
+    """All arguments that are wholly within what is looked at."""
+    text, separator = fields.get("CommandLine", ""), " "
+    if fields.get("Arguments"):
+        text, separator = fields["Arguments"], "\0"
+    if len(text) <= SCAN_CHARS:
+        return text.split(separator)
+    return text[:HEAD_CHARS].split(separator)[:-1]
+
+
+def _is_alike(match: Match, left: str, right: str) -> bool:
+    if not match.is_cased:
+        left, right = left.lower(), right.lower()
+    place = left.find(right) if right else -1
+    match match.operator:
+        case "equals_field":
+            return place == 0 and left == right
+        case "startswith_field":
+            return place == 0
+        case "endswith_field":
+            return place >= 0 and left[len(left) - len(right) :] == right
+        case _:
+            return place >= 0
+
+
+def _is_value_matched(match: Match, raw: str) -> bool:  # noqa: C901 - a case for each operator
     value = raw if match.is_cased else raw.lower()
     wanted = match.value
     match match.operator:
@@ -98,6 +132,8 @@ def _is_value_matched(match: Match, raw: str) -> bool:
             return _is_inside(wanted, value)
         case "lt" | "lte" | "gt" | "gte":
             return _is_ordered(match.operator, number(value), number(wanted))
+        case "equals_field" | "contains_field" | "startswith_field" | "endswith_field":
+            raise AssertionError
         case "exists" | "null":
             raise AssertionError
         case _:

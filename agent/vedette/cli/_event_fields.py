@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vedette.core.arguments import MAX_PLACE
+
+ARGUMENTS = tuple(f"a{place}" for place in range(1, MAX_PLACE + 1))
+
 _PROCESS = (
     "Image", "ImageAlias", "CommandLine", "ProcessId", "Ancestors", "User",
 )  # fmt: skip
@@ -13,6 +17,7 @@ EVENT_FIELDS: Mapping[str, frozenset[str]] = {
     "process_creation": frozenset((
         *_PROCESS, "Argv0", "ParentImage", "ParentImageAlias", "ParentCommandLine",
         "ParentProcessId", "CurrentDirectory", "UserId", "LogonId", "CommandLineIncomplete",
+        "Arguments", *ARGUMENTS,
     )),
     "file_event": frozenset((
         *_PROCESS, "TargetFilename", "Action", "OldFilename", "Mode", "Setuid", "Setgid",
@@ -46,6 +51,15 @@ SHOWN_FIELDS: Mapping[str, tuple[str, ...]] = {
     "service:": ("Message", "Service"),
 }  # fmt: skip
 """What a person needs to see of a finding, whatever the rule looked at."""
+
+
+def fields_of_category(category: str) -> frozenset[str]:
+    """The fields that events of a category may have; none for one that nothing of ours gives."""
+    if category == "service:auditd":  # a daemon of its own, whose records no sensor reads
+        return frozenset()
+    return EVENT_FIELDS.get(
+        "service:" if category.startswith("service:") else category, frozenset()
+    )
 
 
 def shown_fields(category: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 Rule 1: one bad rule stops no other: it becomes a line of `problems` and the rest is compiled.
 Rule 2: beside a rule NAME.yml may stand NAME.match.yml and NAME.nomatch.yml (its samples), and a
-folder may hold redactions.yml; these are no rules.
+folder may hold redactions.yml and placeholders.yml (values for |expand); these are no rules.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vedette.cli import _sigma_regex
+from vedette.cli._rule_links import Links
 from vedette.cli._sigma_compiler import Compiled, compile_rule
-from vedette.cli._sigma_document import Document, load
+from vedette.cli._sigma_condition import Placeholders
+from vedette.cli._sigma_correlation import CompiledCorrelation
+from vedette.cli._sigma_document import Document, Key, load
+from vedette.cli._sigma_filter import CompiledFilter
 from vedette.codec import bundle as bundle_codec
 from vedette.codec import dsse
 from vedette.errors import RuleError
@@ -22,6 +26,9 @@ from vedette.trust.ed25519 import Ed25519Signer
 from vedette.trust.keyfile import key_id
 
 REDACTIONS = "redactions.yml"
+PLACEHOLDERS = "placeholders.yml"
+_NAMED_FILES = (REDACTIONS, PLACEHOLDERS)
+_KINDS = ("correlation", "filter", "detection")
 _SAMPLES = (".match.yml", ".nomatch.yml")
 _SUFFIXES = (".yml", ".yaml")
 
@@ -30,39 +37,65 @@ class Collected(NamedTuple):
     """What files and folders hold.
 
     Attributes:
-        problems: one line (file:line:column: message) for each rule that cannot be run.
+        problems: one line (file:line:column: message) for each document that cannot be used.
+        correlations: what one names stands before it.
     """
 
     compiled: tuple[Compiled, ...]
     redactions: tuple[str, ...]
     problems: tuple[str, ...]
+    correlations: tuple[CompiledCorrelation, ...] = ()
+    filters: tuple[CompiledFilter, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What authors should know, one line each."""
-        return tuple(line for compiled in self.compiled for line in compiled.warnings)
+        rules = (line for one in self.compiled for line in one.warnings)
+        correlations = (line for one in self.correlations for line in one.warnings)
+        return (*rules, *correlations, *(line for one in self.filters for line in one.warnings))
+
+    def bundle(self, name: str, counter: int, issued_s: int, expires_s: int) -> Bundle:
+        """All of it as a bundle, without a digest since nothing was encoded yet."""
+        return Bundle(
+            name=name,
+            counter=counter,
+            issued_s=issued_s,
+            expires_s=expires_s,
+            rules=tuple(rule for compiled in self.compiled for rule in compiled.rules),
+            redactions=self.redactions,
+            digest="",
+            correlations=tuple(found.correlation for found in self.correlations),
+            exclusions=tuple(part for found in self.filters for part in found.exclusions),
+        )
 
 
 def collect(sources: Iterable[Path]) -> Collected:
-    """Compile all rules of files and folders, in the order of their names.
+    """Compile all documents of files and folders, in the order of their names.
 
     Raises:
         RuleError: a source does not exist.
         DeviceError: a library of the operator's side is not installed.
     """
-    compiled: dict[str, Compiled] = {}
-    redactions: list[str] = []
     problems: list[str] = []
-    for file in rule_files(sources):
+    documents = _documents(sources, problems)
+    placeholders = _placeholders(documents.pop(PLACEHOLDERS, []), problems)
+    redactions = _redactions(documents.pop(REDACTIONS, []), problems)
+    links = Links(problems)
+    for document in documents["detection"]:
         try:
-            for document in load(file):
-                if file.name == REDACTIONS:
-                    redactions += _redactions(document)
-                else:
-                    _add(compiled, document, problems)
+            links.add_rule(compile_rule(document, placeholders))
         except RuleError as error:
             problems.append(str(error))
-    return Collected(tuple(compiled.values()), tuple(redactions), tuple(problems))
+    links.add_correlations(documents["correlation"])
+    links.add_filters(documents["filter"], placeholders)
+    links.finish()
+    return Collected(
+        compiled=tuple(links.rules.values()),
+        redactions=redactions,
+        problems=tuple(problems),
+        correlations=tuple(links.correlations.values()),
+        filters=tuple(links.filters),
+    )
 
 
 def rule_files(sources: Iterable[Path]) -> Iterator[Path]:
@@ -98,30 +131,42 @@ def seal(
         issued_s: Unix time.
         expires_s: Unix time after which no device takes it for new.
     """
-    rules = tuple(compiled.rule for compiled in collected.compiled)
-    payload = bundle_codec.encode(
-        Bundle(name, counter, issued_s, expires_s, rules, collected.redactions, "")
-    )
+    payload = bundle_codec.encode(collected.bundle(name, counter, issued_s, expires_s))
     signature = signer.sign(dsse.pae(bundle_codec.PAYLOAD_TYPE, payload))
     return dsse.encode(bundle_codec.PAYLOAD_TYPE, payload, [(key_id(signer.public_key), signature)])
 
 
-def _add(compiled: dict[str, Compiled], document: Document, problems: list[str]) -> None:
-    try:
-        found = compile_rule(document)
-        other = compiled.get(found.rule.rule_id)
-        if other is not None:
-            document.refuse(f"expected an id of its own, got that of {other.document.file}", "id")
-    except RuleError as error:
-        problems.append(str(error))
-    else:
-        compiled[found.rule.rule_id] = found
+def _documents(sources: Iterable[Path], problems: list[str]) -> dict[str, list[Document]]:
+    """Documents by kind: what their file is called, or what they hold."""
+    found: dict[str, list[Document]] = {kind: [] for kind in (*_NAMED_FILES, *_KINDS)}
+    for file in rule_files(sources):
+        try:
+            for document in load(file):
+                kind = file.name if file.name in _NAMED_FILES else _kind(document)
+                found[kind].append(document)
+        except RuleError as error:
+            problems.append(str(error))
+    return found
 
 
-def _redactions(document: Document) -> Sequence[str]:
+def _kind(document: Document) -> str:
+    return next((kind for kind in _KINDS if kind in document.value), "detection")
+
+
+def _redactions(documents: Iterable[Document], problems: list[str]) -> tuple[str, ...]:
+    patterns: list[str] = []
+    for document in documents:
+        try:
+            patterns += _patterns(document)
+        except RuleError as error:
+            problems.append(str(error))
+    return tuple(patterns)
+
+
+def _patterns(document: Document) -> Sequence[str]:
     entries = document.value.get("redactions")
     if not isinstance(entries, list):
-        document.refuse("expected a list named redactions")
+        document.refuse("expected a list named redactions", "redactions")
     patterns: list[str] = []
     for entry in entries:
         pattern = entry.get("pattern") if isinstance(entry, dict) else None
@@ -130,5 +175,22 @@ def _redactions(document: Document) -> Sequence[str]:
         try:
             patterns.append(_sigma_regex.check(pattern).text)
         except RuleError as error:
-            document.refuse(str(error), "redactions")
+            document.refuse(str(error), _key_of(document, pattern))
     return patterns
+
+
+def _key_of(document: Document, pattern: str) -> Key | str:
+    return next((key for key in document.keys if key.value == pattern), "redactions")
+
+
+def _placeholders(documents: Iterable[Document], problems: list[str]) -> Placeholders:
+    """Each document is a mapping of names to a text or a list of them."""
+    values: dict[str, tuple[str, ...]] = {}
+    for document in documents:
+        for name, given in document.value.items():
+            texts = given if isinstance(given, list) else [given]
+            if texts and all(isinstance(text, (str, int)) for text in texts):
+                values[name] = (*values.get(name, ()), *map(str, texts))
+            else:
+                problems.append(f"{document.where(name)}: expected a text or a list of texts")
+    return values

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from vedette.cli._options import summary
-from vedette.cli._rule_folder import collect, seal
+from vedette.cli._rule_folder import Collected, collect, seal
 from vedette.cli._rule_summary import complain
 from vedette.errors import RequestError, RuleError
 from vedette.trust.keyfile import load_signer, short_key_id
@@ -65,10 +65,20 @@ def run(args: argparse.Namespace) -> int:
     )
     _write(args.output, envelope)
     print(
-        f"{args.output}: {len(collected.compiled)} rules, {len(collected.redactions)} redactions, "
-        f"{len(envelope)} bytes, counter {args.counter}, key {short_key_id(signer.public_key)}"
+        f"{args.output}: {_contents(collected)}, {len(envelope)} bytes, counter {args.counter}, "
+        f"key {short_key_id(signer.public_key)}"
     )
     return 1 if collected.problems else 0
+
+
+def _contents(collected: Collected) -> str:
+    counts = {
+        "rules": len(collected.compiled),
+        "correlations": len(collected.correlations),
+        "filters": len(collected.filters),
+        "redactions": len(collected.redactions),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
 def _write(file: Path, data: bytes) -> None:

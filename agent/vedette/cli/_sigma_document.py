@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from vedette.errors import DeviceError, RuleError
 
@@ -17,12 +17,24 @@ MAX_FILE_BYTES = 1 << 20
 
 
 class Key(NamedTuple):
-    """One key of a mapping: the keys that lead to it, its place (from 1) and its plain values."""
+    """One key of a mapping and where it stands (from 1).
+
+    Attributes:
+        path: the keys that lead to it, itself the last.
+        texts: its plain values, one or a list of them; `places` says where each stands.
+        value: what it holds, as YAML means it.
+    """
 
     path: tuple[str, ...]
     line: int
     column: int
     texts: tuple[str, ...]
+    places: tuple[tuple[int, int], ...] = ()
+    value: Any = None
+
+
+Path_: TypeAlias = tuple[str, ...]
+"""Names of keys from the top of a document down."""
 
 
 class Document(NamedTuple):
@@ -32,23 +44,41 @@ class Document(NamedTuple):
     value: Mapping[str, Any]
     keys: tuple[Key, ...]
 
-    def refuse(self, message: str, at: str | Key = "", *, skip: int = 0) -> NoReturn:
+    def refuse(self, message: str, at: str | Key | Path_ = "", *, skip: int = 0) -> NoReturn:
         """Raise a RuleError with its place.
 
         Args:
             message: what was expected and what came.
-            at: a key, or the name of one at the top; the first line when there is none.
+            at: a key, the name of one at the top or a path of names; of names that are not there
+                the longest beginning is.
             skip: characters to the right of the key's beginning.
         """
         line, column = (at.line, at.column) if isinstance(at, Key) else self.place(at)
         raise RuleError(f"{self.file}:{line}:{column + skip}: {message}")
 
-    def place(self, name: str) -> tuple[int, int]:
-        """Line and column of a key at the top, of the document where there is none."""
-        for key in self.keys:
-            if key.path == (name,):
-                return key.line, key.column
+    def refuse_value(self, message: str, key: Key, index: int) -> NoReturn:
+        """Raise a RuleError with the place of one of a key's plain values."""
+        line, column = key.places[index]
+        raise RuleError(f"{self.file}:{line}:{column}: {message}")
+
+    def place(self, at: str | Path_) -> tuple[int, int]:
+        """Line and column of a key, of the document where there is none."""
+        key = self.key(at)
+        if key is not None:
+            return key.line, key.column
         return (self.keys[0].line, 1) if self.keys else (1, 1)
+
+    def key(self, at: str | Path_) -> Key | None:
+        """The key at a path, or the nearest above it."""
+        path = (at,) if isinstance(at, str) else at
+        by_path = {key.path: key for key in reversed(self.keys)}
+        lengths = range(len(path), 0, -1)
+        return next((by_path[path[:n]] for n in lengths if path[:n] in by_path), None)
+
+    def where(self, at: str | Path_) -> str:
+        """file:line:column of a key, for a warning."""
+        line, column = self.place(at)
+        return f"{self.file}:{line}:{column}"
 
 
 class Item(NamedTuple):
@@ -113,29 +143,67 @@ def _document(file: Path, node: Any, value: Any) -> Document:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         line = node.start_mark.line + 1
         raise RuleError(f"{file}:{line}:1: expected a mapping with named keys at the top")
-    return Document(file, value, tuple(_keys(file, node, ())))
+    return Document(file, value, tuple(_Walk(file).keys(node, value, ())))
 
 
-def _keys(file: Path, node: Any, path: tuple[str, ...]) -> Iterator[Key]:
-    if node.id == "sequence":
-        for child in node.value:
-            yield from _keys(file, child, path)
-    if node.id != "mapping":
-        return
-    seen: set[str] = set()
-    for name, child in node.value:
-        line, column = name.start_mark.line + 1, name.start_mark.column + 1
-        text = str(name.value)
-        if text in seen:
-            raise RuleError(f"{file}:{line}:{column}: expected {text!r} once, got it twice")
-        seen.add(text)
-        yield Key((*path, text), line, column + (1 if name.style else 0), _texts(child))
-        yield from _keys(file, child, (*path, text))
+class _Walk:
+    """Goes through one document; refuses what stands in it at two places at once.
+
+    An alias in an alias doubles each time: nine short lines would be 2^30 values.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen: set[int] = set()
+
+    def keys(self, node: Any, value: Any, path: Path_) -> Iterator[Key]:
+        if node.id == "scalar":
+            return
+        if id(node) in self._seen:
+            self._refuse(node, "expected values written out, got an alias of another one")
+        self._seen.add(id(node))
+        if node.id == "sequence":
+            for child, item in zip(node.value, value, strict=True):
+                yield from self.keys(child, item, path)
+            return
+        yield from self._mapping(node, value, path)
+
+    def _mapping(self, node: Any, value: Any, path: Path_) -> Iterator[Key]:
+        names: set[str] = set()
+        for name, child in node.value:
+            text = str(name.value)
+            if text in names:
+                self._refuse(name, f"expected {text!r} once, got it twice")
+            if text == "<<":
+                self._refuse(name, "expected keys, got a merge: write them out")
+            names.add(text)
+            line, column = _place(name)
+            column += 1 if name.style else 0
+            plain = _scalars(child)
+            held = _held(value, text)
+            texts = tuple(str(scalar.value) for scalar in plain)
+            yield Key((*path, text), line, column, texts, tuple(map(_place, plain)), held)
+            yield from self.keys(child, held, (*path, text))
+
+    def _refuse(self, node: Any, message: str) -> NoReturn:
+        line, column = _place(node)
+        raise RuleError(f"{self._file}:{line}:{column}: {message}")
 
 
-def _texts(node: Any) -> tuple[str, ...]:
+def _held(value: Any, name: str) -> Any:
+    """What a mapping holds under a key that may have been read as a number or a date."""
+    if name in value:
+        return value[name]
+    return next((held for key, held in value.items() if str(key) == name), None)
+
+
+def _scalars(node: Any) -> list[Any]:
     children = node.value if node.id == "sequence" else [node]
-    return tuple(str(child.value) for child in children if child.id == "scalar")
+    return [child for child in children if child.id == "scalar"]
+
+
+def _place(node: Any) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 def _yaml_message(file: Path, error: Any) -> str:

@@ -8,6 +8,7 @@ Rule 3: every pattern is timed against hostile lines (_pattern_trial.py) before 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 import warnings
@@ -32,8 +33,9 @@ class Pattern(NamedTuple):
     gate: str
 
 
+@functools.lru_cache(maxsize=1024)
 def check(text: str) -> Pattern:
-    """Let a pattern pass to devices.
+    """Let a pattern pass to devices; the answer is remembered, for its trial takes a while.
 
     Raises:
         RuleError: RE2 or Python refuses it, or it may take time that grows out of bounds.

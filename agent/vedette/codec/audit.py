@@ -259,10 +259,13 @@ class AuditJoin:
         self._pending_bytes -= arguments.size
         line = b" ".join(arguments.kept).decode("utf-8", "surrogateescape")
         argv0 = arguments.kept[0].decode("utf-8", "surrogateescape") if arguments.kept else ""
+        told_apart = ""
+        if line.count(" ") >= len(arguments.kept) > 0:  # an argument holds a space
+            told_apart = b"\0".join(arguments.kept).decode("utf-8", "surrogateescape")
         at_s = self._moment(call.wall_s)
         event = ProcessStarted(
             at_s, self._tier, call.pid, call.ppid, 0, call.image, argv0, line,
-            arguments.is_complete, call.uid, call.login_uid, "", "", 0, 0,
+            arguments.is_complete, call.uid, call.login_uid, "", "", 0, 0, told_apart,
         )  # fmt: skip
         out.append(event)
 

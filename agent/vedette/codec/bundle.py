@@ -6,7 +6,8 @@ conditions are codec/condition.py's.
 Rule 2: what this file does not know is refused, never passed over: a device that ignored half of a
 rule would guard half of what was signed.
 Rule 3: text, numbers of items, depth and size are bounded, equal texts and comparisons are shared.
-Rule 4: a correlation refers only to what stands before it, so that nothing goes in circles.
+Rule 4: a Sigma rule about several categories of events is a rule for each, with one id. A
+correlation refers only to what stands before it, so that nothing goes in circles.
 Rule 5: format 1, which had neither correlations nor exclusions, is read as well: a bundle once
 accepted loads for ever, also after the agent was updated. Only FORMAT is written.
 """
@@ -151,6 +152,7 @@ class _Decoder:
         self._reader = Reader(payload)
         self._parts = ConditionReader(self._reader)
         self._format = FORMAT
+        self._rule_parts: set[tuple[str, str]] = set()
         self._rule_ids: set[str] = set()
         self._matched_ids: set[str] = set()
 
@@ -205,9 +207,10 @@ class _Decoder:
             yield read()
 
     def _rule(self) -> Rule:
+        start = self._reader.offset
         self._reader.exactly("a rule", _RULE_ITEMS[self._format])
         rule = Rule(
-            rule_id=self._own_id("rule", self._matched_ids),
+            rule_id=self._name("a rule's id"),
             title=self._text("a rule's title"),
             author=self._text("a rule's author"),
             severity=self._severity(),
@@ -218,6 +221,10 @@ class _Decoder:
             is_reported=self._format == _FORMAT_WITHOUT_CORRELATIONS
             or self._reader.flag("whether a rule is reported"),
         )
+        part = (rule.rule_id, rule.category)
+        if part in self._rule_parts:
+            raise ParseError(f"expected rule ids to differ, got {rule.rule_id!r} twice", start)
+        self._rule_parts.add(part)
         self._matched_ids.add(rule.rule_id)
         self._rule_ids.add(rule.rule_id)
         return rule
@@ -226,7 +233,7 @@ class _Decoder:
         start = self._reader.offset
         self._reader.exactly("a correlation", _CORRELATION_ITEMS)
         correlation = Correlation(
-            rule_id=self._own_id("rule", self._matched_ids),
+            rule_id=self._own_id(),
             title=self._text("a correlation's title"),
             author=self._text("a correlation's author"),
             severity=self._severity(),
@@ -268,11 +275,11 @@ class _Decoder:
             condition=self._parts.condition(),
         )
 
-    def _own_id(self, what: str, taken: Collection[str]) -> str:
+    def _own_id(self) -> str:
         start = self._reader.offset
-        found = self._name(f"a {what}'s id")
-        if found in taken:
-            raise ParseError(f"expected {what} ids to differ, got {found!r} twice", start)
+        found = self._name("a correlation's id")
+        if found in self._matched_ids:
+            raise ParseError(f"expected rule ids to differ, got {found!r} twice", start)
         return found
 
     def _references(self, what: str, known: Collection[str]) -> tuple[str, ...]:

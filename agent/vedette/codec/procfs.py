@@ -63,6 +63,12 @@ def parse_cmdline(data: bytes) -> tuple[str, str]:
     return text.partition("\0")[0], text.replace("\0", " ")
 
 
+def parse_arguments(data: bytes) -> str:
+    """The arguments of /proc/PID/cmdline joined by NUL, "" where spaces tell them apart as well."""
+    text = data.removesuffix(b"\0").decode("utf-8", "surrogateescape")
+    return text if " " in text else ""
+
+
 def parse_uids(status: bytes) -> tuple[int, int]:
     """Real and effective uid from /proc/PID/status (line Uid).
 

@@ -8,6 +8,7 @@ shown; it is therefore not reversible (a backslash stays a backslash).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _UNSAFE = re.compile(
     "["
@@ -102,3 +103,15 @@ def human_age(age_s: float) -> str:
                 else (f"{count} {unit}")
             )
     return "0 s"
+
+
+def told_apart(argv: Sequence[str], command_line: str) -> str:
+    """Argv joined by NUL, "" where its command line split at single spaces tells it as well.
+
+    Args:
+        argv: whole arguments.
+        command_line: the same joined by single spaces.
+    """
+    if not argv or command_line.count(" ") == len(argv) - 1:
+        return ""
+    return "\0".join(argv)

@@ -101,9 +101,10 @@ def _read_mapping(shape: tuple[Any, ...], plain: Any, path: str) -> dict[Any, An
 def _read_record(kind: Any, plain: Any, path: str) -> Any:
     hints = _hints(kind)
     path = f"{path}.{kind.__name__}"
-    _expect(isinstance(plain, list) and len(plain) == len(hints) + 1, kind, plain, path)
+    _expect(isinstance(plain, list), kind, plain, path)
+    _expect(_required(kind) <= len(plain) - 1 <= len(hints), kind, plain, path)
     _expect(plain[0] == kind.__name__, kind, plain, path)
-    pairs = zip(hints.items(), plain[1:], strict=True)
+    pairs = zip(hints.items(), plain[1:], strict=False)
     return kind(*(from_plain(hint, item, f"{path}.{name}") for (name, hint), item in pairs))
 
 
@@ -124,6 +125,14 @@ def _read_scalar(annotation: Any, plain: Any, path: str) -> Any:
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
+
+
+@cache
+def _required(kind: Any) -> int:
+    """How many fields an older writer must have given: those without a default."""
+    if dataclasses.is_dataclass(kind):
+        return sum(field.default is dataclasses.MISSING for field in dataclasses.fields(kind))
+    return len(kind._fields) - len(kind._field_defaults)
 
 
 def _is_foreign(text: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from vedette.errors import RuleError
@@ -20,6 +20,14 @@ Test: TypeAlias = Callable[[str], bool]
 
 TOGETHER = frozenset(("equals", "contains", "startswith", "endswith"))
 """Operators whose alternatives are asked in one go."""
+
+FIELD_OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
+    "equals_field": str.__eq__,
+    "contains_field": str.__contains__,
+    "startswith_field": str.startswith,
+    "endswith_field": str.endswith,
+}
+"""Operators that compare a value with that of another field of the same event."""
 
 _MAX_NUMBER_CHARS = 40
 """Ours: 64-bit numbers have 20 digits; int() of a long text takes quadratic time."""

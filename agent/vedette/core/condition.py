@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias, assert_never
 
-from vedette.core.comparison import TOGETHER, Test, compile_test
+from vedette.core.comparison import FIELD_OPERATORS, TOGETHER, Test, compile_test
 from vedette.errors import RuleError
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not
 
@@ -26,6 +26,9 @@ _GAP = "\n\x00\n"
 FIELD_ALIASES: Mapping[str, str] = {"Image": "ImageAlias", "ParentImage": "ParentImageAlias"}
 """A multi-call program (BusyBox) is known by its applet's path too: a match on the left field is
 true of either value, and so a Not only when it is true of neither."""
+
+HEAD_CHARS = SCAN_CHARS - _TAIL_CHARS - len(_GAP)
+"""What is looked at of the beginning of a longer value."""
 
 _EFFORT = {"contains": 2, "glob": 4, "cidr": 4, "re": 6}
 _KEYWORD_EFFORT = 3
@@ -47,8 +50,7 @@ def cut(value: str) -> str:
     """The part of a value that is looked at: all of it, or the head and the tail of a long one."""
     if len(value) <= SCAN_CHARS:
         return value
-    head = SCAN_CHARS - _TAIL_CHARS - len(_GAP)
-    return value[:head] + _GAP + value[-_TAIL_CHARS:]
+    return value[:HEAD_CHARS] + _GAP + value[-_TAIL_CHARS:]
 
 
 def view(fields: Fields) -> View:
@@ -135,6 +137,8 @@ def _compile_matches(matches: list[Match]) -> Check:
     first = matches[0]
     if first.operator in ("exists", "null"):
         return _presence(first)
+    if first.operator in FIELD_OPERATORS:
+        return _reference(first)
     test = compile_test(matches)
     # A pattern says by its own flags whether case matters: it is asked of the value as it came.
     is_plain = first.is_cased or first.operator == "re"
@@ -153,6 +157,32 @@ def _presence(match: Match) -> Check:
     if match.operator == "exists" and match.value == "true":
         return lambda event: bool(event.plain.get(field))
     return lambda event: not event.plain.get(field)
+
+
+def _reference(match: Match) -> Check:
+    """Another field of the same event is what this one is compared with."""
+    if not match.field or not match.value:
+        raise RuleError(f"expected {match.operator} between two fields, got {match}")
+    own, other = _names(match.field), _names(match.value)
+    compare = FIELD_OPERATORS[match.operator]
+    side = 1 if match.is_cased else 0
+
+    def reference(event: View) -> bool:
+        values = event[side]
+        return any(
+            compare(values[left], values[right])
+            for left in own
+            if left in values
+            for right in other
+            if values.get(right)
+        )
+
+    return reference
+
+
+def _names(field: str) -> tuple[str, ...]:
+    alias = FIELD_ALIASES.get(field)
+    return (field,) if alias is None else (field, alias)
 
 
 def _one(field: str, test: Test, *, is_plain: bool) -> Check:

@@ -227,11 +227,12 @@ class Engine:
 
     def work(self) -> Mapping[str, Work]:
         """What each rule has cost that was asked at all, by rule id."""
-        return {
-            rule.rule_id: Work(asked, chars)
-            for rule, asked, chars in zip(self._bundle.rules, self._asked, self._chars, strict=True)
-            if asked
-        }
+        work: dict[str, Work] = {}
+        for rule, asked, chars in zip(self._bundle.rules, self._asked, self._chars, strict=True):
+            if asked:
+                before = work.get(rule.rule_id, Work(0, 0))
+                work[rule.rule_id] = Work(before.asked + asked, before.chars + chars)
+        return work
 
     def excluded(self) -> Mapping[str, int]:
         """How many matches each exclusion took out that is for this device, by filter id."""

@@ -40,6 +40,8 @@ def process_creation(
         "ProcessId": str(event.pid),
         "ParentProcessId": str(event.ppid),
     }
+    if event.arguments:
+        fields["Arguments"] = event.arguments
     if not event.is_complete:
         _mark_incomplete(fields)
     if uid >= 0:

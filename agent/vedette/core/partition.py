@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeAlias, TypeVar, assert_never
 
+from vedette.core.arguments import SOURCES, argument, place_of
+from vedette.core.comparison import FIELD_OPERATORS
 from vedette.core.condition import FIELD_ALIASES, Fields, View, view
 from vedette.core.engine_index import FieldIndex
 from vedette.core.memo import Memo
@@ -35,6 +37,7 @@ class Partition(Generic[Answer]):
         self._names: tuple[str, ...] = ()
         self._probes: tuple[tuple[str, Find], ...] = ()
         self._keywords: FieldIndex | None = None
+        self._arguments: tuple[tuple[str, int], ...] = ()
 
     def add(self, number: int, condition: Condition) -> Iterator[int]:
         """File a rule, comparison by comparison.
@@ -66,6 +69,9 @@ class Partition(Generic[Answer]):
         """Lay out what the hot path reads; nothing is added after this."""
         self._keywords = self._indexes.pop("", None)
         names = dict(self._fields)
+        self._arguments = tuple((name, place_of(name)) for name in names if place_of(name))
+        if self._arguments:
+            names = dict.fromkeys([name for name in names if not place_of(name)] + [*SOURCES])
         probes = [(field, index.find) for field, index in self._indexes.items()]
         for field, alias in FIELD_ALIASES.items():
             if field in names:
@@ -83,9 +89,12 @@ class Partition(Generic[Answer]):
 
     def view(self, fields: Fields) -> View:
         """An event as these rules see it."""
-        if not self._names:
-            return view(fields)
-        return view({name: fields[name] for name in self._names if name in fields})
+        shown = fields
+        if self._names:
+            shown = {name: fields[name] for name in self._names if name in fields}
+        if self._arguments:
+            shown = {**shown, **self._worked_out(fields)}
+        return view(shown)
 
     def candidates(self, fields: Fields) -> set[int]:
         """Numbers of the rules that an event may meet."""
@@ -132,6 +141,10 @@ class Partition(Generic[Answer]):
         for index in indexes:
             yield from index.take_apart()
 
+    def _worked_out(self, fields: Fields) -> Fields:
+        known = ((name, argument(fields, place)) for name, place in self._arguments)
+        return {name: value for name, value in known if value is not None}
+
     def forgotten(self) -> int:
         """Events and values forgotten for want of room."""
         return self.memo.evicted + sum(index.forgotten() for index in self._all())
@@ -156,4 +169,7 @@ def matches_of(condition: Condition) -> Iterator[Match]:
 
 def fields_of(condition: Condition) -> Iterator[str]:
     """The fields that a condition looks at, in order, as often as it does; "" for keywords."""
-    return (match.field for match in matches_of(condition))
+    for match in matches_of(condition):
+        yield match.field
+        if match.operator in FIELD_OPERATORS:
+            yield match.value

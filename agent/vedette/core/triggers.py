@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from vedette.core.comparison import glob_literals
+from vedette.core.arguments import place_of
+from vedette.core.comparison import FIELD_OPERATORS, glob_literals
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not
 
 # fmt: off
@@ -38,7 +39,7 @@ def trigger(condition: Condition) -> list[Match] | None:
     """
     match condition:
         case Match():
-            return [condition] if _is_indexable(condition) else None
+            return _of_match(condition)
         case Not():
             return None
         case AnyOf():
@@ -75,8 +76,15 @@ def literal(match: Match) -> str:
     return text.lower()
 
 
+def _of_match(match: Match) -> list[Match] | None:
+    if place_of(match.field):
+        text = literal(match)  # an argument is somewhere in the command line
+        return [Match("CommandLine", "contains", text, is_cased=False)] if text else None
+    return [match] if _is_indexable(match) else None
+
+
 def _is_indexable(match: Match) -> bool:
-    if match.operator in ("exists", "null"):
+    if match.operator in ("exists", "null") or match.operator in FIELD_OPERATORS:
         return False
     # An empty literal is met by every value: no better than asking every event.
     return match.value != "" or match.operator == "equals"

@@ -102,6 +102,7 @@ def lookup(pid: int) -> ProcessStarted | None:
         cgroup="",
         device=0,
         inode=0,
+        arguments=procfs.parse_arguments(raw[:MAX_CMDLINE_BYTES]),
     )
 
 

@@ -30,8 +30,9 @@ class ProcessStarted(NamedTuple):
     """A process executed a program (execve or execveat succeeded).
 
     `start_ticks` is proc(5) field 22 (clock ticks since boot) where the tier knows it, else 0.
-    `command_line` is argv joined by single spaces; `is_complete` is False where the tier could not
-    read argv or had to cut it.
+    `command_line` is argv joined by single spaces; `arguments` is argv joined by NUL where that
+    does not tell where each argument begins (one of them holds a space), else "". `is_complete` is
+    False where the tier could not read argv or had to cut it.
     """
 
     at_s: float
@@ -49,6 +50,7 @@ class ProcessStarted(NamedTuple):
     cgroup: str
     device: int
     inode: int
+    arguments: str = ""
 
 
 class ProcessForked(NamedTuple):

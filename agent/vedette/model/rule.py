@@ -17,6 +17,7 @@ from vedette.model.finding import Severity
 Operator: TypeAlias = Literal[
     "equals", "contains", "startswith", "endswith", "glob", "re", "cidr", "exists", "null",
     "lt", "lte", "gt", "gte",
+    "equals_field", "contains_field", "startswith_field", "endswith_field",
 ]  # fmt: skip
 
 
@@ -24,8 +25,9 @@ class Match(NamedTuple):
     r"""One comparison of one field with one value.
 
     `field` is "" for a keyword, which is searched in the whole event. A `glob` keeps Sigma's
-    wildcards (* and ?, with \ as escape); numbers and networks are in text form. A `re` says in its
-    flags whether case matters; `gate` is lower-case ASCII that every text it matches holds ("" when
+    wildcards (* and ?, with \ as escape); numbers and networks are in text form; of operators that
+    end in "_field" the value names another field of the same event. A `re` says in its flags
+    whether case matters; `gate` is lower-case ASCII that every text it matches holds ("" when
     there is none), found by the compiler.
     """
 
@@ -59,9 +61,10 @@ Condition: TypeAlias = Match | AllOf | AnyOf | Not
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One compiled rule.
+    """What one Sigma rule asks of one category of events.
 
     Attributes:
+        rule_id: the Sigma rule's; the same for each category that it asks something of.
         category: Sigma's logsource category, or "service:<name>" for keyword log sources.
         fields: names of the event fields a finding should show, the rule's own first.
         is_reported: False where it only feeds correlations (Sigma's `generate: false`).

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from vedette.codec import connector as codec
-from vedette.codec.procfs import parse_cmdline, parse_stat
+from vedette.codec.procfs import parse_arguments, parse_cmdline, parse_stat
 from vedette.codec.serial_gaps import SerialGaps
 from vedette.errors import ParseError, SensorError
 from vedette.model.event import Event, EventClass, EventsLost, ProcessStarted
@@ -210,6 +210,7 @@ class ProcConnectorSensor(Sensor):
             cgroup="",
             device=0,
             inode=0,
+            arguments=parse_arguments(arguments[: _proc_reader.MAX_ARGUMENTS_BYTES]),
         )
 
     def _note_sequence(self, event: codec.ProcEvent, out: list[Event], now_s: float) -> None:

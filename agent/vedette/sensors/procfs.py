@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from vedette.codec.procfs import Stat, parse_stat
+from vedette.codec.text import told_apart
 from vedette.errors import ParseError, SensorError
 from vedette.model.event import Event, EventClass, EventsLost, ProcessExited, ProcessStarted
 from vedette.model.tier import Tier
@@ -205,6 +206,7 @@ def _started(stat: Stat, now_s: float) -> ProcessStarted:
         cgroup="",
         device=0,
         inode=0,
+        arguments=told_apart(arguments, line)[:MAX_ARGUMENTS_CHARACTERS],
     )
 
 

@@ -24,7 +24,7 @@ detection:
   quiet: {CommandLine|contains: health}
   condition: shell and parent and not quiet
 """
-BAD = RULE.replace("9a01", "9a02").replace("endswith: /httpd", "windash: /httpd")
+BAD = RULE.replace("9a01", "9a02").replace("endswith: /httpd", "minute: /httpd")
 REDACTIONS = "redactions:\n  - {name: x, pattern: '--pass=([^ ]+)'}\n"
 GOOD = "- {Image: /bin/sh, ParentImage: /usr/sbin/httpd, CommandLine: id}\n"
 QUIET = "- {Image: /bin/sh, ParentImage: /usr/sbin/httpd, CommandLine: health}\n"
@@ -89,7 +89,7 @@ def test_one_bad_rule_stops_no_other(
     assert code == 1
     complaint = capsys.readouterr().err
     assert f"refused {folder}/bad.yml:9:24: " in complaint
-    assert "got 'windash'" in complaint
+    assert "got 'minute'" in complaint
     assert len(bundle.decode(dsse.decode(output.read_bytes()).payload).rules) == 1
 
 

@@ -55,7 +55,7 @@ def test_an_execution_is_whole_with_its_last_argument() -> None:
     event = started(call(), execve(b'argc=5 a0="/bin/echo" a1=612062 a2=783D227922 a3="" a4="n"'))
     assert event == ProcessStarted(
         0.0, "audit", 762, 717, 0, "/usr/bin/echo", "/bin/echo", '/bin/echo a b x="y"  n', True,
-        1000, -1, "", "", 0, 0,
+        1000, -1, "", "", 0, 0, '/bin/echo\0a b\0x="y"\0\0n',
     )  # fmt: skip
 
 
