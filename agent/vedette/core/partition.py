@@ -62,8 +62,8 @@ class Partition(Generic[Answer]):
     def look_at(self, conditions: Iterable[Condition]) -> None:
         """Let an event's key and view hold the fields that these conditions look at."""
         for condition in conditions:
-            for match in matches_of(condition):
-                self._fields[match.field] = None
+            for field in fields_of(condition):
+                self._fields[field] = None
 
     def freeze(self) -> None:
         """Lay out what the hot path reads; nothing is added after this."""

@@ -65,15 +65,15 @@ CASES: Mapping[str, tuple[dict[str, str], str]] = {
     ),
     "look-around": (
         {"a.yml": changed((SHELL, "Image|re: '(?=x)sh'")), **SAMPLES},
-        "a.yml:11:5 VR003",
+        "a.yml:11:15 VR003",
     ),
     "nested repetition": (
         {"a.yml": changed((SHELL, "Image|re: '(s+)+h'")), **SAMPLES},
-        "a.yml:11:5 VR004",
+        "a.yml:11:15 VR004",
     ),
     "a pattern that a hostile line holds up": (
         {"a.yml": changed((SHELL, "Image|re: '(s|ss)+h'")), **SAMPLES},
-        "a.yml:11:5 VR005",
+        "a.yml:11:15 VR005",
     ),
     "clauses that contradict each other": (
         {

@@ -315,11 +315,11 @@ def test_every_modifier_of_pysigma_is_taken_or_refused_by_name() -> None:
 @pytest.mark.skipif(not CORPUS.exists(), reason="the Sigma corpus is not beside this checkout")
 def test_all_linux_rules_of_sigmahq_compile_and_run() -> None:
     documents = [document for file in sorted(CORPUS.rglob("*.yml")) for document in load(file)]
-    found = [compile_rule(document) for document in documents]
-    rules = tuple(rule for one in found for rule in one.rules)
+    every = [compile_rule(document) for document in documents]
+    rules = tuple(rule for one in every for rule in one.rules)
     engine = Engine(codec.decode(codec.encode(Bundle("corpus", 1, 0, 0, rules, (), ""))))
-    assert len(found) >= 210
-    unserved = [one for one in found if one.rule.category == "service:auditd"]
+    assert len(every) >= 210
+    unserved = [one for one in every if one.rule.category == "service:auditd"]
     assert len(unserved) <= 4
     assert all(one.missing for one in unserved)
     assert engine.refused == ()

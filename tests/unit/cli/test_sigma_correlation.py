@@ -234,7 +234,7 @@ def test_a_name_belongs_to_one(tmp_path: Path) -> None:
     [
         BURST,
         "correlation: {type: temporal, rules: [failed_login, shell], timespan: 1h}\n",
-        "correlation: {type: value_count, rules: [ran], timespan: 1m, condition: {field: a, eq: 2}}",
+        "correlation: {type: value_count, rules: ran, timespan: 1d, condition: {field: a, eq: 2}}",
     ],
 )
 def test_pysigma_takes_what_we_take(section: str, tmp_path: Path) -> None:
