@@ -4,9 +4,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 SETUP := PYTHON="$(PYTHON)" agent/vedette_dev/setup.sh
 LOCK := build/lock
+EBPF := agent/vedette/sensors/_ebpf
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack test check lint bench bench-readme fuzz lock clean
+.PHONY: help run attack test check lint ebpf bench bench-readme fuzz lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -15,11 +16,14 @@ help: ## list the targets
 $(VENV)/ready: pyproject.toml requirements.txt
 	@$(SETUP) venv $(VENV)
 
-run: $(VENV)/ready ## guard this machine: broker, agent, and incidents as they come (Ctrl-C stops all)
+ebpf: ## compile the programs for the kernel (without them the agent uses audit)
+	@$(SETUP) ebpf $(EBPF)
+
+run: $(VENV)/ready ebpf ## guard this machine: broker, agent, and incidents as they come (Ctrl-C stops all)
 	@$(SETUP) programs broker
 	@exec $(PY) -m vedette_dev run $(ARGS)
 
-attack: $(VENV)/ready ## in a second terminal: play harmless attacks, say which were caught and how fast
+attack: $(VENV)/ready ebpf ## in a second terminal: play harmless attacks, say which were caught and how fast
 	@$(SETUP) programs attacks
 	@exec $(PY) -m vedette_dev attack $(ARGS)
 
@@ -31,11 +35,11 @@ lint: $(VENV)/ready
 check: lint ## style, types, import contracts, unit tests (under a minute)
 	@$(PY) -m pytest -q tests/unit tests/playbook
 
-test: lint ## everything this machine can run; what it cannot is skipped with its reason
+test: lint ebpf ## everything this machine can run; what it cannot is skipped with its reason
 	@$(SETUP) programs tests
 	@$(PY) -m pytest $(ARGS) tests
 
-bench: $(VENV)/ready ## the figures of the README, one JSON line each (ARGS="--quick", "--only NAME")
+bench: $(VENV)/ready ebpf ## the figures of the README, one JSON line each (ARGS="--quick", "--only NAME")
 	@$(SETUP) programs tests
 	@$(PY) -m tests.bench $(ARGS)
 
@@ -57,5 +61,5 @@ lock: $(LOCK)/bin/pip-compile ## write requirements.txt anew: newest allowed ver
 		--no-emit-trusted-host --no-emit-find-links --output-file requirements.txt pyproject.toml
 
 clean: ## remove what the targets made, the development identity included
-	@rm -rf $(VENV) .dev build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .dev build dist $(EBPF)/*.bpf.o .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find agent tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets a machine up for the Makefile: `setup.sh venv DIR | programs broker|tests|attacks`.
+# Sets a machine up for the Makefile: `setup.sh venv DIR | programs broker|tests|attacks | ebpf DIR`.
 #
 # Rule 1: as root on Debian what is missing is installed through apt; anybody else is told, in one
 # line, what to install. Rule 2: whatever takes longer than two seconds shows progress.
@@ -98,11 +98,26 @@ venv() {
     say "$dir is ready: $("$dir/bin/python" --version)"
 }
 
+# Compiles the kernel's programs where they are older than their sources. Never fails: without
+# them the agent uses the next tier, and `vedette doctor` says so.
+ebpf() {
+    local dir=$1 lacking object=$1/watch.bpf.o
+    [[ -n $(find "$dir" -name '*.[ch]' -newer "$object" 2>/dev/null) || ! -e $object ]] || return 0
+    mapfile -t lacking < <(missing clang:clang llvm-strip:llvm)
+    [[ -e /usr/include/bpf/bpf_core_read.h ]] || lacking+=(libbpf-dev)
+    install_packages required "${lacking[@]}" || { say "going on without eBPF: audit is used"; return 0; }
+    clang -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter -mcpu=v2 -target bpfel \
+        -I"/usr/include/$(uname -m)-linux-gnu" -c "$dir/watch.bpf.c" -o "$object.new" &&
+        llvm-strip -g "$object.new" && mv "$object.new" "$object" ||
+        say "the eBPF programs were not compiled: audit is used"
+}
+
 case ${1:-} in
+ebpf) ebpf "$2" ;;
 venv) venv "$2" ;;
 programs) programs "$2" ;;
 *)
-    say "usage: setup.sh venv DIR | setup.sh programs broker|attacks|tests"
+    say "usage: setup.sh venv DIR | setup.sh programs broker|attacks|tests | setup.sh ebpf DIR"
     exit 2
     ;;
 esac

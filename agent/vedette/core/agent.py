@@ -199,7 +199,7 @@ class Agent:
 
     def _process_started(self, event: ProcessStarted) -> None:
         process = self.processes.start(event)
-        parent = self.processes.get(event.ppid)
+        parent = self.processes.get(process.ppid)
         fields = enrich.process_creation(event, process, parent, self._findings.users)
         self.detection.judge("process_creation", EventClass.PROCESS, event, fields, process)
         if self.profile.is_on:

@@ -38,7 +38,7 @@ def process_creation(
         "CommandLine": event.command_line,
         "Argv0": event.argv0,
         "ProcessId": str(event.pid),
-        "ParentProcessId": str(event.ppid),
+        "ParentProcessId": str(process.ppid),
     }
     if event.arguments:
         fields["Arguments"] = event.arguments
@@ -53,6 +53,8 @@ def process_creation(
         fields["ImageAlias"] = process.alias
     if event.cwd:
         fields["CurrentDirectory"] = event.cwd
+    if event.environment:
+        fields["Environment"] = event.environment
     if parent is not None:
         fields["ParentImage"] = parent.image
         fields["ParentCommandLine"] = parent.command_line
@@ -93,7 +95,7 @@ def file_event(event: FileChanged, table: ProcessTable, users: Users) -> Fields:
     if event.uid >= 0:
         fields["Owner"] = users.get(event.uid) or str(event.uid)
     gone = event.old_path if event.action == "renamed" else event.path
-    if event.action in {"deleted", "renamed", "modified"} and table.is_running(gone):
+    if event.action in {"deleted", "renamed", "modified"} and table.is_running(gone, event.at_s):
         fields["TargetRunning"] = "true"
     _who(fields, table.get(event.pid), users)
     return fields
@@ -106,11 +108,13 @@ def network_connection(
     fields = {
         "Initiated": "true" if event.is_initiated else "false",
         "Protocol": event.protocol,
-        "SourceIp": event.source_ip,
-        "SourcePort": str(event.source_port),
         "DestinationIp": event.destination_ip,
         "DestinationPort": str(event.destination_port),
     }
+    if event.source_ip:
+        fields["SourceIp"] = event.source_ip
+    if event.source_port:
+        fields["SourcePort"] = str(event.source_port)
     if name:
         fields["DestinationHostname"] = name
     if process is None and event.uid >= 0:

@@ -5,7 +5,8 @@ TOUCH_EVERY starts touch the ancestors of the newest, so that a storm does not p
 comes from; another daemon that it pushes out is looked up again when its pid is spoken of.
 Rule 2: an ended process is kept for a while, because its file and network events may still come.
 Rule 3: a pid that starts anew never inherits from the process that had it before.
-Rule 4: the tree is fixed at birth: it outlives the ancestors that made it.
+Rule 4: the tree is fixed at birth: it outlives the ancestors that made it, and who is given to
+init, as every daemon is, keeps the parent that it was born of where its fork was told.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ run 50 to 200 processes, and one that is missing here is looked up in /proc when
 
 KEEP_ENDED_S = 10.0
 """fanotify is read 20 ms after the event, conntrack hints may take a second."""
+
+JUST_ENDED_S = 1.0
+"""What is told of a program's file up to this long after its end may have happened before it."""
 
 MAX_DEPTH = 16
 MAX_TEXT = 2048
@@ -68,7 +72,8 @@ class ProcessTable:
         self._limit = limit
         self._by_pid: dict[int, Process] = {}
         self._running: dict[str, int] = {}
-        self._ended: deque[tuple[float, Process]] = deque()
+        self._ended: deque[tuple[float, Process]] = deque(maxlen=limit)
+        self._just_ended: dict[str, float] = {}
         self._started = 0
         self.evicted = 0
 
@@ -85,18 +90,27 @@ class ProcessTable:
         """The process that has this pid now, or had it within KEEP_ENDED_S."""
         return self._by_pid.get(pid)
 
-    def is_running(self, path: str) -> bool:
-        """Whether a process of this executable is known and was not seen to end."""
-        return path in self._running
+    def is_running(self, path: str, at_s: float) -> bool:
+        """Whether a process of this executable is known and was not seen to end.
+
+        Sources have delays of their own: one that ended less than JUST_ENDED_S before counts.
+        """
+        if path in self._running:
+            return True
+        ended_s = self._just_ended.get(path)
+        return ended_s is not None and at_s - ended_s <= JUST_ENDED_S
 
     def start(self, event: ProcessStarted) -> Process:
         """A process executed a program: same process, new image."""
         known = self._by_pid.pop(event.pid, None)
         if known is not None:
-            self._forget_image(known)
+            self._forget_image(known, event.at_s)
+            if known.has_ended or _is_other(known, event):
+                known = None
         process = Process(event.pid, event.ppid, event.start_ticks, event.at_s)
-        if known is not None and not process.start_ticks and not known.has_ended:
-            process.start_ticks = known.start_ticks
+        if known is not None:
+            process.start_ticks = process.start_ticks or known.start_ticks
+            process.ppid = known.ppid or process.ppid
         # Programs and folders are few and processes many: equal texts are one object.
         process.image = intern(event.image)
         process.argv0 = intern(event.argv0[:MAX_TEXT])
@@ -105,13 +119,14 @@ class ProcessTable:
         process.uid = event.uid
         process.login_uid = event.login_uid
         process.alias = alias_of(event.image, event.argv0, event.command_line)
-        parent = self._by_pid.get(event.ppid)
+        parent = self._by_pid.get(process.ppid)
         if parent is not None:
             process.lineage = _lineage(parent)
             if parent.pid not in ROOTS:
                 process.tree = parent.tree
-        if known is not None and not known.has_ended:
+        if known is not None:
             process.tree = known.tree
+            process.lineage = process.lineage or known.lineage
         self._insert(process)
         self._started += 1
         if self._started % TOUCH_EVERY == 0:
@@ -123,7 +138,7 @@ class ProcessTable:
         parent = self._by_pid.get(event.ppid)
         stale = self._by_pid.pop(event.pid, None)
         if stale is not None:
-            self._forget_image(stale)
+            self._forget_image(stale, event.at_s)
         child = Process(event.pid, event.ppid, event.start_ticks, event.at_s)
         if parent is not None:
             child.image = parent.image
@@ -142,7 +157,7 @@ class ProcessTable:
         """A process ended; it stays known for KEEP_ENDED_S."""
         process = self._by_pid.get(pid)
         if process is not None and not process.has_ended:
-            self._forget_image(process)
+            self._forget_image(process, at_s)
             process.has_ended = True
             self._ended.append((at_s, process))
         self._drop_ended(at_s)
@@ -173,24 +188,43 @@ class ProcessTable:
         if process.image:
             self._running[process.image] = self._running.get(process.image, 0) + 1
         if len(self._by_pid) > self._limit:
-            oldest = next(iter(self._by_pid))
-            self._forget_image(self._by_pid.pop(oldest))
-            self.evicted += 1
+            self._evict()
 
-    def _forget_image(self, process: Process) -> None:
+    def _evict(self) -> None:
+        """Forget the one that ended first, or the oldest where nothing has ended."""
+        self.evicted += 1
+        while self._ended:
+            _, process = self._ended.popleft()
+            if self._by_pid.get(process.pid) is process:
+                del self._by_pid[process.pid]
+                return
+        oldest = self._by_pid.pop(next(iter(self._by_pid)))
+        self._forget_image(oldest)
+
+    def _forget_image(self, process: Process, ended_s: float | None = None) -> None:
         if process.has_ended or not process.image:
             return
         left = self._running.get(process.image, 0) - 1
         if left > 0:
             self._running[process.image] = left
-        else:
-            self._running.pop(process.image, None)
+            return
+        self._running.pop(process.image, None)
+        if ended_s is not None:
+            self._just_ended.pop(process.image, None)
+            self._just_ended[process.image] = ended_s
+            if len(self._just_ended) > self._limit:
+                del self._just_ended[next(iter(self._just_ended))]
 
     def _drop_ended(self, at_s: float) -> None:
         while self._ended and at_s - self._ended[0][0] > KEEP_ENDED_S:
             _, process = self._ended.popleft()
             if self._by_pid.get(process.pid) is process:
                 del self._by_pid[process.pid]
+
+
+def _is_other(known: Process, event: ProcessStarted) -> bool:
+    """Whether another process had this pid: its end was not told."""
+    return 0 < known.start_ticks != event.start_ticks > 0
 
 
 def facts(process: Process, users: dict[int, str]) -> ProcessFacts:

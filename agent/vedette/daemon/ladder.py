@@ -8,7 +8,8 @@ rung when nothing else works. One that stops seeing is told like any other sourc
 Rule 4: what does not work is tried again at the first check that is RETRY_S after its last try, at
 every check while nothing watches one of its classes, and whenever a person asks: so a class climbs
 back by itself.
-Rule 5: a source that cannot undo its changes says so, and never keeps the others from closing.
+Rule 5: a source of several classes hands on those for which it is the best, and no other.
+Rule 6: a source that cannot undo its changes says so, and never keeps the others from closing.
 """
 
 from __future__ import annotations
@@ -138,6 +139,7 @@ class Ladder:
             elif after is not before:
                 changed = self._changed(event_class, before, after, reason)
                 changes.append(changed._replace(is_better=before is not None))
+        self._narrow()
         return [change for change in changes if change is not None]
 
     async def _start_companion(
@@ -161,9 +163,18 @@ class Ladder:
 
     async def _best(self, event_class: EventClass) -> type[Sensor] | None:
         for kind in self._rungs(event_class):
-            if kind in self._running or (not kind.is_companion and await self._try(kind)):
+            runs = kind in self._running or (not kind.is_companion and await self._try(kind))
+            if runs and event_class not in self._running[kind].unserved():
                 return kind
         return None
+
+    def _narrow(self) -> None:
+        """Let each source hand on only what it was chosen for: nothing is told twice."""
+        for kind, sensor in self._running.items():
+            if not kind.is_companion:
+                sensor.narrow(
+                    frozenset(found for found, chosen in self._chosen.items() if chosen is kind)
+                )
 
     def _changed(
         self,
@@ -259,7 +270,7 @@ class Ladder:
         chosen = self._chosen[event_class]
         rungs = self._rungs(event_class)
         better = rungs[: rungs.index(chosen)] if chosen in rungs else rungs
-        failures = [(name_of(kind), self._failures.get(kind, "not tried")) for kind in better]
+        failures = [(name_of(kind), self._why_not(kind, event_class)) for kind in better]
         failures += [
             (name_of(kind), self._failures[kind])
             for kind in rungs
@@ -270,6 +281,11 @@ class Ladder:
             blind_spots = self._running[chosen].blind_spots()
             tier = replace(tier, misses=(*tier.misses, *blind_spots))
         return TierReport(event_class, tier, tuple(failures))
+
+    def _why_not(self, kind: type[Sensor], event_class: EventClass) -> str:
+        running = self._running.get(kind)
+        reason = running.unserved().get(event_class, "") if running else ""
+        return reason or self._failures.get(kind, "not tried")
 
 
 def name_of(kind: type[Sensor]) -> str:

@@ -28,6 +28,10 @@ from vedette.daemon.schema import (
 from vedette.ports.discover import module_names
 
 SENSOR_OPTIONS: Mapping[str, Mapping[str, Kind[object]]] = {
+    "ebpf": {
+        "ring_kb": Number(64, 65536),
+        "environment": Many(Text(r"[^,=\x00\n]{1,64}", "a name without commas and ="), 0, 16),
+    },
     "proc_connector": {"realtime": Flag()},
     "procfs": {"period_s": Number(1, 3600)},
     "scan": {"every_h": Number(1, 24 * 366)},

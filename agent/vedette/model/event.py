@@ -9,6 +9,7 @@ Rule 4: text from outside is str decoded from UTF-8 with surrogateescape and may
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -32,7 +33,9 @@ class ProcessStarted(NamedTuple):
     `start_ticks` is proc(5) field 22 (clock ticks since boot) where the tier knows it, else 0.
     `command_line` is argv joined by single spaces; `arguments` is argv joined by NUL where that
     does not tell where each argument begins (one of them holds a space), else "". `is_complete` is
-    False where the tier could not read argv or had to cut it.
+    False where the tier could not read argv or had to cut it. `modified_s` is when the program's
+    file was last modified (wall clock). `environment` holds the variables that the configuration
+    asks for, one `NAME=value` a line.
     """
 
     at_s: float
@@ -51,6 +54,8 @@ class ProcessStarted(NamedTuple):
     device: int
     inode: int
     arguments: str = ""
+    modified_s: int = 0
+    environment: str = ""
 
 
 class ProcessForked(NamedTuple):
@@ -143,15 +148,17 @@ class NameResolved(NamedTuple):
 
 
 Activity: TypeAlias = Literal[
-    "module_load", "module_unload", "mount", "umount", "ptrace", "uid_change", "capability_change"
-]
+    "module_load", "module_unload", "mount", "umount", "ptrace", "uid_change", "capability_change",
+    "bpf_load", "memfd_create",
+]  # fmt: skip
 
 
 class KernelActivity(NamedTuple):
     """A process changed or used what the kernel guards.
 
     `target` names the object in the words of the activity: module name, mount point, traced pid,
-    new uid or capability set; "" where the tier does not know.
+    new uid or capability set, name of the eBPF program or of the file in memory; "" where the tier
+    does not know.
     """
 
     at_s: float
@@ -218,3 +225,17 @@ Event: TypeAlias = (
     | EventsLost
     | TierChanged
 )
+
+CLASS_OF: Mapping[type[Event], EventClass] = {
+    ProcessStarted: EventClass.PROCESS,
+    ProcessForked: EventClass.PROCESS,
+    ProcessExited: EventClass.PROCESS,
+    FileChanged: EventClass.FILE,
+    ConnectionOpened: EventClass.NETWORK,
+    ListenerOpened: EventClass.NETWORK,
+    NameQueried: EventClass.NETWORK,
+    NameResolved: EventClass.NETWORK,
+    KernelActivity: EventClass.KERNEL,
+    LogLine: EventClass.LOG,
+}
+"""What a sensor's events are about; the other two say themselves of which class they speak."""

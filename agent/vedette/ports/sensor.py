@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from vedette.errors import SensorError
-from vedette.model.event import Event
+from vedette.model.event import CLASS_OF, Event, EventClass, EventsLost
 from vedette.model.tier import Tier
 from vedette.ports.baseline import Baseline
 
@@ -70,6 +70,7 @@ class Sensor(ABC):
         self.context = context
         self._proof: asyncio.Future[None] | None = None
         self._token = ""
+        self._narrowed_to: frozenset[EventClass] | None = None
 
     @final
     async def open(self) -> None:
@@ -141,11 +142,23 @@ class Sensor(ABC):
         """What this open sensor cannot see beyond its tier's `misses`, one line each."""
         return ()
 
+    def unserved(self) -> Mapping[EventClass, str]:
+        """Classes of its tiers that this open sensor cannot watch on this kernel, and why not."""
+        return {}
+
+    @final
+    def narrow(self, classes: frozenset[EventClass]) -> None:
+        """Hand on events of these classes alone: a better source watches the others."""
+        offered = {tier.event_class for tier in self.tiers}
+        self._narrowed_to = None if offered <= classes else classes
+
     @final
     def emit(self, batch: Sequence[Event]) -> None:
         """Hand on a batch; while a proof is awaited its own event is taken out."""
         if self._proof is not None:
             batch = self._take_proof(batch)
+        if self._narrowed_to is not None:
+            batch = [event for event in batch if _class_of(event) in self._narrowed_to]
         if batch:
             self.context.emit(batch)
 
@@ -175,3 +188,7 @@ class Sensor(ABC):
     @abstractmethod
     async def _close(self) -> None:
         """Release; must work on a half-opened object."""
+
+
+def _class_of(event: Event) -> EventClass | None:
+    return event.event_class if isinstance(event, EventsLost) else CLASS_OF.get(type(event))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vedette.core.process_table import KEEP_ENDED_S, ProcessTable, alias_of
+from vedette.core.process_table import JUST_ENDED_S, KEEP_ENDED_S, ProcessTable, alias_of
 from vedette.model.event import ProcessForked, ProcessStarted
 from vedette.model.process import ProcessKey
 
@@ -89,7 +89,7 @@ def test_an_ended_process_is_known_for_a_while_and_then_forgotten() -> None:
     table.start(started(10, 1, "/tmp/x"))
     table.end(10, 5.0)
     assert table.get(10) is not None
-    assert not table.is_running("/tmp/x")
+    assert not table.is_running("/tmp/x", 99.0)
     table.end(999, 5.0 + KEEP_ENDED_S + 0.1)
     assert table.get(10) is None
 
@@ -116,8 +116,8 @@ def test_a_sweep_ends_what_is_not_alive() -> None:
     table.start(started(10, 1, "/bin/a"))
     table.start(started(11, 1, "/bin/b"))
     table.sweep(frozenset({11}), 5.0)
-    assert not table.is_running("/bin/a")
-    assert table.is_running("/bin/b")
+    assert not table.is_running("/bin/a", 99.0)
+    assert table.is_running("/bin/b", 99.0)
 
 
 def test_the_oldest_goes_first_and_evictions_are_counted() -> None:
@@ -127,7 +127,53 @@ def test_the_oldest_goes_first_and_evictions_are_counted() -> None:
     assert len(table) == 3
     assert table.evicted == 2
     assert 10 not in table
-    assert not table.is_running("/bin/10")
+    assert not table.is_running("/bin/10", 99.0)
+
+
+def test_who_has_ended_goes_before_who_runs() -> None:
+    table = ProcessTable(limit=3)
+    for pid in range(10, 13):
+        table.start(started(pid, 1, f"/bin/{pid}"))
+    table.end(11, 2.0)
+    table.start(started(20, 1, "/bin/20", at_s=2.0))
+    table.start(started(21, 1, "/bin/21", at_s=2.0))
+    assert [pid for pid in (10, 11, 12, 20, 21) if pid in table] == [12, 20, 21]
+
+
+def test_a_storm_of_ends_is_kept_within_bounds() -> None:
+    table = ProcessTable(limit=8)
+    for number in range(1000):
+        table.start(started(10 + number % 4, 1, f"/bin/{number}", at_s=2.0))
+        table.end(10 + number % 4, 2.0)
+    assert len(table._ended) <= 8
+    assert len(table._just_ended) <= 8
+
+
+def test_a_program_that_just_ended_counts_as_running() -> None:
+    table = ProcessTable()
+    table.start(started(10, 1, "/tmp/x"))
+    table.end(10, 5.0)
+    assert table.is_running("/tmp/x", 5.0 + JUST_ENDED_S)
+    assert not table.is_running("/tmp/x", 5.01 + JUST_ENDED_S)
+
+
+def test_a_daemon_keeps_the_parent_that_it_was_born_of() -> None:
+    table = ProcessTable()
+    table.start(started(1, 0, "/init"))
+    table.start(started(10, 1, "/sbin/httpd", start_ticks=77))
+    table.fork(ProcessForked(at_s=2.0, tier="test", pid=11, ppid=10, start_ticks=80))
+    table.fork(ProcessForked(at_s=2.0, tier="test", pid=12, ppid=11, start_ticks=80))
+    table.end(11, 2.0)
+    daemon = table.start(started(12, 1, "/tmp/x", start_ticks=80))
+    assert (daemon.ppid, daemon.lineage) == (11, "/sbin/httpd|/sbin/httpd|/init")
+    assert daemon.tree == ProcessKey(10, 77)
+
+
+def test_a_pid_used_again_unseen_inherits_nothing() -> None:
+    table = ProcessTable()
+    table.start(started(10, 5, "/tmp/x", start_ticks=100))
+    again = table.start(started(10, 1, "/bin/ls", at_s=6.0, start_ticks=200))
+    assert (again.ppid, again.tree) == (1, ProcessKey(10, 200))
 
 
 def test_two_processes_of_one_program_are_running_until_both_end() -> None:
@@ -135,9 +181,9 @@ def test_two_processes_of_one_program_are_running_until_both_end() -> None:
     table.start(started(10, 1, "/bin/a"))
     table.start(started(11, 1, "/bin/a"))
     table.end(10, 2.0)
-    assert table.is_running("/bin/a")
+    assert table.is_running("/bin/a", 99.0)
     table.end(11, 2.0)
-    assert not table.is_running("/bin/a")
+    assert not table.is_running("/bin/a", 99.0)
 
 
 @pytest.mark.parametrize(
