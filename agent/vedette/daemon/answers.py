@@ -1,6 +1,6 @@
 """Answers what the control socket is asked; the shapes are in daemon/control.py.
 
-Rule 1: an answer reads what is there; only `check`, `reload` and `baseline.accept` change
+Rule 1: an answer reads what is there; only `check`, `reload`, `baseline.accept` and `learn.*` change
 something, and all leave a journal entry.
 """
 
@@ -17,6 +17,7 @@ from vedette.daemon.baseline_answers import BaselineAnswers
 from vedette.daemon.control import Answer, Handler, Params, Stream, number, text
 from vedette.daemon.feed import Feed
 from vedette.daemon.ladder import Ladder
+from vedette.daemon.profile_answers import ProfileAnswers
 from vedette.daemon.shell import now
 from vedette.errors import ParseError, RequestError
 from vedette.model.finding import Incident
@@ -37,6 +38,7 @@ class Answers:
         self._sentinel = sentinel
         self._feed = Feed()
         self._baseline = BaselineAnswers(sentinel.baseline, lambda: sentinel.scan, self._note)
+        self._profiles = ProfileAnswers(sentinel.profiles)
 
     def handlers(self) -> dict[str, Handler]:
         """By the name of the request."""
@@ -48,6 +50,7 @@ class Answers:
             "incidents.show": self._show,
             "reload": self._reload,
             **self._baseline.handlers(),
+            **self._profiles.handlers(),
         }
 
     def streams(self) -> dict[str, Stream]:
@@ -84,15 +87,20 @@ class Answers:
             "journal": self._journal(),
             "uplink": self._uplink(),
             "rules": self._rules(),
+            "profile": self._profiles.profile(),
+            "learning": self._profiles.learning(),
             "incidents_open": len(sentinel.agent.incidents),
         }
 
     async def _doctor(self, params: Params) -> Answer:
         del params
-        return {"tiers": self._tiers()}
+        return {
+            "tiers": self._tiers(),
+            "profile": self._profiles.profile(),
+            "learning": self._profiles.learning(),
+        }
 
     async def _check(self, params: Params) -> Answer:
-        del params
         changes = await self._sentinel.checks.ask()
         changed: list[Json] = [
             {
@@ -102,7 +110,7 @@ class Answers:
             for change in changes
         ]  # fmt: skip
         self._sentinel.shell.note("check", ocsf.canonical({"changed": changed}))
-        return {"changed": changed, "tiers": self._tiers()}
+        return {"changed": changed, **await self._doctor(params)}
 
     async def _list(self, params: Params) -> Answer:
         limit = number(params, "limit", default=20, low=1, high=1000)

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import vedette.sensors
 from vedette.codec import bundle as bundle_codec
+from vedette.codec import profile as profile_codec
 from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.daemon import privileges
 from vedette.daemon.build import BUILD_S
 from vedette.daemon.config import Config
 from vedette.daemon.content_source import ContentSource, read_trust
 from vedette.daemon.ladder import Ladder, name_of
+from vedette.errors import TrustError
+from vedette.model.profile import Profile
 from vedette.model.rule import Bundle
 from vedette.ports.baseline import Baseline
 from vedette.ports.discover import sensor_classes
 from vedette.ports.sensor import Emit, Sensor, SensorContext
 from vedette.ports.state import State
 from vedette.store.shelf import FileShelf
-from vedette.trust.content_gate import ContentGate, ContentKind
+from vedette.trust.content_gate import Content, ContentGate, ContentKind
+from vedette.trust.document import TrustAnchor
 from vedette.trust.ed25519 import Ed25519Verifier
 from vedette.uplink.link import LinkUplink
 
 RULES = ContentKind("rules", "bundle", bundle_codec.PAYLOAD_TYPE)
+PROFILES = ContentKind("profiles", "profile", profile_codec.PAYLOAD_TYPE)
 
 ALWAYS = frozenset({"dac_read_search", "kill", "sys_ptrace"})
 """Reading what is to be hashed, ending our own children of other users, looking into /proc."""
@@ -35,26 +42,65 @@ def restore_kernel(run_dir: Path) -> list[str]:
     return [line for kind in sensor_classes(vedette.sensors) for line in kind.restore(run_dir)]
 
 
-def rule_source(config: Config, state: State) -> ContentSource[Bundle]:
-    """The rules that the configuration names, and the trust they stand on.
+class Sources(NamedTuple):
+    """Where signed content comes from; `profiles` is None where none is wanted."""
+
+    rules: ContentSource[Bundle]
+    profiles: ContentSource[Profile] | None
+
+
+def sources(config: Config, state: State) -> Sources:
+    """The signed content that the configuration names, and the trust it stands on.
 
     Raises:
         TrustError: the trust document cannot be used.
         StoreError: the state cannot be read.
     """
-    state_dir = Path(config.paths.state)
-    anchor = read_trust(Path(config.rules.trust), state, state_dir)
-    gate = ContentGate(
-        RULES,
+    anchor = read_trust(Path(config.rules.trust), state, Path(config.paths.state))
+    rules = ContentSource(
+        _gate(RULES, bundle_codec.decode, config, anchor, state),
+        Path(config.rules.bundle),
+        "rule bundle",
+        problems=tuple(anchor.problems),
+    )
+    if not config.rules.profile:
+        return Sources(rules, None)
+    parse = partial(_profile_for, config.device.class_)
+    profiles = ContentSource(
+        _gate(PROFILES, parse, config, anchor, state),
+        Path(config.rules.profile),
+        "profile",
+        is_optional=True,
+    )
+    return Sources(rules, profiles)
+
+
+def _gate(
+    kind: ContentKind,
+    parse: Callable[[bytes], Content],
+    config: Config,
+    anchor: TrustAnchor,
+    state: State,
+) -> ContentGate[Content]:
+    return ContentGate(
+        kind,
         document=anchor.document,
         verifier=Ed25519Verifier(),
         state=state,
-        shelf=FileShelf(state_dir / "rules", max_bytes=MAX_ENVELOPE_BYTES),
-        parse=bundle_codec.decode,
+        shelf=FileShelf(Path(config.paths.state) / kind.purpose, max_bytes=MAX_ENVELOPE_BYTES),
+        parse=parse,
         build_s=BUILD_S,
     )
-    offered = Path(config.rules.bundle)
-    return ContentSource(gate, offered, "rule bundle", problems=tuple(anchor.problems))
+
+
+def _profile_for(device_class: str, payload: bytes) -> Profile:
+    profile = profile_codec.decode(payload)
+    if profile.device_class != device_class:
+        raise TrustError(
+            f"profile {profile.name[:64]!a} is for devices of class {profile.device_class!a}, this "
+            f"one is of class {device_class!a}: sign one for it, or mend [device] class"
+        )
+    return profile
 
 
 def ladder(

@@ -45,6 +45,9 @@ _NAME = Text(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
     "1 to 64 letters, digits, dots, _ and - (a letter or digit first)",
 )
+_FIRMWARE = Text(
+    r"(?=\S)[^\x00-\x1f\x7f]{0,127}\S|", "a name and version of at most 128 characters"
+)
 _CLASS = Text(
     r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?",
     "nothing, or 1 to 64 letters, digits, dots, _ and - (a letter or digit first)",
@@ -83,11 +86,13 @@ class Device:
     Attributes:
         id: with the tenant a level of the MQTT topic.
         class_: `class` in the file: which of the rules' filters for kinds of devices are for it.
+        firmware: what runs on it, for profiles; "" takes it from os-release(5).
     """
 
     id: str = setting(_NAME, "")
     tenant: str = setting(_NAME, "default")
     class_: str = setting(_CLASS, "")
+    firmware: str = setting(_FIRMWARE, "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,9 +112,14 @@ class Files:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rules:
-    """The signed bundle, and the trust document that names the keys allowed to sign it."""
+    """The signed bundle and profile, and the trust document that names the keys to sign them.
+
+    Attributes:
+        profile: where a profile is offered, if there is one; "" uses none, not even a kept one.
+    """
 
     bundle: str = setting(_FILE, "/var/lib/vedette/rules.bundle")
+    profile: str = setting(AbsolutePath(is_optional=True), "/var/lib/vedette/device.profile")
     trust: str = setting(_FILE, "/etc/vedette/trust.json")
 
 

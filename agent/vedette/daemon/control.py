@@ -13,15 +13,16 @@ status | | {version, device, tenant, pid, uptime_s, memory: {rss_kb, pss_kb},
        |   tiers: [TIER], ledger: [{stage, class, in, out, dropped, losses}],
        |   journal: {epoch, size, pending, bytes_used, bytes_limit, dropped, degraded, reason},
        |   uplink: {state: "off"|"up"|"down", reason, delivered, newest},
-       |   rules: {bundle, counter, rules, expires_s, reason}, incidents_open}
-doctor | | {tiers: [TIER]}
-check | | {changed: [{class, tier, previous, reason}], tiers: [TIER]}: every source proved itself
+       |   rules: {bundle, counter, rules, expires_s, reason}, profile, learning, incidents_open}
+doctor | | {tiers: [TIER], profile, learning}
+check | | {changed: [{class, tier, previous, reason}], and as doctor}: every source proved itself
       |   just now, and what did not work was tried again; takes seconds, up to a minute
 incidents.list | {limit: 1..1000} | {incidents: [DOCUMENT]}, newest report of each, newest first
 incidents.show | {id} | {reports: [DOCUMENT]}, all reports of one incident, oldest first
 incidents.follow | | a stream of {incident: DOCUMENT} and {missed: n} (the reader was too slow)
 reload | | {changed: [text]}
 baseline.* | its own | as `vedette baseline` needs it
+learn.*, profile.* | their own | as daemon/profile_answers.py says; so are profile and learning
 
 TIER is {class, tier, sees, misses: [text], failures: [{tier, reason, lift: [text]}]}, with tier ""
 when nothing watches the class; DOCUMENT is the OCSF 2004 document as it was journalled.

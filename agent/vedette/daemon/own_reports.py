@@ -19,6 +19,7 @@ from vedette.daemon.shell import Shell
 from vedette.errors import ParseError
 from vedette.model.finding import Severity
 from vedette.model.journal import Entry
+from vedette.model.profile import Profile
 from vedette.model.rule import Bundle
 from vedette.ports.journal import Journal
 
@@ -94,6 +95,56 @@ class OwnReports:
             )  # fmt: skip
         if chosen.problems:
             self._problems("rules-mended", "Rules or trust had to be mended", chosen.problems)
+
+    def profile(self, chosen: Chosen[Profile], firmware: str) -> None:
+        """Which profile the device is held against from now on, and what was wrong with others."""
+        profile = chosen.content
+        if chosen.refused:
+            self._finding(
+                "profile-refused", "An offered profile was refused", Severity.HIGH, chosen.refused
+            )
+        if chosen.problems:
+            self._problems("profile-mended", "The profile had to be mended", chosen.problems)
+        if profile is None:
+            return
+        claim = {"digest": profile.digest, "counter": profile.counter, "firmware": firmware}
+        self._shell.note("profile", ocsf.canonical(claim))
+        if profile.firmware != firmware:
+            self._finding(
+                "stale-profile", "The profile is of another firmware and is not used",
+                Severity.MEDIUM, f"it was learnt on {profile.firmware or 'no known firmware'}, "
+                f"this is {firmware or 'no known firmware'}; learn and sign it again: vedette "
+                "learn start",
+            )  # fmt: skip
+        elif chosen.is_stale:
+            self._finding(
+                "stale-profile", "The profile in use has passed its date", Severity.LOW,
+                "have a newer one signed; this one is used until one is accepted",
+            )  # fmt: skip
+
+    def learning_started(self, wanted_s: int) -> None:
+        """An operator lets the device learn."""
+        self._finding(
+            "learning-started", "This device learns what is normal for it", Severity.LOW,
+            f"what it does in the next {wanted_s} s is trusted until a person reviews it",
+        )  # fmt: skip
+
+    def learning_done(self, wanted_s: int) -> None:
+        """The time of a learning run is over."""
+        self._finding(
+            "learning-done", "This device has learnt what is normal for it",
+            Severity.INFORMATIONAL, f"it learnt for {wanted_s} s; review it and have it signed: "
+            "vedette learn write FILE, vedette profile sign FILE",
+        )  # fmt: skip
+
+    def learning_stopped(self, reason: str) -> None:
+        """A learning run cannot go on."""
+        title = "Learning ended before its time"
+        self._finding("learning-stopped", title, Severity.MEDIUM, reason)
+
+    def learning_lost(self, reason: str) -> None:
+        """What was learnt could not be kept, or not be read again."""
+        self._finding("learning-lost", "What was learnt is at risk", Severity.MEDIUM, reason)
 
     def reload_refused(self, reason: str) -> None:
         """A changed configuration was not taken."""

@@ -33,8 +33,10 @@ from vedette.daemon.content_source import Chosen, nothing_chosen
 from vedette.daemon.control import ControlServer
 from vedette.daemon.delivery import Delivery
 from vedette.daemon.ladder import Ladder
+from vedette.daemon.learning import LOOK_S
 from vedette.daemon.notify import Notifier
 from vedette.daemon.own_reports import OwnReports, told_before
+from vedette.daemon.profiles import Profiles
 from vedette.daemon.shell import Shell, now
 from vedette.errors import ConfigError, TrustError
 from vedette.model.event import TierChanged
@@ -43,6 +45,7 @@ from vedette.model.journal import Entry
 from vedette.model.message import Identity
 from vedette.model.rule import Bundle
 from vedette.ports.sensor import Sensor
+from vedette.sensors.listeners import ListenersSensor
 from vedette.sensors.scan import ScanReport, ScanSensor
 from vedette.store.baseline import SqliteBaseline
 from vedette.store.journal import SqliteJournal
@@ -89,7 +92,7 @@ class Sentinel:
         self.identity = Identity(device.tenant, device.id, boot)
         self.signer = load_signer(Path(config.identity.key))
         self._state = FileState(self._state_dir)
-        self._rules = assembly.rule_source(config, self._state)
+        self._sources = assembly.sources(config, self._state)
         self.chosen: Chosen[Bundle] = nothing_chosen()
         place = JournalPlace(
             self._state_dir / "journal",
@@ -105,11 +108,14 @@ class Sentinel:
             device.tenant, device.id, boot, float(config.incidents.quiet_s), device.class_
         )
         self.agent = Agent(settings)
-        self.answers = Answers(self)
         self.shell = Shell(
             self.agent, self.journal, self._recorded, self._rescan, _open(record, settings)
         )
         self._own = OwnReports(self.shell, self._run_dir)
+        self.profiles = Profiles(
+            self.shell, self._own, device=device, boot=boot, state_dir=self._state_dir
+        )
+        self.answers = Answers(self)
         self.ladder = self._new_ladder()
         self.checks = Checks(self._check)
         self._folders = folders.Kept(self._state_dir, self._state_dir / "journal", self._run_dir)
@@ -168,7 +174,8 @@ class Sentinel:
         self.shell.note("start", ocsf.canonical({"version": __version__, "pid": os.getpid()}))
         self._own.mended(problems)
         self._own.parts()
-        self._choose_rules()
+        self._choose_content()
+        self.profiles.learning.open()
         self.delivery = self._new_delivery(await told_before(self.journal))
         control = ControlServer(
             self.config.control_socket,
@@ -199,6 +206,7 @@ class Sentinel:
             watching.cancel()
             await asyncio.wait([watching])
             self._own.left(await self.ladder.close())
+            await self.profiles.learning.save()
             self.shell.note("stop", ocsf.canonical({"pid": os.getpid()}))
             writing.cancel()
             await asyncio.wait([writing])
@@ -219,6 +227,7 @@ class Sentinel:
             group.create_task(self.checks.run())
             group.create_task(_every(SWEEP_S, self._sweep))
             group.create_task(_every(heartbeat.PERIOD_S, self._beat))
+            group.create_task(_every(LOOK_S, self.profiles.learning.look))
             group.create_task(self._reload_when_asked())
             if self.notifier.watchdog_period_s > 0:
                 group.create_task(_every(self.notifier.watchdog_period_s, self.notifier.watchdog))
@@ -226,6 +235,7 @@ class Sentinel:
     async def _climb(self) -> None:
         """Open the sources; a file that changed before they were open is found by a scan after."""
         self.shell.observe(await self.ladder.climb())
+        self.profiles.tell_standing()
         if self.scan is not None:
             self.scan.request("the sources are open", is_urgent=True)
 
@@ -251,9 +261,9 @@ class Sentinel:
                 f"{self.config_path}: [sensors] disable names fewer sources than at the start, "
                 "when what the others need was given up; restart the agent, or undo that change"
             )
-        self._rules = assembly.rule_source(config, self._state)
+        self._sources = assembly.sources(config, self._state)
         self.config = config
-        self._choose_rules()
+        self._choose_content()
         if changed & {"files", "sensors"}:
             self._own.left(await self.ladder.close())
             self.ladder = self._new_ladder()
@@ -297,8 +307,12 @@ class Sentinel:
         if self.delivery is not None:
             self.delivery.publish_state(body)
 
+    def _choose_content(self) -> None:
+        self._choose_rules()
+        self.profiles.choose(self._sources.profiles)
+
     def _choose_rules(self) -> None:
-        self.chosen = self._rules.choose()
+        self.chosen = self._sources.rules.choose()
         if self.chosen.content is not None:
             self.shell.tell(RulesLoaded(*now(), self.chosen.content))
         self._own.rules(self.chosen)
@@ -332,6 +346,8 @@ class Sentinel:
 
     def _opened(self, sensor: Sensor) -> None:
         """The scan learns who changed a file, and hears when events about files were lost."""
+        if isinstance(sensor, ListenersSensor):
+            self.profiles.listeners = sensor
         if isinstance(sensor, ScanSensor):
             self.scan = sensor
             sensor.who = self.agent.hints.who

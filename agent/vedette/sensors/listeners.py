@@ -77,6 +77,17 @@ class ListenersSensor(Sensor):
         """Listeners seen at all looks, told, looks that failed, and how owners were found."""
         return {**self._counts, **self._owners.counts}
 
+    def standing(self) -> list[ListenerOpened]:
+        """What listens now, with its owners: also what was there before this sensor.
+
+        A socket that may be a client's (rule 3) is left out.
+
+        Raises:
+            OSError, ParseError: the kernel did not tell.
+        """
+        found = [one for one in self._listeners() if not self._may_be_client(one)]
+        return self._events(sorted(found), time.clock_gettime(time.CLOCK_BOOTTIME))
+
     async def _open(self) -> None:
         self._ephemeral = _ephemeral_ports()
         self._sockets = PolledSockets()
@@ -125,7 +136,7 @@ class ListenersSensor(Sensor):
                 elif record.local_port and not record.remote_port:
                     yield listener
 
-    def _events(self, listeners: Sequence[_Listener], at_s: float) -> list[Event]:
+    def _events(self, listeners: Sequence[_Listener], at_s: float) -> list[ListenerOpened]:
         pids = self._owners.find((listener.inode for listener in listeners), at_s)
         events = [
             ListenerOpened(

@@ -85,7 +85,7 @@ class ContentKind(NamedTuple):
     @property
     def words(self) -> str:
         """One of them, for messages."""
-        return f"{self.purpose} {self.noun}"
+        return self.noun if self.purpose == f"{self.noun}s" else f"{self.purpose} {self.noun}"
 
 
 class ContentGate(Generic[Content]):
