@@ -60,6 +60,30 @@ def from_answer(tiers: Json) -> tuple[ClassReport, ...]:
     return tuple(_from_row(row) for row in rows if isinstance(row, dict))
 
 
+def profile_facts(answer: dict[str, Json]) -> tuple[Fact, ...]:
+    """The profile and the learning run, from what the running sentinel answered."""
+    profile, run = _table(answer, "profile"), _table(answer, "learning")
+    found = [_profile_fact(profile)] if profile else []
+    if run.get("state") == "learning":
+        words = f"{run.get('elapsed_s')} of {run.get('wanted_s')} s; what it sees is trusted"
+        found.append(Fact("learning", is_good=True, found=words))
+    return tuple(found)
+
+
+def _profile_fact(profile: dict[str, Json]) -> Fact:
+    state, reason = _word(profile, "state"), _word(profile, "reason")
+    if state == "none":
+        words = "none: nothing is held against what this device usually does"
+        advice = f"{reason}: see vedette status" if reason else ""
+        return Fact("profile", is_good=not reason, found=words, advice=advice)
+    if state == "stale":
+        advice = f"{reason}: learn it again (vedette learn start) and have it signed"
+        return Fact("profile", is_good=False, found="of another firmware, not used", advice=advice)
+    words = f"{_word(profile, 'name')} of {_word(profile, 'firmware')} is in force"
+    advice = "have a newer one signed: its date has passed" if profile.get("expired") else reason
+    return Fact("profile", is_good=not advice, found=words, advice=advice)
+
+
 def from_reports(
     reports: Sequence[TierReport], lifts: dict[tuple[str, str], tuple[str, ...]]
 ) -> tuple[ClassReport, ...]:
@@ -182,6 +206,11 @@ def _from_row(row: dict[str, Json]) -> ClassReport:
             if isinstance(item, dict)
         ),
     )
+
+
+def _table(answer: dict[str, Json], name: str) -> dict[str, Json]:
+    value = answer.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _word(row: dict[str, Json], name: str) -> str:

@@ -18,12 +18,11 @@ from vedette.cli._sigma_condition import Placeholders
 from vedette.cli._sigma_correlation import CompiledCorrelation
 from vedette.cli._sigma_document import Document, Key, load
 from vedette.cli._sigma_filter import CompiledFilter
+from vedette.cli._signing import sealed
 from vedette.codec import bundle as bundle_codec
-from vedette.codec import dsse
 from vedette.errors import RuleError
 from vedette.model.rule import Bundle
 from vedette.trust.ed25519 import Ed25519Signer
-from vedette.trust.keyfile import key_id
 
 REDACTIONS = "redactions.yml"
 PLACEHOLDERS = "placeholders.yml"
@@ -132,8 +131,7 @@ def seal(
         expires_s: Unix time after which no device takes it for new.
     """
     payload = bundle_codec.encode(collected.bundle(name, counter, issued_s, expires_s))
-    signature = signer.sign(dsse.pae(bundle_codec.PAYLOAD_TYPE, payload))
-    return dsse.encode(bundle_codec.PAYLOAD_TYPE, payload, [(key_id(signer.public_key), signature)])
+    return sealed(bundle_codec.PAYLOAD_TYPE, payload, signer)
 
 
 def _documents(sources: Iterable[Path], problems: list[str]) -> dict[str, list[Document]]:

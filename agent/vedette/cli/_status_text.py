@@ -21,7 +21,7 @@ def render(answer: Table, painter: Painter) -> list[str]:
         *_head(answer, painter),
         "",
         *_section("sources", _tiers(answer, painter), painter),
-        *_section("rules, journal, uplink", _parts(answer, painter), painter),
+        *_section("rules, profile, journal, uplink", _parts(answer, painter), painter),
         *_section("events: in, out, dropped", _ledger(answer, painter), painter),
         "why a source is no better: vedette doctor     what happened: vedette incidents list",
     ]
@@ -33,7 +33,10 @@ def is_well(answer: Table) -> bool:
     lost = [row for row in _rows(answer, "ledger") if _figure(row, "dropped") or row.get("losses")]
     journal, uplink = _table(answer, "journal"), _table(answer, "uplink")
     is_cut_off = uplink.get("state") == "down" or bool(uplink.get("conditions"))
-    return not (blind or lost or journal.get("degraded") or is_cut_off or _no_rules(answer))
+    profile = _table(answer, "profile")
+    is_unused = profile.get("state") == "stale" or bool(profile.get("reason"))
+    is_less = is_unused or journal.get("degraded") or is_cut_off or _no_rules(answer)
+    return not (blind or lost or is_less)
 
 
 def _head(answer: Table, painter: Painter) -> list[str]:
@@ -71,6 +74,8 @@ def _parts(answer: Table, painter: Painter) -> list[str]:
     rules, journal = _table(answer, "rules"), _table(answer, "journal")
     rows = [
         ["rules", _rules(rules, painter)],
+        ["profile", _profile(_table(answer, "profile"), painter)],
+        ["learning", escape(_learning(_table(answer, "learning")))],
         ["journal", _journal(journal, painter)],
         ["uplink", _uplink(_table(answer, "uplink"), journal, painter)],
     ]
@@ -83,6 +88,30 @@ def _rules(rules: Table, painter: Painter) -> str:
     if not rules.get("rules"):
         shown = painter.paint("none: nothing can be found; build them: vedette rules build", RED)
     return _with_reason(shown, rules, painter)
+
+
+def _profile(profile: Table, painter: Painter) -> str:
+    state = _shown(profile, "state")
+    if state == "none":
+        return _with_reason(painter.paint("none", GREY), profile, painter)
+    shown = painter.paint(state, GREEN if state == "in force" else YELLOW)
+    words = f": {_shown(profile, 'name')}, counter {_shown(profile, 'counter')}"
+    left = f", {_shown(profile, 'drift')} thing(s) left it: vedette profile drift"
+    shown += escape(words + (left if _figure(profile, "drift") else ""))
+    if profile.get("expired"):
+        shown += "; " + painter.paint("past its date", YELLOW)
+    return _with_reason(shown, profile, painter)
+
+
+def _learning(run: Table) -> str:
+    state = _shown(run, "state")
+    if state == "none":
+        return "off"
+    done, wanted = _amount(run, "elapsed_s", human_age), _amount(run, "wanted_s", human_age)
+    words = f"{state}, {done} of {wanted}"
+    return (
+        f"{words}; some of it had no room: vedette learn status" if run.get("left_out") else words
+    )
 
 
 def _journal(journal: Table, painter: Painter) -> str:

@@ -32,6 +32,7 @@ from vedette.cli._options import DEFAULT_CONFIG, add_config, add_json, summary
 from vedette.cli._terminal import Painter, is_coloured
 from vedette.daemon import config, control_client, folders, health, ladder
 from vedette.daemon.config import Config
+from vedette.daemon.health import Fact
 from vedette.model.event import Event
 from vedette.ports.discover import sensor_classes
 from vedette.ports.sensor import Sensor, SensorContext
@@ -59,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     """Ask the agent or probe, then print; returns the verdict."""
     is_absent = args.config == DEFAULT_CONFIG and not args.config.exists()
     given = Config() if is_absent else config.load(args.config)
-    origin, classes = _classes(given, is_proven=args.prove)
-    diagnosis = Diagnosis(origin, classes, tuple(health.facts(given)))
+    origin, classes, facts = _classes(given, is_proven=args.prove)
+    diagnosis = Diagnosis(origin, classes, (*health.facts(given), *facts))
     if args.json:
         print(json.dumps(_doctor_text.to_json(diagnosis)))
     else:
@@ -69,13 +70,17 @@ def run(args: argparse.Namespace) -> int:
     return _doctor_text.verdict(diagnosis)
 
 
-def _classes(given: Config, *, is_proven: bool) -> tuple[str, tuple[ClassReport, ...]]:
+def _classes(
+    given: Config, *, is_proven: bool
+) -> tuple[str, tuple[ClassReport, ...], tuple[Fact, ...]]:
+    """Who was asked, what watches each class, and what else only a running agent knows."""
     request = "check" if is_proven else "doctor"
     try:
         answer = control_client.ask(given.control_socket, request, timeout_s=ANSWER_TIMEOUT_S)
     except control_client.NotRunningError:
-        return "no agent runs: probed", _probed(given)
-    return "the running agent was asked", _doctor_text.from_answer(answer.get("tiers"))
+        return "no agent runs: probed", _probed(given), ()
+    classes = _doctor_text.from_answer(answer.get("tiers"))
+    return "the running agent was asked", classes, _doctor_text.profile_facts(answer)
 
 
 def _probed(given: Config) -> tuple[ClassReport, ...]:

@@ -1,7 +1,7 @@
 """Answers what the control socket is asked; the shapes are in daemon/control.py.
 
-Rule 1: an answer reads what is there; only `check`, `reload`, `baseline.accept` and `learn.*` change
-something, and all leave a journal entry.
+Rule 1: an answer reads what is there; only `check`, `reload`, `baseline.accept`, `learn.start`,
+`learn.stop` and `learn.write` change something, and all leave a journal entry.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from vedette.cli._doctor_text import (
     Failure,
     from_answer,
     from_reports,
+    profile_facts,
     render,
     to_json,
     verdict,
@@ -111,3 +112,26 @@ def test_a_probe_and_an_answer_give_the_same_classes() -> None:
 def test_any_answer_is_read(answer: object) -> None:
     classes = from_answer(answer)  # type: ignore[arg-type] # an answer of any shape
     render(Diagnosis("", classes, ()), Painter(is_coloured=False))
+
+
+def test_the_profile_and_the_learning_run_are_facts_of_a_running_agent() -> None:
+    assert profile_facts({}) == ()
+    (none,) = profile_facts({"profile": {"state": "none", "reason": ""}})
+    assert (none.is_good, none.name) == (True, "profile")
+    (refused,) = profile_facts({"profile": {"state": "none", "reason": "a foreign key"}})
+    assert not refused.is_good
+    assert "a foreign key" in refused.advice
+    (stale,) = profile_facts({"profile": {"state": "stale", "reason": "learnt on os 1"}})
+    assert not stale.is_good
+    (past,) = profile_facts(
+        {"profile": {"state": "in force", "name": "cam", "firmware": "os 1", "expired": True}}
+    )
+    assert (past.is_good, past.found) == (False, "cam of os 1 is in force")
+    in_force, learning = profile_facts(
+        {
+            "profile": {"state": "in force", "name": "cam", "firmware": "os 1", "reason": ""},
+            "learning": {"state": "learning", "elapsed_s": 5, "wanted_s": 9},
+        }
+    )
+    assert in_force.is_good
+    assert learning.found == "5 of 9 s; what it sees is trusted"

@@ -36,6 +36,11 @@ ANSWER: Table = {
         "conditions": {"uplink-down": "connection refused", "uplink-budget": "used\x07up"},
     },
     "rules": {"bundle": "base", "counter": 3, "rules": 31, "expires_s": 0, "reason": ""},
+    "profile": {
+        "state": "in force", "name": "cam\x07", "counter": 4, "drift": 2, "expired": True,
+        "reason": "",
+    },
+    "learning": {"state": "learning", "elapsed_s": 60, "wanted_s": 7200, "left_out": {"peers": 3}},
     "incidents_open": 1,
 }  # fmt: skip
 
@@ -47,10 +52,12 @@ sources
   process  audit    every exec   misses 2 kind(s)
   log      nothing  not watched
 
-rules, journal, uplink
-  rules    31 of bundle base, counter 3
-  journal  301 entries in epoch 2, 120 kB of 17 MB, 0 dropped; in memory only; No space left\\e[2J
-  uplink   down, 4 waiting, delivered up to 17, 34 kB of 1.0 MB sent today; \
+rules, profile, journal, uplink
+  rules     31 of bundle base, counter 3
+  profile   in force: cam\\x07, counter 4, 2 thing(s) left it: vedette profile drift; past its date
+  learning  learning, 1 min of 2 h; some of it had no room: vedette learn status
+  journal   301 entries in epoch 2, 120 kB of 17 MB, 0 dropped; in memory only; No space left\\e[2J
+  uplink    down, 4 waiting, delivered up to 17, 34 kB of 1.0 MB sent today; \
 connection refused; uplink-budget: used\\x07up
 
 events: in, out, dropped
@@ -83,6 +90,8 @@ WORSE = {
         "uplink": {"state": "up", "conditions": {"uplink-refused": "x"}}
     },
     "no rules": {"rules": {"rules": 0}},
+    "a profile of another firmware": {"profile": {"state": "stale"}},
+    "a profile refused": {"profile": {"state": "none", "reason": "a foreign key"}},
 }
 
 

@@ -60,6 +60,18 @@ def test_a_device_has_the_class_that_it_is_given_or_none() -> None:
     assert parse("", "v.toml").device.class_ == ""
 
 
+def test_a_firmware_is_a_name_and_version_or_what_the_system_says() -> None:
+    assert parse('[device]\nfirmware = "cam-os 2.4"\n', "v.toml").device.firmware == "cam-os 2.4"
+    assert parse('[device]\nfirmware = ""\n', "v.toml").device.firmware == ""
+    for wrong in ('" "', '"a "', r'"a\u0007b"', f'"{"x" * 130}"'):
+        with pytest.raises(ConfigError, match="firmware"):
+            parse(f"[device]\nfirmware = {wrong}\n", "v.toml")
+
+
+def test_a_profile_may_be_switched_off() -> None:
+    assert parse('[rules]\nprofile = ""\n', "v.toml").rules.profile == ""
+
+
 MISTAKES = {
     "a device class that no filter could name": (
         '[device]\nclass = "a camera"',
