@@ -7,7 +7,7 @@ LOCK := build/lock
 EBPF := agent/vedette/sensors/_ebpf
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack test check lint ebpf bench bench-readme fuzz lock clean
+.PHONY: help run attack atomic matrix test check lint ebpf bench bench-readme fuzz lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -26,6 +26,10 @@ run: $(VENV)/ready ebpf ## guard this machine: broker, agent, and incidents as t
 attack: $(VENV)/ready ebpf ## in a second terminal: play harmless attacks, say which were caught and how fast
 	@$(SETUP) programs attacks
 	@exec $(PY) -m vedette_dev attack $(ARGS)
+
+atomic: $(VENV)/ready ebpf ## run ../shared's corpus of attack commands in throwaway roots, write agent/docs/atomic.md
+	@$(SETUP) programs atomic
+	@exec $(PY) -m vedette_dev atomic --page agent/docs/atomic.md $(ARGS)
 
 lint: $(VENV)/ready
 	@echo "style" && $(PY) -m ruff format --check --quiet agent tests && $(PY) -m ruff check --quiet agent tests

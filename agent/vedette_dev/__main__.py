@@ -1,4 +1,4 @@
-"""`python -m vedette_dev run|attack`: what `make run` and `make attack` call."""
+"""`python -m vedette_dev run|attack|atomic`: what the Makefile's targets of these names call."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one of the two; returns the exit code."""
+    """Run one of them; returns the exit code."""
     parser = Parser(prog="vedette_dev", description=__doc__)
     commands = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", parser_class=Parser)
     _add_run(commands)
     _add_attack(commands)
+    _add_atomic(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "call"):
         parser.print_help()
@@ -40,6 +41,35 @@ def _add_attack(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--only", metavar="NAME", action="append", default=[])
     _add_folder(parser)
     parser.set_defaults(call=_attack)
+
+
+def _add_atomic(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser(
+        "atomic", help="run a corpus of attack commands in throwaway roots, say what was detected"
+    )
+    parser.add_argument(
+        "--corpus",
+        type=Path,
+        metavar="FILE",
+        default=REPOSITORY.parent / "shared/corpora/atomic-linux.json",
+        help="JSON with `tests` (default: ../shared/corpora/atomic-linux.json)",
+    )
+    parser.add_argument("--only", metavar="TECHNIQUE", action="append", default=[])
+    parser.add_argument(
+        "--rules", type=Path, metavar="DIR", default=REPOSITORY / "rules", help="default: rules"
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="run nothing: judge the last run's recording by the rules as they are now",
+    )
+    parser.add_argument("--disable", metavar="SENSOR", action="append", default=[])
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the figures as Markdown")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", default=REPOSITORY / "build/atomic",
+        help="identity, recording and figures of the run (default: build/atomic of this clone)",
+    )  # fmt: skip
+    parser.set_defaults(call=_atomic)
 
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +99,23 @@ def _attack(options: argparse.Namespace) -> int:
     from vedette_dev import attack  # noqa: PLC0415
 
     return attack.run(REPOSITORY, options.folder, options.only)
+
+
+def _atomic(options: argparse.Namespace) -> int:
+    from vedette_dev import atomic  # noqa: PLC0415
+
+    return atomic.run(
+        atomic.Request(
+            repository=REPOSITORY,
+            folder=options.folder,
+            corpus=options.corpus,
+            rules=options.rules,
+            is_again=options.again,
+            only=tuple(options.only),
+            disabled=tuple(options.disable),
+            page=options.page,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -84,6 +84,11 @@ class Arrivals:
     def __len__(self) -> int:
         return len(self._arrived)
 
+    def all(self) -> list[Arrival]:
+        """What came until now, in order."""
+        with self._changed:
+            return self._arrived.copy()
+
     def wait_for(
         self, fits: Callable[[Arrival], bool], timeout_s: float, *, since: int = 0
     ) -> Arrival | None:
@@ -167,18 +172,19 @@ def play(
 
 def is_of(incident: Mapping[str, Any], attack: Attack, token: str) -> bool:
     """Whether an incident is about this run of this attack."""
-    texts = list(_texts(incident))
-    return any(token in text for text in texts) and any(
-        text.startswith(attack.expects) for text in texts
+    found = list(texts(incident))
+    return any(token in text for text in found) and any(
+        text.startswith(attack.expects) for text in found
     )
 
 
-def _texts(value: object) -> Iterator[str]:
+def texts(value: object) -> Iterator[str]:
+    """Every text of a document, its names left out."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from _texts(part)
+            yield from texts(part)
     elif isinstance(value, Sequence) and not isinstance(value, bytes):
         for part in value:
-            yield from _texts(part)
+            yield from texts(part)

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -67,7 +67,15 @@ class Session:
         started_in_s: from the agent's start to its "ready".
     """
 
-    def __init__(self, folder: Path, say: Say, *, rules: Path, record: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        say: Say,
+        *,
+        rules: Path,
+        record: Path | None = None,
+        disabled: Sequence[str] = (),
+    ) -> None:
         """Nothing happens yet.
 
         Args:
@@ -75,7 +83,9 @@ class Session:
             say: takes one line for people for each step.
             rules: the folder of Sigma rules to build.
             record: where the agent writes what it is told, or None.
+            disabled: sensors that may not be used.
         """
+        self._disabled = tuple(disabled)
         self._folder, self._say, self._rules, self._record = folder, say, rules, record
         self._exit = contextlib.ExitStack()
         self.started_in_s = 0.0
@@ -107,7 +117,7 @@ class Session:
         build_rules(bench, self._rules, self._say)
         broker = self._start_broker(bench)
         place_certificates(bench, broker, settings.device_name())
-        settings.write(bench, port=broker.port)
+        settings.write(bench, port=broker.port, disabled=self._disabled)
         self.running = _describe(bench, broker)
         self._start_agent(bench)
         _tell(bench.running, self.running)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+from collections.abc import Sequence
 
 from vedette.daemon.config import WATCHED, parse
 from vedette_dev.workbench import UPLINK_UID, Workbench
@@ -20,8 +21,13 @@ def device_name() -> str:
     return name[:60].strip("-") or "this-machine"
 
 
-def write(bench: Workbench, *, port: int) -> None:
+def write(bench: Workbench, *, port: int, disabled: Sequence[str] = ()) -> None:
     """Write `.dev/vedette.toml` for a broker on this port of loopback.
+
+    Args:
+        bench: where it goes.
+        port: the broker's.
+        disabled: sensors that may not be used.
 
     Raises:
         ConfigError: what was written is not what the agent reads (a defect of ours).
@@ -31,6 +37,7 @@ def write(bench: Workbench, *, port: int) -> None:
         "device": {"id": device_name(), "tenant": TENANT},
         "paths": {"state": str(bench.state), "run": str(bench.run)},
         "files": {"watch": [*WATCHED, str(bench.watched)]},
+        "sensors": {"disable": list(disabled)},
         "rules": {"bundle": str(bench.bundle), "trust": str(bench.trust)},
         "uplink": {
             "host": "127.0.0.1",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets a machine up for the Makefile: `setup.sh venv DIR | programs broker|tests|attacks | ebpf DIR`.
+# Sets a machine up for the Makefile: `setup.sh venv DIR | programs broker|attacks|atomic|tests | ebpf DIR`.
 #
 # Rule 1: as root on Debian what is missing is installed through apt; anybody else is told, in one
 # line, what to install. Rule 2: whatever takes longer than two seconds shows progress.
@@ -60,13 +60,19 @@ programs() {
         mapfile -t lacking < <(missing busybox:busybox-static)
         install_packages required "${lacking[@]}"
         ;;
+    atomic)
+        mapfile -t lacking < <(missing mosquitto:mosquitto)
+        install_packages required "${lacking[@]}"
+        mapfile -t lacking < <(missing mmdebstrap:mmdebstrap)
+        install_packages optional "${lacking[@]}" || true
+        ;;
     tests)
         mapfile -t lacking < <(missing mosquitto:mosquitto busybox:busybox-static nft:nftables \
             gcc:gcc setpriv:util-linux ip:iproute2)
         install_packages optional "${lacking[@]}" || true
         ;;
     *)
-        say "expected broker, attacks or tests, got $1"
+        say "expected broker, attacks, atomic or tests, got $1"
         return 2
         ;;
     esac
@@ -117,7 +123,7 @@ ebpf) ebpf "$2" ;;
 venv) venv "$2" ;;
 programs) programs "$2" ;;
 *)
-    say "usage: setup.sh venv DIR | setup.sh programs broker|attacks|tests | setup.sh ebpf DIR"
+    say "usage: setup.sh venv DIR | setup.sh programs broker|attacks|atomic|tests | setup.sh ebpf DIR"
     exit 2
     ;;
 esac

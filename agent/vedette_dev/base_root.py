@@ -1,0 +1,80 @@
+"""The root of a small Debian, made once with mmdebstrap and kept in build/, for enclosures.
+
+Rule 1: it comes from the package sources of this host; none is named here.
+Rule 2: without mmdebstrap, root or sources there is none, and enclosures show the host's /usr.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from vedette.errors import DeviceError
+
+PACKAGES = (
+    "acl", "at", "attr", "auditd", "binutils", "busybox", "ca-certificates", "cron", "curl",
+    "dmidecode", "e2fsprogs", "ed", "file", "iproute2", "iptables", "iputils-ping", "kmod",
+    "libcap2-bin", "lsof", "net-tools", "netcat-openbsd", "nftables", "openssh-client",
+    "openssh-server", "openssl", "pciutils", "perl", "procps", "psmisc", "python3-minimal",
+    "rsyslog", "socat", "sudo", "systemd", "tcpdump", "vim-tiny", "wget", "xxd", "zip",
+)  # fmt: skip
+"""What intruders use and what they change; a program that is missing cannot be seen to be run."""
+TIMEOUT_S = 900.0
+_DONE = ".complete"
+_SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
+
+
+def base_root(folder: Path, say: Callable[[str], None]) -> Path | None:
+    """The base below this folder, made when it is missing.
+
+    Returns:
+        None where it cannot be made here; the reason is said.
+
+    Raises:
+        DeviceError: making it failed.
+    """
+    base = folder / "debian"
+    if (folder / _DONE).exists():
+        return base
+    why_not = _refusal()
+    if why_not:
+        say(f"base      none ({why_not}): commands find the programs of this host only")
+        return None
+    say("base      a small Debian is made with mmdebstrap (about a minute, 330 MB, once)")
+    shutil.rmtree(base, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "mmdebstrap.log"
+    sources = [source for source in _SOURCES if Path(source).exists()]
+    with log.open("wb") as stream:
+        done = subprocess.run(
+            ["mmdebstrap", "--variant=minbase", "--mode=root", f"--include={','.join(PACKAGES)}",
+             _suite(), str(base), *sources],
+            stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+            timeout=TIMEOUT_S, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-5:])
+        raise DeviceError(f"mmdebstrap left with {done.returncode}; {log} ends with:\n{tail}")
+    shutil.rmtree(base / "var/cache", ignore_errors=True)
+    (folder / _DONE).touch()
+    return base
+
+
+def _refusal() -> str:
+    if os.geteuid() != 0:
+        return "only root can make one"
+    if shutil.which("mmdebstrap") is None:
+        return "mmdebstrap is missing: apt-get install mmdebstrap"
+    if not any(Path(source).exists() for source in _SOURCES):
+        return "no package sources of Debian in /etc/apt"
+    return ""
+
+
+def _suite() -> str:
+    for line in Path("/etc/os-release").read_text().splitlines():
+        if line.startswith("VERSION_CODENAME="):
+            return line.partition("=")[2].strip('"')
+    return "stable"
