@@ -79,8 +79,8 @@ def run(request: Request) -> int:
     if not request.is_again:
         notes.write_text(json.dumps(_perform(request, commands).document()))
     verdicts, tiers = judge(request, commands, Performance.read(notes))
-    for verdict in verdicts:
-        say(_line(verdict))
+    for one in verdicts:
+        say(_line(one))
     say(paint(atomic_table.summary(verdicts), BOLD))
     figures = atomic_table.document(verdicts, tiers)
     (request.folder / "atomic.json").write_text(json.dumps(figures, indent=1) + "\n")

@@ -68,7 +68,9 @@ class Performance:
             played = tuple(Played(**one) for one in found["played"])
             return cls(found["tiers"], played)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DeviceError(f"{path}: {error}: run `make atomic` without --again first") from error
+            raise DeviceError(
+                f"{path}: {error}: run `make atomic` without --again first"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,12 +8,17 @@ Rule 3: a rule that cannot be compiled is named and left out, as on an operator'
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from vedette.cli._rule_folder import collect, rule_files, seal
+from vedette.codec import bundle as bundle_codec
+from vedette.codec import dsse
 from vedette.errors import RuleError
+from vedette.model.rule import Bundle
+from vedette.trust.ed25519 import SEED_BYTES, Ed25519Signer
 from vedette_dev import identity
 from vedette_dev.workbench import Workbench
 
@@ -48,6 +53,17 @@ def build_rules(bench: Workbench, folder: Path, say: Callable[[str], None]) -> N
     )
     bench.bundle.write_bytes(envelope)
     mark.write_text(source)
+
+
+def bundle_of(folder: Path) -> Bundle:
+    """The rules of a folder as a device would read them, for judging a recording here.
+
+    Raises:
+        RuleError: the folder is missing.
+    """
+    passing = Ed25519Signer(os.urandom(SEED_BYTES))  # nobody verifies what is used at once
+    envelope = seal(collect([folder]), passing, name="again", counter=1, issued_s=0, expires_s=1)
+    return bundle_codec.decode(dsse.decode(envelope).payload)
 
 
 def _source(folder: Path, public_key: bytes) -> str:
