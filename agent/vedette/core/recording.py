@@ -7,7 +7,7 @@ then a ParseError that says where.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgpack
 
@@ -18,6 +18,7 @@ from vedette.errors import ParseError
 
 MAGIC = b"vedette-recording 1\n"
 MAX_INPUT_BYTES = 64 * 1024 * 1024
+CHUNK_BYTES = 1 << 20
 
 
 def encode_header(settings: AgentSettings) -> bytes:
@@ -31,10 +32,15 @@ def encode_input(given: Input) -> bytes:
 
 
 def decode(data: bytes) -> tuple[AgentSettings, Iterator[Input]]:
-    """Read a recording.
+    """Read a recording that is in memory; as `read`."""
+    return read(data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES))
+
+
+def read(chunks: Iterable[bytes]) -> tuple[AgentSettings, Iterator[Input]]:
+    """Read a recording of any length in bounded memory.
 
     Args:
-        data: the whole file.
+        chunks: the file, a piece at a time.
 
     Returns:
         The settings it was made with and its inputs, read one by one.
@@ -42,25 +48,37 @@ def decode(data: bytes) -> tuple[AgentSettings, Iterator[Input]]:
     Raises:
         ParseError: it is no recording; the iterator raises it where an input is damaged.
     """
-    if not data.startswith(MAGIC):
-        raise ParseError(f"expected a recording that begins with {MAGIC!r}, got {data[:20]!r}")
+    items = _items(iter(chunks))
+    settings: AgentSettings = from_plain(AgentSettings, next(items, None), "settings")
+    return settings, (from_plain(Input, item, "input") for item in items)
+
+
+def _items(chunks: Iterator[bytes]) -> Iterator[object]:
+    begin = b""
+    while len(begin) < len(MAGIC) and (chunk := next(chunks, b"")):
+        begin += chunk
+    if not begin.startswith(MAGIC):
+        raise ParseError(f"expected a recording that begins with {MAGIC!r}, got {begin[:20]!r}")
     unpacker = msgpack.Unpacker(
-        max_buffer_size=max(len(data), 1), use_list=True, strict_map_key=False
+        max_buffer_size=MAX_INPUT_BYTES, use_list=True, strict_map_key=False
     )
-    unpacker.feed(data[len(MAGIC) :])
-    settings: AgentSettings = from_plain(AgentSettings, _next(unpacker), "settings")
-    return settings, _inputs(unpacker, len(data))
-
-
-def _inputs(unpacker: msgpack.Unpacker, size_bytes: int) -> Iterator[Input]:
-    while len(MAGIC) + unpacker.tell() < size_bytes:
-        given: Input = from_plain(Input, _next(unpacker), "input")
-        yield given
-
-
-def _next(unpacker: msgpack.Unpacker) -> object:
-    offset = len(MAGIC) + unpacker.tell()
+    offset, end = len(MAGIC), len(begin)
     try:
-        return unpacker.unpack()
+        unpacker.feed(begin[len(MAGIC) :])
+        while True:
+            try:
+                item = unpacker.unpack()
+            except msgpack.OutOfData as error:
+                chunk = next(chunks, b"")
+                if not chunk and end == offset:
+                    return
+                if not chunk:
+                    message = "expected a whole input, got the end of the file"
+                    raise ParseError(message, offset) from error
+                unpacker.feed(chunk)
+                end += len(chunk)
+            else:
+                offset = len(MAGIC) + unpacker.tell()
+                yield item
     except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
         raise ParseError(f"expected an input, got damaged bytes: {error!r}", offset) from error
