@@ -156,7 +156,7 @@ class SqliteBaseline(Baseline):
                 raise StoreError(f"{self.path}: expected an open baseline, got a closed one")
             try:
                 yield self._connection
-            except (sqlite3.Error, OverflowError) as error:
+            except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
                 raise self._failure(error) from error
 
     @contextmanager
@@ -185,6 +185,10 @@ class SqliteBaseline(Baseline):
             _check(verdict, version)
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        except UnicodeDecodeError as error:
+            # SQLite quotes a damaged schema in its message, and Python cannot read the message.
+            connection.close()
+            raise sqlite3.DatabaseError("expected an intact schema, got bytes, no text") from error
         except BaseException:
             connection.close()
             raise
