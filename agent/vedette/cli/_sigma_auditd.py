@@ -13,9 +13,10 @@ the log source, or known for a few public ones; any other key is missing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, get_args
 
+from vedette.cli._specialise import Rewrite, any_of, specialise
 from vedette.core.arguments import place_of
 from vedette.core.condition import compile_condition, view
 from vedette.core.partition import fields_of
@@ -60,8 +61,6 @@ _READS = "files that are only read (auditd's PATH records)"
 
 _COMM_CHARS = 15  # TASK_COMM_LEN less its zero
 
-Rewrite: TypeAlias = Callable[[Match], Condition | bool]
-
 
 class _Record(NamedTuple):
     """One kind of record, the category that serves it, and how its fields become ours.
@@ -93,7 +92,7 @@ def served_by(
     watches = [_Watch(key, path, perms) for path, perms, key in _WATCH.findall(definition)]
     found: dict[str, list[Condition]] = {}
     for record in _records(watches):
-        part = _specialised(condition, record)
+        part = _left(condition, record)
         if isinstance(part, bool) or (record.needs and not record.needs & set(fields_of(part))):
             continue
         found.setdefault(record.category, []).append(part)
@@ -158,7 +157,7 @@ def _execution(match: Match) -> Condition | bool:
 def _activity(match: Match) -> Condition | bool:
     if match.field == "SYSCALL":
         told = [activity for call, activity in _ACTIVITIES.items() if _is_met(match, call)]
-        return _any(_equals("Activity", activity) for activity in dict.fromkeys(told))
+        return any_of(_equals("Activity", activity) for activity in dict.fromkeys(told))
     if match.field == "success":
         return _is_met(match, "yes")
     if match.field == "comm":
@@ -170,7 +169,7 @@ def _activity(match: Match) -> Condition | bool:
 def _connection(match: Match) -> Condition | bool:
     if match.field == "SYSCALL":
         told = [("true", _CALLS_OUT), ("false", _CALLS_IN)]
-        return _any(
+        return any_of(
             _equals("Initiated", way)
             for way, calls in told
             if any(_is_met(match, call) for call in calls)
@@ -185,7 +184,7 @@ def _changed_path(match: Match) -> Condition | bool:
     if match.field == "name":
         return match._replace(field="TargetFilename")
     if match.field == "nametype":
-        return _any(
+        return any_of(
             _equals("Action", action)
             for kind, actions in _NAME_TYPES.items()
             if _is_met(match, kind)
@@ -211,7 +210,7 @@ def _program_name(match: Match, *, has_argv0: bool = True) -> Condition | bool:
         if has_argv0:
             found.append(Match("Argv0", "endswith", f"/{match.value}", is_cased=False))
             found.append(Match("Argv0", "equals", match.value, is_cased=False))
-    return _any(found)
+    return any_of(found)
 
 
 def _keyed(match: Match, category: str, watches: Sequence[_Watch]) -> Condition | bool:
@@ -224,7 +223,7 @@ def _keyed(match: Match, category: str, watches: Sequence[_Watch]) -> Condition 
         if category == "network_connection" and _is_met(match, key):
             inside = Match("DestinationIp", "cidr", network, is_cased=False)
             found.append(AllOf((_equals("Initiated", "true"), inside)))
-    return _any(found)
+    return any_of(found)
 
 
 def _watched(watch: _Watch, category: str) -> list[Condition]:
@@ -241,54 +240,18 @@ def _watched(watch: _Watch, category: str) -> list[Condition]:
     return []
 
 
-def _specialised(condition: Condition, record: _Record) -> Condition | bool:
+def _left(condition: Condition, record: _Record) -> Condition | bool:
     """What is left of a condition for one kind of record."""
-    match condition:
-        case Match():
-            if condition.field == "type":
-                return _is_met(condition, record.kind)
-            if condition.operator in ("null", "exists") and condition.field:
-                return _presence(condition, record)
-            return record.rewrite(condition)
-        case Not():
-            part = _specialised(condition.part, record)
-            return not part if isinstance(part, bool) else Not(part)
-        case AllOf():
-            parts = [_specialised(part, record) for part in condition.parts]
-            return _all(part for part in parts if part is not True)
-        case AnyOf():
-            return _any(_specialised(part, record) for part in condition.parts)
+    return specialise(condition, lambda match: _rewritten(match, record))
 
 
-def _presence(match: Match, record: _Record) -> Condition | bool:
-    """A field that the record does not have is absent."""
+def _rewritten(match: Match, record: _Record) -> Condition | bool:
+    if match.field == "type":
+        return _is_met(match, record.kind)
     found = record.rewrite(match)
-    if isinstance(found, bool):
-        return match.operator == "null" or match.value == "false"
+    if match.operator in ("null", "exists") and match.field and isinstance(found, bool):
+        return match.operator == "null" or match.value == "false"  # the record has no such field
     return found
-
-
-def _all(parts: Iterable[Condition | bool]) -> Condition | bool:
-    kept: list[Condition] = []
-    for part in parts:
-        if isinstance(part, bool):
-            return False
-        kept += part.parts if isinstance(part, AllOf) else [part]
-    if not kept:
-        return True
-    return kept[0] if len(kept) == 1 else AllOf(tuple(kept))
-
-
-def _any(parts: Iterable[Condition | bool]) -> Condition | bool:
-    kept: list[Condition] = []
-    for part in parts:
-        if part is True:
-            return True
-        if part is not False:
-            kept += part.parts if isinstance(part, AnyOf) else [part]
-    if not kept:
-        return False
-    return kept[0] if len(kept) == 1 else AnyOf(tuple(dict.fromkeys(kept)))
 
 
 def _or(parts: Iterable[Condition]) -> Condition:
@@ -309,7 +272,7 @@ def _missing(condition: Condition, records: Sequence[_Record]) -> Iterator[str]:
     """What is asked for and is false in every kind of record."""
     match condition:
         case Match():
-            if all(_specialised(condition, record) is False for record in records):
+            if all(_left(condition, record) is False for record in records):
                 yield _name_of(condition)
             elif condition.field == "type" and _is_met(condition, "PATH"):
                 yield _READS
