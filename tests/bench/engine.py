@@ -38,7 +38,7 @@ def figures() -> Iterator[Figure]:
     for name, folder in sources.items():
         if not folder.exists():
             continue
-        rules = tuple(found.rule for found in collect([folder]).compiled)
+        rules = collect([folder]).bundle("corpus", 0, 0, 0).rules
         yield from _of_rules(f"{len(rules)} rules ({name})", rules)
 
 

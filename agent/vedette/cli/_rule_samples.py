@@ -9,10 +9,12 @@ from typing import NamedTuple, assert_never
 
 from vedette.cli._sigma_compiler import Compiled
 from vedette.cli._sigma_document import Item, load_list
+from vedette.core.arguments import worked_out
 from vedette.core.condition import FIELD_ALIASES, View, compile_condition, view
 from vedette.core.engine import Engine
+from vedette.core.partition import fields_of
 from vedette.errors import RuleError
-from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not, Rule
+from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not
 
 _SHOWN_CHARS = 100
 
@@ -38,24 +40,25 @@ def run_samples(compiled: Compiled) -> Iterator[Outcome]:
     Raises:
         RuleError: a file of samples cannot be used.
     """
-    rule = compiled.rule
-    engine = Engine(Bundle("samples", 0, 0, 0, (rule,), (), ""))
+    engine = Engine(Bundle("samples", 0, 0, 0, compiled.rules, (), ""))
     for kind, wanted in (("match", True), ("nomatch", False)):
         file = compiled.document.file.with_suffix(f".{kind}.yml")
         for item in load_list(file) if file.exists() else []:
-            yield _run(engine, rule, file, item, is_wanted=wanted)
+            yield _run(engine, compiled, file, item, is_wanted=wanted)
 
 
 def explain(condition: Condition, fields: Mapping[str, str]) -> list[str]:
     """Why an event meets a condition, or the fewest comparisons that keep it from doing so."""
-    return _reasons(condition, view(fields), is_met=_is_met(condition, view(fields)))
+    event = view({**fields, **worked_out(fields, fields_of(condition))})
+    return _reasons(condition, event, is_met=_is_met(condition, event))
 
 
-def _run(engine: Engine, rule: Rule, file: Path, item: Item, *, is_wanted: bool) -> Outcome:
+def _run(engine: Engine, compiled: Compiled, file: Path, item: Item, *, is_wanted: bool) -> Outcome:
     fields = {name: _text(file, item.line, value) for name, value in item.value.items()}
-    category = fields.pop("category", rule.category)
+    category = fields.pop("category", compiled.rule.category)
     is_met = bool(engine.match(category, fields))
-    reasons = [] if category != rule.category else explain(rule.condition, fields)
+    asked = [rule.condition for rule in compiled.rules if rule.category == category]
+    reasons = [line for condition in asked for line in explain(condition, fields)]
     return Outcome(f"{file}:{item.line}", is_met, is_met == is_wanted, tuple(reasons))
 
 

@@ -6,7 +6,9 @@ only a device decides whom it trusts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from vedette.codec import bundle as bundle_codec
@@ -24,12 +26,14 @@ class RuleSet(NamedTuple):
     Attributes:
         is_signed: a bundle: its name, counter, dates and digest say something.
         problems: what of a folder was refused, one line each.
+        missing: by rule id, what the compiler knows that no sensor sees; a bundle does not say.
     """
 
     source: Path
     bundle: Bundle
     is_signed: bool
     problems: tuple[str, ...]
+    missing: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 def load_rule_set(source: Path) -> RuleSet:
@@ -60,6 +64,6 @@ def _compiled(source: Path) -> RuleSet:
     from vedette.cli._rule_folder import collect  # noqa: PLC0415 (the compiler: not for bundles)
 
     collected = collect([source])
-    rules = tuple(compiled.rule for compiled in collected.compiled)
-    bundle = Bundle(source.name, 0, 0, 0, rules, collected.redactions, "")
-    return RuleSet(source, bundle, is_signed=False, problems=collected.problems)
+    bundle = collected.bundle(source.name, 0, 0, 0)
+    missing = {one.rule.rule_id: one.missing for one in collected.compiled if one.missing}
+    return RuleSet(source, bundle, False, collected.problems, missing)

@@ -21,15 +21,10 @@ from pathlib import Path
 from vedette.cli import _coverage_markdown
 from vedette.cli._options import add_json, summary
 from vedette.cli._rule_coverage import RuleCoverage, Sight, cover, techniques_of
-from vedette.cli._rule_folder import collect
+from vedette.cli._rule_set import load_rule_set
 from vedette.cli._tier_fields import BEST_EFFORT, all_tiers
-from vedette.codec import bundle as bundle_codec
-from vedette.codec import dsse
 from vedette.codec.text import escape
-from vedette.errors import ParseError, RequestError, RuleError
-from vedette.model.rule import Bundle
-
-_RULE_SUFFIXES = (".yml", ".yaml")
+from vedette.errors import RequestError
 
 
 def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -57,9 +52,10 @@ def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(args: argparse.Namespace) -> int:
     """Judge the rules and tell."""
     tiers = _tiers(args.tiers)
-    if not args.source.exists():
-        raise RequestError(f"{args.source}: expected a bundle, or a file or folder of rules")
-    covered = cover(*_load(args.source), tiers)
+    rules = load_rule_set(args.source)
+    for line in rules.problems:
+        print(escape(f"refused {line}"), file=sys.stderr)
+    covered = cover(rules.bundle, rules.missing, tiers)
     if args.json:
         print(json.dumps([_row(one) for one in covered]))
     elif args.markdown:
@@ -77,23 +73,6 @@ def _tiers(given: str) -> tuple[str, ...]:
         if name not in known:
             raise RequestError(f"expected --tiers among {', '.join(known)}; got {name!r}")
     return tuple(tier for tier in known if tier in names) if names else known
-
-
-def _load(source: Path) -> tuple[Bundle, dict[str, tuple[str, ...]]]:
-    """The rules of a bundle or folder, and what the compiler knows that no sensor sees of them.
-
-    A bundle's signature is not looked at: this reads it on the author's machine.
-    """
-    if source.is_dir() or source.suffix in _RULE_SUFFIXES:
-        collected = collect([source])
-        for line in collected.problems:
-            print(escape(f"refused {line}"), file=sys.stderr)
-        missing = {one.rule.rule_id: one.missing for one in collected.compiled}
-        return collected.bundle(source.name, 0, 0, 0), missing
-    try:
-        return bundle_codec.decode(dsse.decode(source.read_bytes()).payload), {}
-    except ParseError as error:
-        raise RuleError(f"{source}: expected a signed bundle or rules in YAML: {error}") from error
 
 
 def _row(one: RuleCoverage) -> dict[str, object]:

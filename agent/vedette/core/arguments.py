@@ -9,7 +9,7 @@ each is also in what is searched of the command line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from vedette.core.condition import HEAD_CHARS, SCAN_CHARS
 
@@ -26,6 +26,12 @@ _PLACES = {f"a{place}": place for place in range(1, MAX_PLACE + 1)}
 def place_of(field: str) -> int:
     """The place of an argument (argv[0] is the field Argv0), 0 for any other field."""
     return _PLACES.get(field, 0)
+
+
+def worked_out(fields: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """The arguments among some fields that an execution has, by their names."""
+    known = ((name, argument(fields, place_of(name))) for name in names if place_of(name))
+    return {name: value for name, value in known if value is not None}
 
 
 def argument(fields: Mapping[str, str], place: int) -> str | None:

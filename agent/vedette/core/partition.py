@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeAlias, TypeVar, assert_never
 
-from vedette.core.arguments import SOURCES, argument, place_of
+from vedette.core.arguments import SOURCES, place_of, worked_out
 from vedette.core.comparison import FIELD_OPERATORS
 from vedette.core.condition import FIELD_ALIASES, Fields, View, view
 from vedette.core.engine_index import FieldIndex
@@ -37,7 +37,7 @@ class Partition(Generic[Answer]):
         self._names: tuple[str, ...] = ()
         self._probes: tuple[tuple[str, Find], ...] = ()
         self._keywords: FieldIndex | None = None
-        self._arguments: tuple[tuple[str, int], ...] = ()
+        self._arguments: tuple[str, ...] = ()
 
     def add(self, number: int, condition: Condition) -> Iterator[int]:
         """File a rule, comparison by comparison.
@@ -69,7 +69,7 @@ class Partition(Generic[Answer]):
         """Lay out what the hot path reads; nothing is added after this."""
         self._keywords = self._indexes.pop("", None)
         names = dict(self._fields)
-        self._arguments = tuple((name, place_of(name)) for name in names if place_of(name))
+        self._arguments = tuple(filter(place_of, names))
         if self._arguments:
             names = dict.fromkeys([name for name in names if not place_of(name)] + [*SOURCES])
         probes = [(field, index.find) for field, index in self._indexes.items()]
@@ -93,7 +93,7 @@ class Partition(Generic[Answer]):
         if self._names:
             shown = {name: fields[name] for name in self._names if name in fields}
         if self._arguments:
-            shown = {**shown, **self._worked_out(fields)}
+            shown = {**shown, **worked_out(fields, self._arguments)}
         return view(shown)
 
     def candidates(self, fields: Fields) -> set[int]:
@@ -140,10 +140,6 @@ class Partition(Generic[Answer]):
         self._indexes, self._keywords = {}, None
         for index in indexes:
             yield from index.take_apart()
-
-    def _worked_out(self, fields: Fields) -> Fields:
-        known = ((name, argument(fields, place)) for name, place in self._arguments)
-        return {name: value for name, value in known if value is not None}
 
     def forgotten(self) -> int:
         """Events and values forgotten for want of room."""

@@ -9,7 +9,7 @@ import pytest
 from vedette.cli import _coverage_markdown
 from vedette.cli.__main__ import main
 from vedette.cli._rule_coverage import RuleCoverage, Sight, cover, techniques_of
-from vedette.cli._rule_folder import collect
+from vedette.cli._rule_set import load_rule_set
 from vedette.cli._tier_fields import all_tiers
 from vedette.model.finding import Severity
 from vedette.model.rule import (
@@ -165,10 +165,9 @@ def test_an_unknown_tier_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="the Sigma corpus is not beside this checkout")
 def test_of_sigmahqs_rules_four_are_not_seen_and_say_why() -> None:
-    collected = collect([CORPUS])
-    assert collected.problems == ()
-    missing = {one.rule.rule_id: one.missing for one in collected.compiled}
-    found = cover(collected.bundle("corpus", 0, 0, 0), missing, all_tiers())
+    rules = load_rule_set(CORPUS)
+    assert rules.problems == ()
+    found = cover(rules.bundle, rules.missing, all_tiers())
     assert len(found) >= 210
     blind = [one for one in found if one.sight is Sight.NONE]
     assert len(blind) <= 4
