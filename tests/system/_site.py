@@ -41,6 +41,7 @@ class Site:
 
     Attributes:
         watched: the only tree that is watched.
+        device_class: takes effect with the next `write_config`.
     """
 
     def __init__(self, folder: Path, *, sensors: str = "") -> None:
@@ -53,6 +54,8 @@ class Site:
         self.run = Path("/tmp") / f"vedette-test-{os.getpid()}-{abs(hash(folder)) % 10**8}"
         self._root = create_signer(folder / "root.key")
         self.rules_key = create_signer(folder / "rules.key")
+        self.profiles_key = create_signer(folder / "profiles.key")
+        self.device_class = ""
         create_signer(folder / "device.key")
         self._write_trust()
         self._counter = int(time.time())
@@ -62,9 +65,11 @@ class Site:
     def write_config(self, more: str = "") -> None:
         """Write the configuration; `more` is TOML appended to it."""
         self.config.write_text(
-            f'[device]\nid = "site"\n[paths]\nstate = "{self.state}"\nrun = "{self.run}"\n'
+            f'[device]\nid = "site"\nclass = "{self.device_class}"\n'
+            f'[paths]\nstate = "{self.state}"\nrun = "{self.run}"\n'
             f'[files]\nwatch = ["{self.watched}"]\n'
             f'[rules]\nbundle = "{self.bundle}"\ntrust = "{self.folder}/trust.json"\n'
+            f'profile = "{self.profile}"\n'
             f'[identity]\nkey = "{self.folder}/device.key"\n{self.sensors}\n{more}\n'
         )
 
@@ -72,6 +77,11 @@ class Site:
     def bundle(self) -> Path:
         """Where bundles are offered."""
         return self.folder / "rules.bundle"
+
+    @property
+    def profile(self) -> Path:
+        """Where profiles are offered."""
+        return self.folder / "device.profile"
 
     def offer(
         self,
@@ -134,7 +144,10 @@ class Site:
             issued_s=now_s,
             expires_s=now_s + 365 * DAY_S,
             root=_role(self._root.public_key),
-            purposes={"rules": _role(self.rules_key.public_key)},
+            purposes={
+                "rules": _role(self.rules_key.public_key),
+                "profiles": _role(self.profiles_key.public_key),
+            },
         )
         payload = trust_codec.encode(document)
         signature = self._root.sign(dsse.pae(trust_codec.PAYLOAD_TYPE, payload))
