@@ -63,7 +63,7 @@ class Learning:
         self._boot, self._on_started = boot, on_started
         self._run: LearningRun | None = None
         self._counted_s = self._saved_s = 0.0
-        self._saved_revision = -1
+        self._saved_revision = 0
         self._losses_before = 0
 
     @property
@@ -239,7 +239,7 @@ class Learning:
 
     async def _save(self, run: LearningRun) -> None:
         learner = self._shell.agent.profile.learner
-        revision = learner.revision if learner is not None else -1
+        revision = learner.revision if learner is not None else 0
         await asyncio.to_thread(lambda: self._shelf.save(FILE, codec.encode(run)))
         self._saved_s, self._saved_revision = now()[0], revision
 

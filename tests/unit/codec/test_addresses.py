@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.codec.addresses import address_text
+from vedette.codec.addresses import address_text, network_of
 from vedette.errors import ParseError
 
 RFC_5952 = {
@@ -41,3 +41,23 @@ def test_ipv6_text_agrees_with_the_standard_library(raw: bytes) -> None:
 def test_other_lengths_are_refused(raw: bytes) -> None:
     with pytest.raises(ParseError, match="4 or 16"):
         address_text(raw)
+
+
+@given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
+def test_the_network_of_an_address_holds_it_and_is_its_own(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> None:
+    text = network_of(address_text(address.packed))
+    network = ipaddress.ip_network(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    assert (mapped or address) in network
+    assert network.prefixlen == (24 if network.version == 4 else 64)
+    assert network_of(text.partition("/")[0]) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a.example", "1.2.3", "1.2.3.4.", "1.2.3.256", "01.2.3.4", ":::", "1::2::3",
+             "1:2:3:4:5:6:7::8", "fe80::1%eth0", "10.0.0.0/24", "1.2.3.4\n"]
+)  # fmt: skip
+def test_what_is_no_address_has_no_network(text: str) -> None:
+    assert network_of(text) == ""
