@@ -7,6 +7,7 @@ Rule 2: the trust document is made anew when its keys are not the ones here any 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from vedette.codec import dsse
@@ -20,6 +21,7 @@ from vedette_dev.workbench import Workbench
 
 ROOT = "root.key"
 RULES = "rules.key"
+PROFILES = "profiles.key"
 DEVICE = "device.key"
 VALID_S = 10 * 365 * 86400
 
@@ -31,8 +33,12 @@ def signer(path: Path) -> Ed25519Signer:
 
 def make_trust(bench: Workbench) -> None:
     """Write a trust document that names the development keys, unless the one there does."""
-    root, rules = signer(bench.keys / ROOT), signer(bench.keys / RULES)
-    if _is_current(bench.trust, root.public_key, rules.public_key):
+    root = signer(bench.keys / ROOT)
+    purposes = {
+        "rules": _role(signer(bench.keys / RULES).public_key),
+        "profiles": _role(signer(bench.keys / PROFILES).public_key),
+    }
+    if _is_current(bench.trust, _role(root.public_key), purposes):
         return
     now_s = int(time.time())
     document = TrustDocument(
@@ -40,7 +46,7 @@ def make_trust(bench: Workbench) -> None:
         issued_s=now_s,
         expires_s=now_s + VALID_S,
         root=_role(root.public_key),
-        purposes={"rules": _role(rules.public_key)},
+        purposes=purposes,
     )
     payload = codec.encode(document)
     signature = root.sign(dsse.pae(codec.PAYLOAD_TYPE, payload))
@@ -48,13 +54,12 @@ def make_trust(bench: Workbench) -> None:
     bench.trust.write_bytes(envelope)
 
 
-def _is_current(path: Path, root: bytes, rules: bytes) -> bool:
+def _is_current(path: Path, root: Role, purposes: Mapping[str, Role]) -> bool:
     try:
         document = verify_initial(path.read_bytes(), Ed25519Verifier())
     except (OSError, TrustError):
         return False
-    known = document.purposes.get("rules")
-    return document.root == _role(root) and known == _role(rules)
+    return document.root == root and document.purposes == purposes
 
 
 def _role(public_key: bytes) -> Role:
