@@ -264,7 +264,7 @@ def test_a_profile_that_may_not_be_used_is_told_and_the_last_good_one_stays(site
             found = site.ask("status")["profile"]
             assert (found["state"], found["counter"]) == ("in force", 5), name
             assert len(found["reason"]) > 20, name
-        assert "class 'router'" in found["reason"]
+        assert "class 'router'" in site.ask("status")["profile"]["reason"]
         site.until_incident("vedette:profile-refused")
         site.profile.unlink()
         site.ask("reload")

@@ -51,11 +51,23 @@ class Told:
         self.reports.append(("lost", reason))
 
 
+class CountedShelf(MemoryShelf):
+    """Remembers what was saved, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saves: list[str] = []
+
+    def save(self, name: str, data: bytes) -> None:
+        super().save(name, data)
+        self.saves.append(name)
+
+
 class Device:
     """A shelf that outlives the processes, and a clock that tests move."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.shelf = MemoryShelf()
+        self.shelf: MemoryShelf = MemoryShelf()
         self.clock_s = 1000.0
         self.told = Told()
         monkeypatch.setattr(learning, "now", lambda: (self.clock_s, self.clock_s + 1e9))
@@ -175,9 +187,8 @@ def test_another_firmware_or_class_ends_a_run_and_keeps_what_it_learnt(device: D
 
 
 def test_flash_is_written_when_there_is_something_new_and_seldom_else(device: Device) -> None:
-    saves: list[str] = []
-    save = device.shelf.save
-    device.shelf.save = lambda name, data: (saves.append(name), save(name, data))[1]  # type: ignore[method-assign]
+    device.shelf = CountedShelf()
+    saves = device.shelf.saves
 
     async def story() -> None:
         run = device.begin()
