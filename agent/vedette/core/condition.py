@@ -36,10 +36,24 @@ _KEYWORD_EFFORT = 3
 Fields: TypeAlias = Mapping[str, str]
 
 
-class View(NamedTuple):
-    """One event as conditions see it: its values cut, in lower case and as they came."""
+class _Folded(dict[str, str | None]):
+    """Values in lower case, made when first asked for: most conditions ask for one or two."""
 
-    folded: Fields
+    __slots__ = ("_plain",)
+
+    def __init__(self, plain: Fields) -> None:
+        self._plain = plain
+
+    def __missing__(self, field: str) -> str | None:
+        value = self._plain.get(field)
+        self[field] = folded = None if value is None else value.lower()
+        return folded
+
+
+class View(NamedTuple):
+    """One event as conditions see it: its values as they came, cut, and in lower case by name."""
+
+    folded: Mapping[str, str | None]
     plain: Fields
 
 
@@ -54,11 +68,11 @@ def cut(value: str) -> str:
 
 
 def view(fields: Fields) -> View:
-    """Prepare an event for checks."""
-    plain = {
-        name: value if len(value) <= SCAN_CHARS else cut(value) for name, value in fields.items()
-    }
-    return View({name: value.lower() for name, value in plain.items()}, plain)
+    """Prepare an event for checks; None stands for a field that it has not."""
+    plain = fields
+    if max(map(len, fields.values()), default=0) > SCAN_CHARS:
+        plain = {name: cut(value) for name, value in fields.items()}
+    return View(_Folded(plain), plain)
 
 
 def compile_condition(condition: Condition) -> Check:
@@ -165,16 +179,16 @@ def _reference(match: Match) -> Check:
         raise RuleError(f"expected {match.operator} between two fields, got {match}")
     own, other = _names(match.field), _names(match.value)
     compare = FIELD_OPERATORS[match.operator]
-    side = 1 if match.is_cased else 0
+    is_cased = match.is_cased
 
     def reference(event: View) -> bool:
-        values = event[side]
+        get = event.plain.get if is_cased else event.folded.__getitem__
         return any(
-            compare(values[left], values[right])
-            for left in own
-            if left in values
-            for right in other
-            if values.get(right)
+            compare(left, right)
+            for left in map(get, own)
+            if left is not None
+            for right in map(get, other)
+            if right
         )
 
     return reference
@@ -186,29 +200,27 @@ def _names(field: str) -> tuple[str, ...]:
 
 
 def _one(field: str, test: Test, *, is_plain: bool) -> Check:
-    side = 1 if is_plain else 0
+    if is_plain:
+
+        def one_plain(event: View) -> bool:
+            value = event.plain.get(field)
+            return value is not None and test(value)
+
+        return one_plain
 
     def one(event: View) -> bool:
-        value = event[side].get(field)
+        value = event.folded[field]
         return value is not None and test(value)
 
     return one
 
 
 def _either(field: str, alias: str, test: Test, *, is_plain: bool) -> Check:
-    side = 1 if is_plain else 0
-
-    def either(event: View) -> bool:
-        values = event[side]
-        value = values.get(field)
-        if value is not None and test(value):
-            return True
-        value = values.get(alias)
-        return value is not None and test(value)
-
-    return either
+    own, other = _one(field, test, is_plain=is_plain), _one(alias, test, is_plain=is_plain)
+    return lambda event: own(event) or other(event)
 
 
 def _anywhere(test: Test, *, is_plain: bool) -> Check:
-    side = 1 if is_plain else 0
-    return lambda event: any(map(test, event[side].values()))
+    if is_plain:
+        return lambda event: any(map(test, event.plain.values()))
+    return lambda event: any(test(value.lower()) for value in event.plain.values())

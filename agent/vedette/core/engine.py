@@ -134,8 +134,9 @@ class Engine:
         found = partition.memo.find(key)
         if found is None:
             self._new_events += 1
-            found = self._judge(partition, fields)
-            partition.memo.keep(key, found, sum(map(len, filter(None, key))))
+            chars = sum(map(len, filter(None, key)))
+            found = self._judge(partition, fields, chars)
+            partition.memo.keep(key, found, chars)
         if found is _NOTHING:
             return ()
         for number in found.excluded:
@@ -291,7 +292,9 @@ class Engine:
                 partition.look_at(seen)
                 yield from partition.add(number, rule.condition)
 
-    def _judge(self, partition: Partition[_Answer], fields: Mapping[str, str]) -> _Answer:
+    def _judge(
+        self, partition: Partition[_Answer], fields: Mapping[str, str], chars: int
+    ) -> _Answer:
         stopwatch = self.stopwatch
         if stopwatch is None:
             numbers = partition.candidates(fields)
@@ -300,7 +303,6 @@ class Engine:
         if not numbers:
             return _NOTHING
         event = partition.view(fields)
-        chars = sum(map(len, event.plain.values()))
         rules = self._bundle.rules
         found: list[Rule] = []
         excluded: list[int] = []

@@ -17,6 +17,7 @@ _VALUES_SHARE = 4
 """Ours: repeated events never reach the fields, so fewer values than events are worth keeping."""
 
 Key: TypeAlias = tuple[str | None, ...]
+Known: TypeAlias = dict[str, tuple[int, ...]]
 Find: TypeAlias = Callable[[str], tuple[int, ...]]
 Answer = TypeVar("Answer")
 
@@ -35,7 +36,7 @@ class Partition(Generic[Answer]):
         self._fields: dict[str, None] = {}
         self._indexes: dict[str, FieldIndex] = {}
         self._names: tuple[str, ...] = ()
-        self._probes: tuple[tuple[str, Find], ...] = ()
+        self._probes: tuple[tuple[str, Known, Find], ...] = ()
         self._keywords: FieldIndex | None = None
         self._arguments: tuple[str, ...] = ()
 
@@ -67,17 +68,20 @@ class Partition(Generic[Answer]):
 
     def freeze(self) -> None:
         """Lay out what the hot path reads; nothing is added after this."""
+        for index in self._all():
+            index.freeze()
         self._keywords = self._indexes.pop("", None)
         names = dict(self._fields)
         self._arguments = tuple(filter(place_of, names))
         if self._arguments:
             names = dict.fromkeys([name for name in names if not place_of(name)] + [*SOURCES])
-        probes = [(field, index.find) for field, index in self._indexes.items()]
+        probes = [(field, index.known, index.find) for field, index in self._indexes.items()]
         for field, alias in FIELD_ALIASES.items():
             if field in names:
                 names[alias] = None
             if field in self._indexes:
-                probes.append((alias, self._indexes[field].find))
+                index = self._indexes[field]
+                probes.append((alias, index.known, index.find))
         self._names = () if "" in names else tuple(names)
         self._probes = tuple(probes)
 
@@ -89,20 +93,19 @@ class Partition(Generic[Answer]):
 
     def view(self, fields: Fields) -> View:
         """An event as these rules see it."""
-        shown = fields
-        if self._names:
-            shown = {name: fields[name] for name in self._names if name in fields}
         if self._arguments:
-            shown = {**shown, **worked_out(fields, self._arguments)}
-        return view(shown)
+            return view({**fields, **worked_out(fields, self._arguments)})
+        return view(fields)
 
     def candidates(self, fields: Fields) -> set[int]:
         """Numbers of the rules that an event may meet."""
         numbers = set(self.always)
-        for field, find in self._probes:
+        for field, known, find in self._probes:
             value = fields.get(field)
             if value is not None:
-                found = find(value)
+                found = known.get(value)
+                if found is None:
+                    found = find(value)
                 if found:
                     numbers.update(found)
         if self._keywords is not None:
