@@ -18,8 +18,9 @@ from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not, Operator
 MAX_DEPTH = 16
 """Ours: the deepest of SigmaHQ's Linux rules has 4."""
 
-MAX_NODES = 20_000
-"""Ours: comparisons and groups in one rule; the largest of SigmaHQ's Linux rules has 100."""
+MAX_NODES = 4096
+"""Ours: comparisons and groups in one rule; the largest of SigmaHQ's Linux rules has 100. One rule
+is read and compiled in one go, which must not hold the agent up."""
 
 MAX_VALUE_BYTES = 1024
 MAX_NAME_BYTES = 128

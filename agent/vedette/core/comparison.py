@@ -29,6 +29,9 @@ FIELD_OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
 }
 """Operators that compare a value with that of another field of the same event."""
 
+PATTERNS = frozenset(("re", "glob"))
+"""Operators whose tests are compiled by `re`, in a millisecond or two each."""
+
 _MAX_NUMBER_CHARS = 40
 """Ours: 64-bit numbers have 20 digits; int() of a long text takes quadratic time."""
 

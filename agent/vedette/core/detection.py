@@ -58,6 +58,11 @@ class Detection:
         self.budgets = Budgets()
         self.stopwatch: Stopwatch | None = None
 
+    @property
+    def is_preparing(self) -> bool:
+        """Whether the rules in use are not yet those of the last `load`."""
+        return self._building is not None
+
     def load(self, bundle: Bundle, at_s: float) -> None:
         """Take a bundle into use: at once when it is the first, else a slice at a time."""
         is_continuing = self._building is not None

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TypeVar
 
 from vedette.core.comparison import Test, compile_test
 from vedette.core.condition import SCAN_CHARS, cut
@@ -29,10 +30,13 @@ FEW = 16
 MANY = 32
 """Ours: for shorter substrings, whose gate takes two passes."""
 
+Key = TypeVar("Key")
+Filed = TypeVar("Filed")
+
 MAX_REMEMBERED_CHARS = 512
 """Ours: longer values hardly ever come twice; bounds a field's memory to 0.5 MB at 1,024 values."""
 
-FREED_TEXTS = 1024
+FREED_TEXTS = 256
 
 _COMMON_BYTES = b" /-.aeinorst"
 _LOAD_WEIGHT = 2
@@ -71,9 +75,13 @@ class _Words:
                     if text in value:
                         found.update(numbers)
 
-    def forget(self) -> None:
-        """Let go of what was filed."""
-        self._buckets, self._keys, self.texts = {}, set(), []
+    def take_apart(self) -> Iterator[None]:
+        """Let go of what was filed, a little at a time."""
+        self._keys = set()
+        yield from _emptied(self._buckets)
+        while self.texts:
+            del self.texts[-FREED_TEXTS:]
+            yield
 
     def _window(self, data: bytes) -> set[int]:
         """The words of the part of a substring that is rarest by the looks of it."""
@@ -143,7 +151,6 @@ class FieldIndex:
                 self._gates.append(gate)
             else:
                 self._one_by_one += gate.texts
-                gate.forget()
 
     def find(self, value: str) -> tuple[int, ...]:
         """Numbers of the rules that have to be looked at because of this value, in no order."""
@@ -185,14 +192,11 @@ class FieldIndex:
     def take_apart(self) -> Iterator[None]:
         """Give back the memory of an index that is no longer used, a little at a time."""
         self._forget()
-        self._wide.forget()
-        self._medium.forget()
+        yield from self._wide.take_apart()
+        yield from self._medium.take_apart()
         self._one_by_one, self._slow, self._muted = [], [], []
         for texts in (self._exact, self._prefixes, self._suffixes, self._substrings):
-            while texts:
-                for _ in range(min(len(texts), FREED_TEXTS)):
-                    texts.popitem()
-                yield
+            yield from _emptied(texts)
 
     def _forget(self) -> None:
         self.known.clear()
@@ -244,6 +248,13 @@ def _file(texts: dict[str, list[int]], sizes: list[int], text: str, number: int)
     texts.setdefault(text, []).append(number)
     if len(text) not in sizes:
         sizes.append(len(text))
+
+
+def _emptied(filed: dict[Key, list[Filed]]) -> Iterator[None]:
+    while filed:
+        for _ in range(min(len(filed), FREED_TEXTS)):
+            filed.popitem()
+        yield
 
 
 def _search(texts: list[tuple[str, list[int]]], value: str, found: set[int]) -> None:

@@ -22,9 +22,8 @@ from typing import Any, BinaryIO
 from vedette import __version__
 from vedette.codec import ocsf
 from vedette.core.agent import Agent, AgentSettings
-from vedette.core.inputs import RulesLoaded
 from vedette.core.recording import encode_header
-from vedette.daemon import assembly, folders, heartbeat, signals
+from vedette.daemon import assembly, collector, folders, heartbeat, signals
 from vedette.daemon import config as configuration
 from vedette.daemon.answers import Answers
 from vedette.daemon.checks import Checks
@@ -127,6 +126,7 @@ class Sentinel:
         self._baseline_digest = ""
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._failure: BaseException | None = None
 
     async def run(self) -> int:
@@ -146,6 +146,10 @@ class Sentinel:
             ConfigError: the file has mistakes, or changes what only a restart can change.
             TrustError: the new trust document or all bundles are refused.
         """
+        async with self._reloading:
+            return await self._reload_now()
+
+    async def _reload_now(self) -> tuple[str, ...]:
         self.notifier.reloading()
         self._look_after_folders()
         try:
@@ -174,7 +178,7 @@ class Sentinel:
         self.shell.note("start", ocsf.canonical({"version": __version__, "pid": os.getpid()}))
         self._own.mended(problems)
         self._own.parts()
-        self._choose_content()
+        await self._choose_content()
         self.profiles.learning.open()
         self.delivery = self._new_delivery(await told_before(self.journal))
         control = ControlServer(
@@ -263,7 +267,7 @@ class Sentinel:
             )
         self._sources = assembly.sources(config, self._state)
         self.config = config
-        self._choose_content()
+        await self._choose_content()
         if changed & {"files", "sensors"}:
             self._own.left(await self.ladder.close())
             self.ladder = self._new_ladder()
@@ -307,15 +311,14 @@ class Sentinel:
         if self.delivery is not None:
             self.delivery.publish_state(body)
 
-    def _choose_content(self) -> None:
-        self._choose_rules()
-        self.profiles.choose(self._sources.profiles)
-
-    def _choose_rules(self) -> None:
-        self.chosen = self._sources.rules.choose()
-        if self.chosen.content is not None:
-            self.shell.tell(RulesLoaded(*now(), self.chosen.content))
+    async def _choose_content(self) -> None:
+        """In a thread: reading, verifying and syncing take longer than events may wait."""
+        with collector.paused():
+            self.chosen = await asyncio.to_thread(self._sources.rules.choose)
+            if self.chosen.content is not None:
+                await self.shell.load_rules(self.chosen.content)
         self._own.rules(self.chosen)
+        self.profiles.choose(self._sources.profiles)
 
     def _journal_mended(self, lines: list[str]) -> None:
         self._own.mended(lines)

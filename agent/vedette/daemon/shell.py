@@ -26,6 +26,7 @@ from vedette.core.inputs import (
     Observed,
     Reported,
     Resolved,
+    RulesLoaded,
     RuleSlow,
     Seeded,
     Stopping,
@@ -38,6 +39,7 @@ from vedette.daemon import facts
 from vedette.model.event import Event, EventClass, EventsLost
 from vedette.model.finding import Incident, Severity
 from vedette.model.journal import Entry, EntryDraft
+from vedette.model.rule import Bundle
 from vedette.ports.journal import Journal
 
 MAX_DRAFTS = 2048
@@ -77,6 +79,7 @@ class Shell:
         self._drafts: deque[Append] = deque()
         self._has_question = asyncio.Event()
         self._has_draft = asyncio.Event()
+        self._is_prepared = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._passwd_mtime_ns = 0
 
@@ -112,6 +115,16 @@ class Shell:
         """Record something that is no finding: a start, a reload, a control request."""
         draft = EntryDraft(kind, severity, time.time(), body, "", "", is_routine)
         self._append(Append(draft, None))
+
+    async def load_rules(self, bundle: Bundle) -> None:
+        """Let the core take a bundle into use; returns when it judges by it.
+
+        Until then it judges by the one before, and the loop is never held up for long.
+        """
+        self._is_prepared.clear()
+        self.tell(RulesLoaded(*now(), bundle))
+        if self.agent.detection.is_preparing:
+            await self._is_prepared.wait()
 
     def tell(self, given: Input) -> None:
         """Give the core one input and begin what it asks for."""
@@ -194,6 +207,8 @@ class Shell:
 
     def _continue(self) -> None:
         self.tell(Continued(*now()))
+        if not self.agent.detection.is_preparing:
+            self._is_prepared.set()
 
     def _tick(self) -> None:
         self._timer = None
