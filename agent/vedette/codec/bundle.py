@@ -202,9 +202,7 @@ class _Decoder:
             correlations = yield from self._slices(
                 "the correlations", MAX_CORRELATIONS, self._correlation
             )
-            exclusions = yield from self._slices(
-                "the exclusions", MAX_EXCLUSIONS, self._exclusion
-            )
+            exclusions = yield from self._slices("the exclusions", MAX_EXCLUSIONS, self._exclusion)
         reader.end()
         return Bundle(
             name=name,

@@ -111,9 +111,8 @@ class Detection:
 
     def slow(self, given: RuleSlow) -> None:
         """The shell found that a rule takes too long."""
-        engine = self.engine
-        rule = engine.rule(given.rule_id) if engine is not None else None
-        if rule is not None and rule.rule_id not in self.budgets.muted:
+        rules = self.engine.rules(given.rule_id) if self.engine is not None else ()
+        for rule in rules[:1]:
             reason = f"one event took it {given.took_s * 1000:.0f} ms"
             self._mute(rule, given.at_s, reason, is_asked=False)
 
@@ -173,10 +172,8 @@ class Detection:
 
     def _keep_muted(self, engine: Engine, at_s: float) -> None:
         self.budgets.restart()
-        known = {found.rule_id: found for found in engine.bundle.correlations}
         for rule_id, muted in list(self.budgets.muted.items()):
-            now = engine.rule(rule_id) or known.get(rule_id)
-            if now != muted.rule:
+            if muted.rule not in (*engine.rules(rule_id), *engine.bundle.correlations):
                 self._unmute(rule_id, at_s, "it was replaced")
             elif not muted.is_asked:
                 engine.mute(rule_id)
@@ -189,6 +186,8 @@ class Detection:
             self._ours("rule-refused", title, Severity.MEDIUM, at_s, fields)
 
     def _mute(self, rule: Rule | Correlation, at_s: float, reason: str, *, is_asked: bool) -> None:
+        if rule.rule_id in self.budgets.muted:
+            return
         if self.engine is not None and not is_asked:
             self.engine.mute(rule.rule_id)
         muted = self.budgets.mute(rule, at_s, reason, is_asked=is_asked)

@@ -13,7 +13,7 @@ Rule 5: an exclusion is asked only after its rule matched.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Self
 
@@ -147,23 +147,22 @@ class Engine:
 
     def mute(self, rule_id: str) -> None:
         """Ask a rule no more until `unmute`; one that is not known or refused is none to mute."""
-        number = self._numbers().get(rule_id)
-        check = None if number is None else self._checks[number]
-        if number is None or check is None:
-            return
-        self._muted[number] = check
-        self._checks[number] = None
-        for partition in self._partitions.values():
-            partition.mute(number)
+        for number in self._numbers(rule_id):
+            check = self._checks[number]
+            if check is not None:
+                self._muted[number] = check
+                self._checks[number] = None
+                for partition in self._partitions.values():
+                    partition.mute(number)
 
     def unmute(self, rule_id: str) -> None:
         """Ask a rule again."""
-        number = self._numbers().get(rule_id)
-        check = None if number is None else self._muted.pop(number, None)
-        if number is not None and check is not None:
-            self._checks[number] = check
-            for partition in self._partitions.values():
-                partition.unmute(number)
+        for number in self._numbers(rule_id):
+            check = self._muted.pop(number, None)
+            if check is not None:
+                self._checks[number] = check
+                for partition in self._partitions.values():
+                    partition.unmute(number)
 
     def take_slow(self) -> list[Slow]:
         """Rules that took too long since this was asked last; always empty without stopwatch."""
@@ -186,10 +185,9 @@ class Engine:
         """Of how many characters each rule was asked, in the bundle's order; only to be read."""
         return self._chars
 
-    def rule(self, rule_id: str) -> Rule | None:
-        """A rule by its id."""
-        number = self._numbers().get(rule_id)
-        return None if number is None else self._bundle.rules[number]
+    def rules(self, rule_id: str) -> tuple[Rule, ...]:
+        """The parts of a rule, one for each category it speaks of; () for one that is unknown."""
+        return tuple(self._bundle.rules[number] for number in self._numbers(rule_id))
 
     def take_apart(self) -> Iterator[None]:
         """Give back the memory of an engine that is no longer used, a little at a time.
@@ -246,7 +244,7 @@ class Engine:
         self._bundle = bundle
         self._exclusions = Exclusions(device_class)
         self._muted: dict[int, Check] = {}
-        self._by_id: dict[str, int] = {}
+        self._by_id: dict[str, list[int]] = {}
         self._slow: list[Slow] = []
         self._memo = memo
         self._partitions: dict[str, Partition[_Answer]] = {}
@@ -354,10 +352,11 @@ class Engine:
         if took_s > SLOW_S:
             self._slow.append(Slow(self._bundle.rules[number].rule_id, took_s))
 
-    def _numbers(self) -> Mapping[str, int]:
+    def _numbers(self, rule_id: str) -> Sequence[int]:
         if not self._by_id:  # muting is rare: most engines never need it
-            self._by_id = {rule.rule_id: number for number, rule in enumerate(self._bundle.rules)}
-        return self._by_id
+            for number, rule in enumerate(self._bundle.rules):
+                self._by_id.setdefault(rule.rule_id, []).append(number)
+        return self._by_id.get(rule_id, ())
 
 
 def _compile_work(condition: Condition) -> int:

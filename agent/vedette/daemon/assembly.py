@@ -49,8 +49,11 @@ class Sources(NamedTuple):
     profiles: ContentSource[Profile] | None
 
 
-def sources(config: Config, state: State) -> Sources:
+def sources(config: Config, state: State, parse_rules: Callable[[bytes], Bundle]) -> Sources:
     """The signed content that the configuration names, and the trust it stands on.
+
+    Args:
+        parse_rules: reads the payload of a bundle, as codec.bundle does.
 
     Raises:
         TrustError: the trust document cannot be used.
@@ -58,7 +61,7 @@ def sources(config: Config, state: State) -> Sources:
     """
     anchor = read_trust(Path(config.rules.trust), state, Path(config.paths.state))
     rules = ContentSource(
-        _gate(RULES, bundle_codec.decode, config, anchor, state),
+        _gate(RULES, parse_rules, config, anchor, state),
         Path(config.rules.bundle),
         "rule bundle",
         problems=tuple(anchor.problems),

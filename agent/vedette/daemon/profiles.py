@@ -7,6 +7,7 @@ learning or judging begins.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from vedette.codec.profile import MAX_BYTES
@@ -67,9 +68,12 @@ class Profiles:
         profile = self.chosen.content
         return profile is not None and profile.firmware != self.firmware
 
-    def choose(self, source: ContentSource[Profile] | None) -> None:
+    async def choose(self, source: ContentSource[Profile] | None) -> None:
         """Use what is offered or kept; None wants no profile at all."""
-        self.chosen = source.choose() if source is not None else nothing_chosen()
+        found: Chosen[Profile] = nothing_chosen()
+        if source is not None:
+            found = await asyncio.to_thread(source.choose)
+        self.chosen = found
         wanted = None if self.is_stale else self.chosen.content
         judge = self.watch.judge
         if (wanted.digest if wanted else "") != (judge.profile.digest if judge else ""):

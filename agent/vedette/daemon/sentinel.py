@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from vedette import __version__
 from vedette.codec import ocsf
+from vedette.codec.bundle import decode_in_slices
 from vedette.core.agent import Agent, AgentSettings
 from vedette.core.recording import encode_header
 from vedette.daemon import assembly, collector, folders, heartbeat, signals
@@ -37,6 +38,7 @@ from vedette.daemon.notify import Notifier
 from vedette.daemon.own_reports import OwnReports, told_before
 from vedette.daemon.profiles import Profiles
 from vedette.daemon.shell import Shell, now
+from vedette.daemon.turns import in_loop
 from vedette.errors import ConfigError, TrustError
 from vedette.model.event import TierChanged
 from vedette.model.finding import Incident
@@ -91,7 +93,7 @@ class Sentinel:
         self.identity = Identity(device.tenant, device.id, boot)
         self.signer = load_signer(Path(config.identity.key))
         self._state = FileState(self._state_dir)
-        self._sources = assembly.sources(config, self._state)
+        self._sources = assembly.sources(config, self._state, self._parse_rules)
         self.chosen: Chosen[Bundle] = nothing_chosen()
         place = JournalPlace(
             self._state_dir / "journal",
@@ -127,11 +129,13 @@ class Sentinel:
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._reloading = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop
         self._failure: BaseException | None = None
 
     async def run(self) -> int:
         """Start, watch, stop; returns the exit code."""
-        asyncio.get_running_loop().set_exception_handler(self._broken)
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._broken)
         stop, reload = self._stop.set, self._reload.set
         with signals.heard({signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}):
             await self._run()
@@ -265,7 +269,7 @@ class Sentinel:
                 f"{self.config_path}: [sensors] disable names fewer sources than at the start, "
                 "when what the others need was given up; restart the agent, or undo that change"
             )
-        self._sources = assembly.sources(config, self._state)
+        self._sources = assembly.sources(config, self._state, self._parse_rules)
         self.config = config
         await self._choose_content()
         if changed & {"files", "sensors"}:
@@ -311,14 +315,17 @@ class Sentinel:
         if self.delivery is not None:
             self.delivery.publish_state(body)
 
+    def _parse_rules(self, payload: bytes) -> Bundle:
+        return in_loop(decode_in_slices(payload), self._loop)
+
     async def _choose_content(self) -> None:
         """In a thread: reading, verifying and syncing take longer than events may wait."""
         with collector.paused():
             self.chosen = await asyncio.to_thread(self._sources.rules.choose)
             if self.chosen.content is not None:
                 await self.shell.load_rules(self.chosen.content)
+            await self.profiles.choose(self._sources.profiles)
         self._own.rules(self.chosen)
-        self.profiles.choose(self._sources.profiles)
 
     def _journal_mended(self, lines: list[str]) -> None:
         self._own.mended(lines)

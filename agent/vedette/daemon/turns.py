@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -24,17 +24,14 @@ async def in_turns(work: Generator[object, None, Result]) -> Result:
         await asyncio.sleep(0)
 
 
-def from_thread(
-    work: Callable[[bytes], Generator[object, None, Result]], loop: asyncio.AbstractEventLoop
-) -> Callable[[bytes], Result]:
-    """A function for a thread that lets the loop do the work in turns, and waits for its result.
+def in_loop(work: Generator[object, None, Result], loop: asyncio.AbstractEventLoop) -> Result:
+    """Let the loop do the work in turns, and wait for its result in a thread of one's own.
 
-    Python code in a second thread would hold the interpreter for 5 ms each time the loop wants it,
-    and for longer where the machine is busy; a thread that waits holds nothing. Never to be called
-    in the loop's own thread, which would wait for itself.
+    Python code in a second thread would hold the interpreter for 5 ms each time the loop wants it
+    (sys.getswitchinterval), and for longer on a busy machine; a thread that waits holds nothing.
+    Never to be called in the loop's thread, which would wait for itself.
+
+    Raises:
+        Whatever the work raises.
     """
-
-    def run(data: bytes) -> Result:
-        return asyncio.run_coroutine_threadsafe(in_turns(work(data)), loop).result()
-
-    return run
+    return asyncio.run_coroutine_threadsafe(in_turns(work), loop).result()
