@@ -29,6 +29,7 @@ from vedette.core.agent import Agent, AgentSettings
 from vedette.daemon import collector
 from vedette.daemon.assembly import RULES
 from vedette.daemon.content_source import ContentSource
+from vedette.daemon.sentinel import SWITCH_S
 from vedette.daemon.shell import Shell, now
 from vedette.daemon.turns import in_loop
 from vedette.model.event import ProcessStarted
@@ -151,5 +152,6 @@ def _started(fields: Mapping[str, str]) -> ProcessStarted:
 
 
 if __name__ == "__main__":
+    sys.setswitchinterval(SWITCH_S)
     with tempfile.TemporaryDirectory() as place:
         print(json.dumps(asyncio.run(_measure(int(sys.argv[1]), Path(place)))))

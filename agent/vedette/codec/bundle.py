@@ -39,8 +39,8 @@ FORMAT = 2
 MAX_BUNDLE_BYTES = 6 << 20
 """Ours: 5,000 rules take about 2 MB; its DSSE envelope (base64) must fit codec.dsse's 8 MB."""
 
-SLICE_BYTES = 8192
-"""Ours: read in about a millisecond on x86-64."""
+SLICE_BYTES = 4096
+"""Ours: read in half a millisecond on x86-64."""
 
 MAX_RULES = 20_000
 MAX_CORRELATIONS = 2_000
@@ -172,7 +172,9 @@ class _Decoder:
     """Turns one payload into values."""
 
     def __init__(self, payload: bytes) -> None:
-        self._payload = payload
+        self._payload = memoryview(payload)
+        self._digest = hashlib.sha256()
+        self._hashed = 0
         self._reader = Reader(payload)
         self._parts = ConditionReader(self._reader)
         self._format = FORMAT
@@ -211,7 +213,7 @@ class _Decoder:
             expires_s=expires_s,
             rules=rules,
             redactions=redactions,
-            digest=hashlib.sha256(self._payload).hexdigest(),
+            digest=self._hash_read().hexdigest(),
             correlations=correlations,
             exclusions=exclusions,
         )
@@ -230,13 +232,19 @@ class _Decoder:
         self, what: str, most: int, read: Callable[[], Item]
     ) -> Generator[None, None, tuple[Item, ...]]:
         items: list[Item] = []
-        began = self._reader.offset
         for item in self._items(what, most, read):
             items.append(item)
-            if self._reader.offset - began >= SLICE_BYTES:
-                began = self._reader.offset
+            if self._reader.offset - self._hashed >= SLICE_BYTES:
+                self._hash_read()
                 yield
         return tuple(items)
+
+    def _hash_read(self) -> hashlib._Hash:
+        """Hash what was read since; the whole at once would take milliseconds."""
+        offset = self._reader.offset
+        self._digest.update(self._payload[self._hashed : offset])
+        self._hashed = offset
+        return self._digest
 
     def _items(self, what: str, most: int, read: Callable[[], Item]) -> Iterator[Item]:
         for _ in range(self._reader.array(what, most)):

@@ -15,6 +15,7 @@ import faulthandler
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -57,6 +58,8 @@ from vedette.trust.keyfile import load_signer
 SWEEP_S = 60.0
 DRAIN_S = 3.0
 """What the uplink has at the end to deliver what was just written."""
+SWITCH_S = 0.001
+"""Threads of ours wait for disks; where one computes, the loop must not wait 5 ms for its turn."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LIVE_SECTIONS = frozenset({"rules", "files", "sensors"})
 """What a reload can change; the others say who we are and where we keep and send things."""
@@ -73,6 +76,7 @@ def main(config_path: Path, record: Path | None = None) -> int:
     """
     # What hangs is ended by SIGABRT (daemon/keeper.py): where it hung, and no dump of the key.
     faulthandler.enable()
+    sys.setswitchinterval(SWITCH_S)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     config = configuration.load(config_path)
     folders.hold(folders.prepare(config.paths.state, "[paths] state"))
