@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vedette.codec import bundle as bundle_codec
@@ -21,6 +21,7 @@ from vedette_dev.player import Arrivals, Attack, Outcome, attacks, play
 from vedette_dev.reader import Reader
 from vedette_dev.session import Running, read_running
 from vedette_dev.terminal import BOLD, GREEN, GREY, RED, paint, say
+from vedette_dev.tiers import tiers_in_use
 
 HEAD = ("attack", "technique", "outcome", "after", "source", "rule")
 _WIDTHS = (21, 9, 7, 8, 14, 0)
@@ -41,6 +42,7 @@ def run(repository: Path, folder: Path, only: Sequence[str]) -> int:
     chosen = _choose(attacks(repository), only)
     rules = load_rules(running)
     arrivals = Arrivals()
+    tiers = tiers_in_use(running.config)
     is_root = os.geteuid() == 0
     say(
         f"{len(chosen)} harmless attacks on {running.device} as {'root' if is_root else 'a user'}; "
@@ -49,7 +51,7 @@ def run(repository: Path, folder: Path, only: Sequence[str]) -> int:
     outcomes: list[Outcome] = []
     with Reader(running, arrivals.add):
         say(paint(_row(HEAD), BOLD))
-        outcomes += (_play(attack, arrivals, rules, running) for attack in chosen)
+        outcomes += (_play(attack, arrivals, rules, running, tiers) for attack in chosen)
     return _conclude(outcomes)
 
 
@@ -75,10 +77,16 @@ def _choose(found: list[Attack], only: Sequence[str]) -> list[Attack]:
     return [attack for attack in found if not wanted or attack.name in wanted]
 
 
-def _play(attack: Attack, arrivals: Arrivals, rules: tuple[Rule, ...], running: Running) -> Outcome:
+def _play(
+    attack: Attack,
+    arrivals: Arrivals,
+    rules: tuple[Rule, ...],
+    running: Running,
+    tiers: Mapping[str, str],
+) -> Outcome:
     if sys.stdout.isatty():
         print(_row((attack.name, attack.technique, "…", "", "", "")), end="\r", flush=True)
-    outcome = play(attack, arrivals, rules=rules, root=running.root)
+    outcome = play(attack, arrivals, rules=rules, root=running.root, tiers=tiers)
     say(_line(outcome))
     return outcome
 
@@ -110,7 +118,7 @@ def _conclude(outcomes: list[Outcome]) -> int:
     unseen = sum(outcome.is_excused for outcome in outcomes)
     words = [f"{caught} of {len(outcomes)} caught"]
     if unseen:
-        words.append(f"{unseen} not visible without root")
+        words.append(f"{unseen} not visible here")
     if missed:
         words.append(f"MISSED: {', '.join(missed)}; see `vedette doctor` and the agent's log")
     say(paint("; ".join(words), RED if missed else GREEN))

@@ -16,7 +16,6 @@ import fcntl
 import json
 import os
 import resource
-import shlex
 import signal
 import socket
 import struct
@@ -48,7 +47,7 @@ class Enclosed:
         host: its name inside.
         launcher: the program that is executed, a shell; it is given no arguments, so that what its
             name or its command line say cannot be taken for the command's.
-        argv: the command that the launcher runs.
+        script: what the launcher reads on its stdin.
         environment: all of its environment.
         shown: host paths that are shown inside, read-only, as (path, path inside).
         layered: (lower, upper, work, path inside) of overlays: the lower folder with changes that
@@ -61,7 +60,7 @@ class Enclosed:
     root: str
     host: str
     launcher: str
-    argv: tuple[str, ...]
+    script: str
     environment: dict[str, str]
     shown: tuple[tuple[str, str], ...] = ()
     layered: tuple[tuple[str, str, str, str], ...] = ()
@@ -77,8 +76,7 @@ class Enclosed:
     def read(cls, text: str) -> Enclosed:
         """The opposite of `text`."""
         given = json.loads(text)
-        for name in ("argv", "cgroups"):
-            given[name] = tuple(given[name])
+        given["cgroups"] = tuple(given["cgroups"])
         for name in ("shown", "layered"):
             given[name] = tuple(tuple(entry) for entry in given[name])
         return cls(**given)
@@ -228,7 +226,7 @@ def _become(spec: Enclosed) -> NoReturn:
     try:
         os.setsid()
         script = os.memfd_create("script")
-        os.write(script, f"{shlex.join(spec.argv)} </dev/null\nexit $?\n".encode())
+        os.write(script, spec.script.encode())
         os.lseek(script, 0, os.SEEK_SET)
         os.dup2(script, 0)
         os.dup2(2, 1)  # what it says goes where its mistakes go; stdout is for "ready"

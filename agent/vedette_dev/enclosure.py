@@ -1,7 +1,7 @@
 """A throwaway root: a small device of its own, in which an attack may change whatever it likes.
 
-Rule 1: its folder lies on a file system and in a tree that the agent watches; it is removed with
-everything in it when the enclosure is closed.
+Rule 1: its folder lies on a file system and in a tree that the agent watches; it is made elsewhere,
+moved there, and removed with everything in it when the enclosure is closed.
 Rule 2: programs come from the host's /usr or from a base, shown read-only or under a layer.
 Rule 3: what runs inside has a launcher whose random name is the enclosure's word, so that each
 process, file and incident of it can be told from all others by that word.
@@ -13,12 +13,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, Self, cast
 
@@ -32,6 +33,8 @@ MAX_OUTPUT_BYTES = 64 << 10
 LINGER_S = 0.3
 """How long what a command left behind in the background may still do something."""
 
+UNWATCHED = ("/var/lib", "/var/cache")
+"""On most devices one file system with the rest; the development configuration leaves them out."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _FROM_HOST = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "nsswitch.conf", "ssl")
@@ -100,12 +103,10 @@ class Enclosure:
         """
         self.word = word
         self.path = tree / word / "root"
-        # Made where nobody watches and moved whole: one event instead of one for each file.
-        self._making = tree.parent / f"{tree.name}-making" / word
+        self._making = _unwatched_folder(tree) / f"vedette-{word}"
         self._exit = contextlib.ExitStack()
         self._base = base
-        self._exit.callback(_remove, self.path.parent)
-        self._exit.callback(_remove, self._making)
+        self._exit.callback(self._clear)
         try:
             self._fill()
             self._groups = self._exit.enter_context(cgroups.limited(word))
@@ -124,18 +125,12 @@ class Enclosure:
         self._exit.close()
 
     def start(
-        self,
-        argv: Sequence[str],
-        *,
-        environment: dict[str, str] | None = None,
-        has_own_network: bool = False,
-        lingers_s: float = LINGER_S,
+        self, script: str, *, has_own_network: bool = False, lingers_s: float = LINGER_S
     ) -> Inside:
-        """Start a command inside; returns when it begins.
+        """Start a shell that reads commands, as if somebody typed them; returns when it begins.
 
         Args:
-            argv: the command, found inside.
-            environment: added to a small one.
+            script: the commands; those that read their stdin need one of their own.
             has_own_network: a loopback of its own, instead of the host's.
             lingers_s: how long its background processes outlive it.
 
@@ -146,15 +141,16 @@ class Enclosure:
             root=str(self.path),
             host=self.word,
             launcher=f"/{self.word}",
-            argv=tuple(argv),
-            environment={"PATH": PATH, "HOME": "/root", "LANG": "C", **(environment or {})},
+            script=script,
+            environment={"PATH": PATH, "HOME": "/root", "LANG": "C"},
             shown=self._shown(),
             layered=self._layered(),
             has_own_network=has_own_network,
             lingers_s=lingers_s,
             cgroups=self._groups,
         )
-        output = self._exit.enter_context((self.path.parent / "output").open("w+b"))
+        passing = tempfile.TemporaryFile(dir=self._making.parent)  # noqa: SIM115 (until close)
+        output = self._exit.enter_context(passing)
         process = _launch(spec, output)
         inside = Inside(process, output)
         self._exit.callback(inside.end)
@@ -169,8 +165,9 @@ class Enclosure:
         shell: str = "sh",
         has_own_network: bool = False,
     ) -> Ended:
-        """Run commands by a shell inside and wait for their end."""
-        started = self.start([shell, "-c", commands], has_own_network=has_own_network)
+        """Hand commands to a shell inside by its option -c, and wait for their end."""
+        line = f"{shlex.join((shell, '-c', commands))} </dev/null\nexit $?\n"
+        started = self.start(line, has_own_network=has_own_network)
         return started.wait(timeout_s)
 
     def write(self, name: str, text: str, mode: int = 0o644) -> Path:
@@ -182,9 +179,9 @@ class Enclosure:
         return target
 
     def _fill(self) -> None:
+        self._making.mkdir(mode=0o700)
         root = self._making / "root"
-        root.mkdir(parents=True)
-        root.chmod(0o755)
+        root.mkdir(mode=0o755)
         if self._base is None:
             _fill_small(root)
         else:
@@ -198,6 +195,12 @@ class Enclosure:
         with (root / "etc/hosts").open("a") as hosts:
             hosts.write(f"127.0.1.1 {self.word}\n")
         self._making.rename(self.path.parent)
+
+    def _clear(self) -> None:
+        if self.path.parent.exists():
+            self.path.parent.rename(self._making)
+        if self._making.exists():
+            _remove(self._making)
 
     def _shown(self) -> tuple[tuple[str, str], ...]:
         shown = [("/sys", "/sys")]
@@ -216,6 +219,16 @@ class Enclosure:
         for folder in (upper, work):
             folder.mkdir(exist_ok=True)
         return ((str(self._base / "usr"), str(upper), str(work), "/usr"),)
+
+
+def _unwatched_folder(tree: Path) -> Path:
+    """Where a root is filled and emptied, to be moved whole: one event instead of hundreds."""
+    device = tree.stat().st_dev
+    for folder in map(Path, UNWATCHED):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_dev == device and os.access(folder, os.W_OK):
+                return folder
+    return tree.parent
 
 
 def refusal(tree: Path) -> str:

@@ -15,12 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vedette.errors import DeviceError
 from vedette.model.rule import Rule
-from vedette_dev.stage import Stage
+from vedette_dev.stage import NoEnclosureError, Stage
 
 DEADLINE_S = 8.0
 POLLED_DEADLINE_S = 40.0
@@ -32,16 +33,19 @@ class Attack(NamedTuple):
 
     Attributes:
         technique: of ATT&CK, such as "T1053.003".
-        expects: prefixes of Sigma tags, one of which the incident must carry.
+        steps: for each thing that must be told, prefixes of Sigma tags, one of which its incident
+            carries; most attacks have one step.
         needs_root: why an ordinary user cannot see it, or "".
+        needs_tier: class and tier without which it cannot be seen, or ("", "").
         act: plays it on a stage and returns the random word that names this run.
     """
 
     name: str
     technique: str
-    expects: tuple[str, ...]
+    steps: tuple[tuple[str, ...], ...]
     needs_root: str
     act: Callable[[Stage], str]
+    needs_tier: tuple[str, str] = ("", "")
 
 
 class Arrival(NamedTuple):
@@ -128,9 +132,10 @@ def _load(name: str) -> Attack:
     return Attack(
         name=name.replace("_", " "),
         technique=module.TECHNIQUE,
-        expects=tuple(module.EXPECTS),
+        steps=tuple(map(tuple, getattr(module, "STEPS", ()))) or (tuple(module.EXPECTS),),
         needs_root=getattr(module, "NEEDS_ROOT", ""),
         act=module.act,
+        needs_tier=getattr(module, "NEEDS_TIER", ("", "")),
     )
 
 
@@ -140,42 +145,69 @@ def play(
     *,
     rules: Sequence[Rule],
     root: Path,
+    tiers: Mapping[str, str],
     timeout_s: float | None = None,
 ) -> Outcome:
-    """Play one attack and wait for its incident.
+    """Play one attack and wait for its incidents; the last of them is the outcome's.
 
     Args:
         attack: which.
         arrivals: where incidents come in.
         rules: those that the agent runs.
         root: the watched throwaway tree.
+        tiers: the agent's, by class.
         timeout_s: how long to wait; by default as long as the tiers of this user need.
     """
     is_root = os.geteuid() == 0
-    if attack.needs_root and not is_root:
-        return Outcome(
-            attack, None, 0.0, f"not visible without root: {attack.needs_root}", is_excused=True
-        )
+    if excuse := _excuse(attack, tiers, is_root=is_root):
+        return Outcome(attack, None, 0.0, excuse, is_excused=True)
     wait_s = timeout_s or (DEADLINE_S if is_root else POLLED_DEADLINE_S)
     with Stage(rules, root) as stage:
         try:
             token = attack.act(stage)
+        except NoEnclosureError as error:
+            return Outcome(attack, None, 0.0, str(error), is_excused=not is_root)
         except (OSError, DeviceError) as error:
             return Outcome(attack, None, 0.0, f"could not be played: {error}", is_excused=False)
-        arrival = arrivals.wait_for(lambda one: is_of(one.incident, attack, token), wait_s)
+        return _await_steps(attack, arrivals, stage, token, wait_s)
+
+
+def _excuse(attack: Attack, tiers: Mapping[str, str], *, is_root: bool) -> str:
+    """Why this agent cannot see this attack, or ""."""
+    if attack.needs_root and not is_root:
+        return f"not visible without root: {attack.needs_root}"
+    event_class, tier = attack.needs_tier
+    if event_class and tiers.get(event_class, "") != tier:
+        watching = tiers.get(event_class, "") or "nothing"
+        return f"not visible: {event_class} is watched by {watching} here, it plays for {tier}"
+    return ""
+
+
+def _await_steps(
+    attack: Attack, arrivals: Arrivals, stage: Stage, token: str, wait_s: float
+) -> Outcome:
+    last: Arrival | None = None
+    for number, expected in enumerate(attack.steps, 1):
+        arrival = arrivals.wait_for(partial(_fits, expected, token), wait_s)
         if arrival is None:
             drawn = f" (drew {', '.join(stage.drawn)})" if stage.drawn else ""
-            reason = f"no incident with {token} within {wait_s:g} s{drawn}"
+            step = f" for step {number} of {len(attack.steps)}" if len(attack.steps) > 1 else ""
+            wanted = " or ".join(expected)
+            reason = f"no incident with {token} and {wanted}{step} within {wait_s:g} s{drawn}"
             return Outcome(attack, None, 0.0, reason, is_excused=False)
-        return Outcome(attack, arrival, arrival.at_s - stage.began_s, "", is_excused=False)
+        last = arrival if last is None or arrival.at_s > last.at_s else last
+    delay_s = last.at_s - stage.began_s if last else 0.0
+    return Outcome(attack, last, delay_s, "", is_excused=False)
 
 
-def is_of(incident: Mapping[str, Any], attack: Attack, token: str) -> bool:
-    """Whether an incident is about this run of this attack."""
+def _fits(expected: tuple[str, ...], token: str, arrival: Arrival) -> bool:
+    return is_of(arrival.incident, expected, token)
+
+
+def is_of(incident: Mapping[str, Any], expected: tuple[str, ...], token: str) -> bool:
+    """Whether an incident is about the run with this word and carries one of these tags."""
     found = list(texts(incident))
-    return any(token in text for text in found) and any(
-        text.startswith(attack.expects) for text in found
-    )
+    return any(token in text for text in found) and any(text.startswith(expected) for text in found)
 
 
 def texts(value: object) -> Iterator[str]:

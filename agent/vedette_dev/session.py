@@ -117,6 +117,7 @@ class Session:
         build_rules(bench, self._rules, self._say)
         broker = self._start_broker(bench)
         place_certificates(bench, broker, settings.device_name())
+        bench.device_log.write_text("")
         settings.write(bench, port=broker.port, disabled=self._disabled)
         self.running = _describe(bench, broker)
         self._start_agent(bench)

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 
 from vedette.daemon.config import WATCHED, parse
+from vedette.sensors.log_file import PATHS as LOGS
 from vedette_dev.workbench import UPLINK_UID, Workbench
 
 TENANT = "workbench"
@@ -38,6 +39,7 @@ def write(bench: Workbench, *, port: int, disabled: Sequence[str] = ()) -> None:
         "paths": {"state": str(bench.state), "run": str(bench.run)},
         "files": {"watch": [*WATCHED, str(bench.watched)]},
         "sensors": {"disable": list(disabled)},
+        "sensors.log_file": {"paths": [*LOGS, str(bench.device_log)]},
         "rules": {"bundle": str(bench.bundle), "trust": str(bench.trust)},
         "uplink": {
             "host": "127.0.0.1",

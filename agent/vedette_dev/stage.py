@@ -1,7 +1,8 @@
 """Where an attack plays: names drawn at random, folders of its own, everything put back.
 
 Rule 1: nothing of the host is changed: attacks write below temporary folders and below `root`, a
-throwaway tree that the development configuration has watched.
+throwaway tree that the development configuration has watched; what would change accounts, logs or
+settings plays in a throwaway root in that tree.
 Rule 2: what is random is drawn anew in each run, so no rule can know it; what a rule knows is drawn
 from the compiled rules, so no attack is written around one rule.
 Rule 3: `close` ends every process and removes every folder, also when the attack failed.
@@ -19,16 +20,30 @@ import string
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from vedette.errors import DeviceError
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not, Rule
+from vedette_dev.enclosure import Enclosure, refusal
+from vedette_dev.http_server import serving
 
 STOP_TIMEOUT_S = 3.0
+TYPED_TIMEOUT_S = 25.0
+STAY_S = 0.5
+POLLED_STAY_S = 12.0
+"""Without root processes are polled every few seconds."""
 LINGER_S = 60
 """How long a played process stays: long enough for the slowest poll, ended by `close` before."""
+
+
+_refusals: dict[Path, str] = {}
+"""Why this user has no enclosure in a tree, or "": asked once."""
+
+
+class NoEnclosureError(DeviceError):
+    """This user cannot have a throwaway root on this host."""
 
 
 class Drawn(NamedTuple):
@@ -48,7 +63,9 @@ class Stage:
         self.random = random.SystemRandom()
         self.began_s = 0.0
         self.drawn: list[str] = []
+        self._stay_s = STAY_S if os.geteuid() == 0 else POLLED_STAY_S
         self._exit = contextlib.ExitStack()
+        self._enclosure: Enclosure | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +114,49 @@ class Stage:
         self._exit.callback(shutil.rmtree, made, ignore_errors=True)
         return made
 
+    def log(self, *lines: str) -> None:
+        """Append lines to the log file that the agent reads, as the system logger would."""
+        stamp = time.strftime("%b %e %H:%M:%S")
+        with (self.root.parent / "device.log").open("a") as log:
+            log.writelines(f"{stamp} {socket.gethostname()} {line}\n" for line in lines)
+
+    def enclosure(self) -> Enclosure:
+        """The throwaway root of this run, in the watched tree; made when it is first asked for.
+
+        Raises:
+            NoEnclosureError: this user cannot have one here.
+        """
+        if self._enclosure is None:
+            if _refusals.get(self.root) is None:
+                _refusals[self.root] = refusal(self.root)
+            if _refusals[self.root]:
+                raise NoEnclosureError(_refusals[self.root])
+            self._enclosure = self._exit.enter_context(Enclosure(self.root, self.word()))
+        return self._enclosure
+
+    def type(self, commands: str, *, has_own_network: bool = False) -> str:
+        """Have a shell of the throwaway root read commands line by line, as over telnet.
+
+        Args:
+            commands: what is typed.
+            has_own_network: for what must not touch the host's: a loopback of its own.
+
+        Returns:
+            The word of the root, by which this run is known.
+
+        Raises:
+            DeviceError: a command was not there, or they did not end in time.
+        """
+        enclosure = self.enclosure()
+        if "&\n" in f"{commands}\n":  # what is in the background has its shell for a while
+            commands += f"\nsleep {self._stay_s:g}\n"
+        started = enclosure.start(commands, has_own_network=has_own_network)
+        self.begin()
+        ended = started.wait(TYPED_TIMEOUT_S)
+        if ended.code < 0 or "not found" in ended.output:
+            raise DeviceError(f"the commands left with {ended.code}: {ended.output.strip()}")
+        return enclosure.word
+
     def busybox(self) -> Path:
         """The static BusyBox of this machine."""
         found = shutil.which("busybox", path=f"{os.environ.get('PATH', '')}:/bin:/usr/bin")
@@ -119,7 +179,12 @@ class Stage:
         return target
 
     def start(
-        self, argv: Sequence[str | Path], *, program: Path | None = None, cwd: Path | None = None
+        self,
+        argv: Sequence[str | Path],
+        *,
+        program: Path | None = None,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a process that `close` ends, with all that it started.
 
@@ -127,11 +192,13 @@ class Stage:
             argv: its arguments; argv[0] need not be the program's name.
             program: the file to execute, argv[0] without it.
             cwd: its working directory, ours without it.
+            environment: added to ours.
         """
         process = subprocess.Popen(
             [os.fspath(part) for part in argv],
             executable=program,
             cwd=cwd,
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -145,6 +212,13 @@ class Stage:
         listener = socket.create_server((address, port), backlog=64)
         self._exit.callback(listener.close)
         return listener
+
+    def serve(self, body: bytes) -> tuple[str, int]:
+        """An HTTP server on a random loopback address that answers everything with this body."""
+        server = serving(self.loopback(), body)
+        self._exit.callback(server.server_close)
+        self._exit.callback(server.shutdown)
+        return str(server.server_address[0]), int(server.server_port)
 
     def silent_udp(self, address: str) -> tuple[str, int]:
         """An address and port that take datagrams and never answer."""

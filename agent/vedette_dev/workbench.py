@@ -86,6 +86,11 @@ class Workbench:
         return self.folder / "watched"
 
     @property
+    def device_log(self) -> Path:
+        """A log file that the agent reads beside this machine's; attacks write to it."""
+        return self.folder / "device.log"
+
+    @property
     def agent_log(self) -> Path:
         """What the agent said."""
         return self.folder / "agent.log"

@@ -7,9 +7,7 @@ ATT&CK T1105, T1222.002, T1070.004.
 
 from __future__ import annotations
 
-import http.server
 import shutil
-import threading
 from pathlib import Path
 
 from vedette_dev.stage import LINGER_S, Stage
@@ -20,7 +18,7 @@ EXPECTS = ("attack.t1105", "attack.t1204", "attack.t1222", "attack.t1070")
 
 def act(stage: Stage) -> str:
     payload = stage.copy(Path(shutil.which("sleep") or "/bin/sleep"), stage.folder() / "payload")
-    address, port = _serve(stage, payload.read_bytes())
+    address, port = stage.serve(payload.read_bytes())
     place = stage.folder()
     name = stage.word()
     commands = (
@@ -30,24 +28,3 @@ def act(stage: Stage) -> str:
     stage.begin()
     stage.start(["/bin/sh", "-c", commands], cwd=place)
     return name
-
-
-def _serve(stage: Stage, body: bytes) -> tuple[str, int]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    address = stage.loopback()
-    server = http.server.HTTPServer((address, 0), Handler)
-    stage.on_close(server.server_close)
-    stage.on_close(server.shutdown)
-    threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
-    ).start()
-    return address, int(server.server_port)

@@ -32,7 +32,7 @@ def rule(category: str, *matches: Match) -> Rule:
 
 
 def attack(name: str = "one", *, needs_root: str = "") -> Attack:
-    return Attack(name, "T1", ("attack.t1059",), needs_root, lambda stage: stage.word())
+    return Attack(name, "T1", (("attack.t1059",),), needs_root, lambda stage: stage.word())
 
 
 def incident(token: str, tag: str) -> dict[str, object]:
@@ -48,7 +48,7 @@ def incident(token: str, tag: str) -> dict[str, object]:
     ],
 )
 def test_word_and_tag_are_both_needed(token: str, tag: str, *, expected: bool) -> None:
-    assert is_of(incident("qwertzuio", tag), attack(), token) is expected
+    assert is_of(incident("qwertzuio", tag), ("attack.t1059",), token) is expected
 
 
 def test_every_attack_of_the_folder_is_complete() -> None:
@@ -56,7 +56,8 @@ def test_every_attack_of_the_folder_is_complete() -> None:
     assert len(found) >= 10
     for one in found:
         assert one.technique.startswith("T1")
-        assert all(tag.startswith("attack.") for tag in one.expects)
+        assert one.steps
+        assert all(tag.startswith("attack.") for step in one.steps for tag in step)
 
 
 def test_arrival_that_came_before_is_found_and_a_missing_one_is_not() -> None:
@@ -89,7 +90,9 @@ def test_missed_attack_is_missed_and_its_stage_is_cleared(tmp_path: Path) -> Non
         stage.start([sys.executable, "-c", "input()"])
         return stage.word()
 
-    outcome = play(attack()._replace(act=act), Arrivals(), rules=(), root=tmp_path, timeout_s=0.01)
+    outcome = play(
+        attack()._replace(act=act), Arrivals(), rules=(), root=tmp_path, tiers={}, timeout_s=0.01
+    )
     assert outcome.is_missed
     assert "no incident" in outcome.reason
     assert not any(path.exists() for path in made)
@@ -99,7 +102,7 @@ def test_what_only_root_sees_is_excused_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    outcome = play(attack(needs_root="packets"), Arrivals(), rules=(), root=tmp_path)
+    outcome = play(attack(needs_root="packets"), Arrivals(), rules=(), root=tmp_path, tiers={})
     assert not outcome.is_missed
     assert outcome.reason == "not visible without root: packets"
 
