@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from vedette.core.comparison import number
-from vedette.core.condition import FIELD_ALIASES, HEAD_CHARS, SCAN_CHARS, cut
+from vedette.core.condition import FIELD_ALIASES
+from vedette.core.cut import HEAD_CHARS, SCAN_CHARS, cut
 from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not, Rule
 
 

@@ -9,10 +9,9 @@ from typing import NamedTuple, assert_never
 
 from vedette.cli._sigma_compiler import Compiled
 from vedette.cli._sigma_document import Item, load_list
-from vedette.core.arguments import worked_out
+from vedette.core.arguments import argument, place_of
 from vedette.core.condition import FIELD_ALIASES, View, compile_condition, view
 from vedette.core.engine import Engine
-from vedette.core.partition import fields_of
 from vedette.errors import RuleError
 from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not
 
@@ -49,7 +48,7 @@ def run_samples(compiled: Compiled) -> Iterator[Outcome]:
 
 def explain(condition: Condition, fields: Mapping[str, str]) -> list[str]:
     """Why an event meets a condition, or the fewest comparisons that keep it from doing so."""
-    event = view({**fields, **worked_out(fields, fields_of(condition))})
+    event = view(fields)
     return _reasons(condition, event, is_met=_is_met(condition, event))
 
 
@@ -122,6 +121,10 @@ def _likeness(wanted: str, value: str) -> int:
 def _values(match: Match, event: View) -> list[str]:
     if match.field == "":
         return list(event.plain.values())
+    place = place_of(match.field)
+    if place:
+        value = argument(event.plain, place)
+        return [] if value is None else [value]
     names = (match.field, FIELD_ALIASES.get(match.field, ""))
     return [event.plain[name] for name in names if name in event.plain]
 

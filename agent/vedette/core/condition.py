@@ -5,6 +5,7 @@ slow way and must always agree.
 Rule 2: a value is looked at up to SCAN_CHARS; of a longer one the head and the tail are, so that
 padding in front does not hide what stands behind it.
 Rule 3: a field that has an alias matches by either value (FIELD_ALIASES, here and nowhere else).
+Rule 4: arguments by their place (core/arguments.py) are worked out when a condition gets to them.
 """
 
 from __future__ import annotations
@@ -12,23 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias, assert_never
 
+from vedette.core.arguments import argument, place_of
 from vedette.core.comparison import FIELD_OPERATORS, TOGETHER, Test, compile_test
+from vedette.core.cut import SCAN_CHARS, cut
 from vedette.errors import RuleError
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not
-
-SCAN_CHARS = 4096
-"""Ours: 4 KB hostile lines are the budgeted worst case of DESIGN section 11."""
-
-_TAIL_CHARS = 1024
-_GAP = "\n\x00\n"
-"""Between head and tail: no program can be given a NUL, so no literal matches across the gap."""
 
 FIELD_ALIASES: Mapping[str, str] = {"Image": "ImageAlias", "ParentImage": "ParentImageAlias"}
 """A multi-call program (BusyBox) is known by its applet's path too: a match on the left field is
 true of either value, and so a Not only when it is true of neither."""
-
-HEAD_CHARS = SCAN_CHARS - _TAIL_CHARS - len(_GAP)
-"""What is looked at of the beginning of a longer value."""
 
 _EFFORT = {"contains": 2, "glob": 4, "cidr": 4, "re": 6}
 _KEYWORD_EFFORT = 3
@@ -58,13 +51,6 @@ class View(NamedTuple):
 
 
 Check: TypeAlias = Callable[[View], bool]
-
-
-def cut(value: str) -> str:
-    """The part of a value that is looked at: all of it, or the head and the tail of a long one."""
-    if len(value) <= SCAN_CHARS:
-        return value
-    return value[:HEAD_CHARS] + _GAP + value[-_TAIL_CHARS:]
 
 
 def view(fields: Fields) -> View:
@@ -158,6 +144,9 @@ def _compile_matches(matches: list[Match]) -> Check:
     is_plain = first.is_cased or first.operator == "re"
     if first.field == "":
         return _anywhere(test, is_plain=is_plain)
+    place = place_of(first.field)
+    if place:
+        return _argument(place, test, is_plain=is_plain)
     alias = FIELD_ALIASES.get(first.field)
     if alias is not None:
         return _either(first.field, alias, test, is_plain=is_plain)
@@ -168,15 +157,19 @@ def _presence(match: Match) -> Check:
     if match.field == "" or (match.operator == "exists" and match.value not in ("true", "false")):
         raise RuleError(f"expected {match.operator} with a field and true or false, got {match}")
     field = match.field
-    if match.operator == "exists" and match.value == "true":
+    place = place_of(field)
+    is_wanted = match.operator == "exists" and match.value == "true"
+    if place:
+        return lambda event: bool(argument(event.plain, place)) is is_wanted
+    if is_wanted:
         return lambda event: bool(event.plain.get(field))
     return lambda event: not event.plain.get(field)
 
 
 def _reference(match: Match) -> Check:
     """Another field of the same event is what this one is compared with."""
-    if not match.field or not match.value:
-        raise RuleError(f"expected {match.operator} between two fields, got {match}")
+    if not match.field or not match.value or place_of(match.field) or place_of(match.value):
+        raise RuleError(f"expected {match.operator} between two fields of events, got {match}")
     own, other = _names(match.field), _names(match.value)
     compare = FIELD_OPERATORS[match.operator]
     is_cased = match.is_cased
@@ -197,6 +190,14 @@ def _reference(match: Match) -> Check:
 def _names(field: str) -> tuple[str, ...]:
     alias = FIELD_ALIASES.get(field)
     return (field,) if alias is None else (field, alias)
+
+
+def _argument(place: int, test: Test, *, is_plain: bool) -> Check:
+    def check(event: View) -> bool:
+        value = argument(event.plain, place)
+        return value is not None and test(value if is_plain else value.lower())
+
+    return check
 
 
 def _one(field: str, test: Test, *, is_plain: bool) -> Check:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TypeVar
 
 from vedette.core.comparison import Test, compile_test
-from vedette.core.condition import SCAN_CHARS, cut
+from vedette.core.cut import SCAN_CHARS, cut
 from vedette.core.triggers import literal
 from vedette.model.rule import Match
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeAlias, TypeVar, assert_never
 
-from vedette.core.arguments import SOURCES, place_of, worked_out
+from vedette.core.arguments import SOURCES, place_of
 from vedette.core.comparison import FIELD_OPERATORS
 from vedette.core.condition import FIELD_ALIASES, Fields, View, view
 from vedette.core.engine_index import FieldIndex
@@ -38,7 +38,6 @@ class Partition(Generic[Answer]):
         self._names: tuple[str, ...] = ()
         self._probes: tuple[tuple[str, Known, Find], ...] = ()
         self._keywords: FieldIndex | None = None
-        self._arguments: tuple[str, ...] = ()
 
     def add(self, number: int, condition: Condition) -> Iterator[int]:
         """File a rule, comparison by comparison.
@@ -72,8 +71,7 @@ class Partition(Generic[Answer]):
             index.freeze()
         self._keywords = self._indexes.pop("", None)
         names = dict(self._fields)
-        self._arguments = tuple(filter(place_of, names))
-        if self._arguments:
+        if any(map(place_of, names)):
             names = dict.fromkeys([name for name in names if not place_of(name)] + [*SOURCES])
         probes = [(field, index.known, index.find) for field, index in self._indexes.items()]
         for field, alias in FIELD_ALIASES.items():
@@ -93,8 +91,6 @@ class Partition(Generic[Answer]):
 
     def view(self, fields: Fields) -> View:
         """An event as these rules see it."""
-        if self._arguments:
-            return view({**fields, **worked_out(fields, self._arguments)})
         return view(fields)
 
     def candidates(self, fields: Fields) -> set[int]:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from tests.simulators.linear_engine import LinearEngine
 
 from vedette.codec.text import told_apart
-from vedette.core.arguments import MAX_PLACE, argument, place_of, worked_out
-from vedette.core.condition import HEAD_CHARS, SCAN_CHARS
+from vedette.core.arguments import MAX_PLACE, argument, place_of
+from vedette.core.cut import HEAD_CHARS, SCAN_CHARS, cut
 from vedette.core.engine import Engine
 from vedette.model.finding import Severity
 from vedette.model.rule import AnyOf, Bundle, Match, Rule
@@ -46,13 +46,13 @@ def test_what_reaches_beyond_the_head_of_a_long_line_is_not_known(separator: str
     argv = ["x", "y" * (HEAD_CHARS - 10), "fits", "does-not"]
     line = separator.join([*argv, "z" * SCAN_CHARS])
     name = "CommandLine" if separator == " " else "Arguments"
-    fields = {"CommandLine": line.replace("\0", " "), name: line}
+    fields = {"CommandLine": cut(line.replace("\0", " ")), name: cut(line)}
     assert (argument(fields, 2), argument(fields, 3)) == ("fits", None)
 
 
 def test_an_event_without_a_command_line_has_no_arguments() -> None:
-    assert worked_out({"Image": "/x"}, ("a1", "Image", "a2")) == {}
-    assert worked_out({"CommandLine": "x y"}, ("a1", "Image", "a2")) == {"a1": "y"}
+    assert argument({"Image": "/x"}, 1) is None
+    assert argument({"CommandLine": "x y"}, 1) == "y"
 
 
 MATCHES = st.builds(

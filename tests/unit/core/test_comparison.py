@@ -5,7 +5,7 @@ import time
 import pytest
 
 from vedette.core.comparison import compile_test, number
-from vedette.core.condition import SCAN_CHARS, cut
+from vedette.core.cut import SCAN_CHARS, cut
 from vedette.errors import RuleError
 from vedette.model.rule import Match, Operator
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.simulators.linear_engine import LinearEngine
 
-from vedette.core.condition import SCAN_CHARS
+from vedette.core.cut import SCAN_CHARS
 from vedette.core.engine import COMPILED_TOGETHER, PATTERN_WORK, SLICE_WORK, Engine, Slow, Stopwatch
 from vedette.model.finding import Severity
 from vedette.model.rule import (
