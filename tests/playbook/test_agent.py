@@ -33,6 +33,7 @@ from vedette.model.event import (
     EventClass,
     EventsLost,
     FileChanged,
+    ListenerOpened,
     NameResolved,
     ProcessStarted,
     TierChanged,
@@ -58,6 +59,7 @@ RULES = (
     rule("running", "file_event", Match("TargetRunning", "equals", "true", False)),
     rule("tunnel", "network_connection",
          Match("DestinationHostname", "endswith", ".tunnel.example", False)),
+    rule("listener", "listener_opened", Match("Port", "startswith", "444", False)),
     rule("sweep", "network_sweep", Match("DistinctCount", "gte", "16", False)),
     rule("key", "file_event", Match("TargetFilename", "endswith", "/authorized_keys", False)),
 )  # fmt: skip
@@ -199,6 +201,29 @@ def test_a_connection_gets_its_name_also_when_the_answer_comes_late() -> None:
     (incident,) = story.incidents()
     assert incident.finding.fields["DestinationHostname"] == "a.tunnel.example"
     assert incident.finding.tier == "conntrack"
+
+
+@pytest.mark.parametrize(
+    ("second", "count"),
+    [
+        ({"at_s": 14.0, "tier": "listeners", "pid": 0}, 1),
+        ({"at_s": 14.0}, 2),
+        ({"at_s": 30.0, "tier": "listeners"}, 2),
+        ({"at_s": 14.0, "tier": "listeners", "port": 4445}, 2),
+    ],
+    ids=["another source", "the same source again", "another source much later", "another port"],
+)
+def test_a_listener_that_two_sources_tell_of_is_judged_once(
+    second: dict[str, Any], count: int
+) -> None:
+    story = Story()
+    first = ListenerOpened(10.0, "ebpf", "tcp", "0.0.0.0", 4444, 1, 0)
+    again = first._replace(**second)
+    story.see(10.0, first)
+    story.see(again.at_s, again)
+    story.answer(again.at_s)
+    story.tell(Stopping(50.0, WALL + 50.0))
+    assert story.incidents()[-1].count == count
 
 
 def test_a_port_sweep_is_one_incident() -> None:

@@ -40,6 +40,7 @@ X86_64: Final = Abi(
         "delete_module": (176,), "mount": (165,), "umount2": (166,), "move_mount": (429,),
         "ptrace": (101,), "capset": (126,), "setuid": (105,), "setreuid": (113,),
         "setresuid": (117,), "setgid": (106,), "setregid": (114,), "setresgid": (119,),
+        "bpf": (321,), "memfd_create": (319,),
     },
 )  # fmt: skip
 
@@ -54,7 +55,7 @@ I386: Final = Abi(
     {
         "execve": (11,), "execveat": (358,), "init_module": (128,), "finit_module": (350,),
         "delete_module": (129,), "mount": (21,), "umount2": (22, 52), "move_mount": (429,),
-        "ptrace": (26,), **_UID_CALLS_32,
+        "ptrace": (26,), "bpf": (357,), "memfd_create": (356,), **_UID_CALLS_32,
     },
 )  # fmt: skip
 
@@ -64,7 +65,7 @@ ARM: Final = Abi(
     {
         "execve": (11,), "execveat": (387,), "init_module": (128,), "finit_module": (379,),
         "delete_module": (129,), "mount": (21,), "umount2": (52,), "move_mount": (429,),
-        "ptrace": (26,), **_UID_CALLS_32,
+        "ptrace": (26,), "bpf": (386,), "memfd_create": (385,), **_UID_CALLS_32,
     },
 )  # fmt: skip
 
@@ -76,6 +77,7 @@ AARCH64: Final = Abi(
         "delete_module": (106,), "mount": (40,), "umount2": (39,), "move_mount": (429,),
         "ptrace": (117,), "capset": (91,), "setuid": (146,), "setreuid": (145,),
         "setresuid": (147,), "setgid": (144,), "setregid": (143,), "setresgid": (149,),
+        "bpf": (280,), "memfd_create": (279,),
     },
 )  # fmt: skip
 

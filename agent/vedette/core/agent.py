@@ -66,6 +66,10 @@ LATE_S = 2.0
 MAX_GONE = 256
 """Deleted files that are judged again when their execution is told late."""
 
+TWICE_S = 15.0
+"""Two sources may tell of one listener: three looks of the slower one."""
+MAX_LISTENING = 256
+
 
 class Agent:
     """Turns inputs into commands; its parts are public for those who answer questions."""
@@ -79,6 +83,7 @@ class Agent:
         self.ledger = Ledger()
         self.hints = ChangeHints()
         self._gone: dict[str, FileChanged] = {}
+        self._listening: dict[tuple[str, str, int], tuple[str, float]] = {}
         self._findings = Findings(settings, self.processes, self.ledger, self._commands)
         self.incidents = self._findings.incidents
         self.profile = ProfileWatch(self._findings, self._commands)
@@ -246,11 +251,25 @@ class Agent:
         self.detection.judge("network_sweep", EventClass.NETWORK, sweep.connection, fields, process)
 
     def _listener_opened(self, event: ListenerOpened) -> None:
+        if self._is_told_by_another(event):
+            return
         process = self.processes.get(event.pid)
         fields = enrich.listener_opened(event, process, self._findings.users)
         self.detection.judge("listener_opened", EventClass.NETWORK, event, fields, process)
         if self.profile.is_on:
             self.profile.listener(event, process)
+
+    def _is_told_by_another(self, event: ListenerOpened) -> bool:
+        """Whether another source told of it lately: one looks at all sockets every few seconds."""
+        key = (event.protocol, event.address, event.port)
+        known = self._listening.pop(key, None)
+        if known is not None and known[0] != event.tier and event.at_s - known[1] <= TWICE_S:
+            self._listening[key] = known
+            return True
+        self._listening[key] = (event.tier, event.at_s)
+        if len(self._listening) > MAX_LISTENING:
+            del self._listening[next(iter(self._listening))]
+        return False
 
     def _name_queried(self, event: NameQueried) -> None:
         self.detection.judge("dns_query", EventClass.NETWORK, event, enrich.dns_query(event), None)

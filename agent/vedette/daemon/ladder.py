@@ -278,7 +278,7 @@ class Ladder:
         ]
         tier = tier_of(chosen, event_class) if chosen else None
         if tier is not None and chosen is not None:
-            blind_spots = self._running[chosen].blind_spots()
+            blind_spots = self._running[chosen].blind_spots(event_class)
             tier = replace(tier, misses=(*tier.misses, *blind_spots))
         return TierReport(event_class, tier, tuple(failures))
 

@@ -30,6 +30,7 @@ from vedette.ports.discover import module_names
 SENSOR_OPTIONS: Mapping[str, Mapping[str, Kind[object]]] = {
     "ebpf": {
         "ring_kb": Number(64, 65536),
+        "calls": Flag(),
         "environment": Many(Text(r"[^,=\x00\n]{1,64}", "a name without commas and ="), 0, 16),
     },
     "proc_connector": {"realtime": Flag()},

@@ -138,8 +138,9 @@ class Sensor(ABC):
         """What this stage counted: "in", "out", "dropped" and its own words."""
         return {}
 
-    def blind_spots(self) -> tuple[str, ...]:
-        """What this open sensor cannot see beyond its tier's `misses`, one line each."""
+    def blind_spots(self, event_class: EventClass) -> tuple[str, ...]:
+        """What this open sensor cannot see of a class beyond its tier's `misses`, one line each."""
+        del event_class
         return ()
 
     def unserved(self) -> Mapping[EventClass, str]:

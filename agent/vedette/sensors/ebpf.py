@@ -1,4 +1,4 @@
-"""Processes, from programs that the kernel runs at its own tracepoints (eBPF).
+"""Processes, connections and guarded calls, from programs that the kernel runs for us (eBPF).
 
 Rule 1: nothing is read from /proc for an event: the record says all that an event holds.
 Rule 2: events of all classes come through one ring, so that an execution is always told before
@@ -13,26 +13,35 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 from vedette.codec.ebpf import MAX_ARGUMENTS_BYTES, RecordReader
 from vedette.errors import ParseError, SensorError
-from vedette.model.event import Event, EventClass, EventsLost, ProcessStarted
+from vedette.model.event import (
+    CLASS_OF,
+    ConnectionOpened,
+    Event,
+    EventClass,
+    EventsLost,
+    KernelActivity,
+    ProcessStarted,
+)
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
+from vedette.sensors import _probe
 from vedette.sensors._child import Child
 from vedette.sensors._ebpf.cgroups import Cgroups
-from vedette.sensors._ebpf.object import BTF_FILE, Counters, KernelObject
+from vedette.sensors._ebpf.object import BTF_FILE
+from vedette.sensors._ebpf.programs import Programs
 from vedette.sensors._ebpf.ring import Ring, open_ring
+from vedette.sensors._probe import Endpoint
 from vedette.sensors._proof_program import harmless_program
 
 NAME: Final = "ebpf"
 
 RING_BYTES: Final = 1 << 20
 """4,000 executions: half a second of the fastest storm, and some seconds of a busy device."""
-SHARED_PERCENT: Final = 75
-"""How far other classes may fill the ring; the rest is for processes alone."""
 BATCH_RECORDS: Final = 256
 """Read in one go: 5 ms at most with every rule asked, then the loop gets its turn."""
 PACE_S: Final = 0.005
@@ -41,9 +50,6 @@ CALM_S: Final = 0.02
 
 _CLASSES: Final = (EventClass.PROCESS, EventClass.NETWORK, EventClass.KERNEL)
 """In the order of enum event_class in record.h."""
-_PROGRAMS: Final[Mapping[EventClass, tuple[str, ...]]] = {
-    EventClass.PROCESS: ("on_exit", "on_fork", "on_exec"),
-}
 _LIFT: Final = (
     "kernel 5.8 with CONFIG_BPF_SYSCALL, CONFIG_BPF_EVENTS and CONFIG_DEBUG_INFO_BTF",
     "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (run as root)",
@@ -53,7 +59,7 @@ _LIFT: Final = (
 
 
 class EbpfSensor(Sensor):
-    """Every execution with its arguments and file, and every end of a process."""
+    """What processes execute, whom they talk to, and what they ask of the kernel."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"bpf", "perfmon", "net_admin"})
     tiers: ClassVar[tuple[Tier, ...]] = (
@@ -69,35 +75,71 @@ class EbpfSensor(Sensor):
             ),
             _LIFT,
         ),
+        Tier(
+            EventClass.NETWORK,
+            NAME,
+            100,
+            "every connection begun or accepted, every listener, with its process",
+            (
+                "beyond 32 connections and 1 datagram of a process to a destination in a minute",
+                "which process of several that share a listening socket accepted",
+                "what a router forwards, and raw sockets (AF_PACKET)",
+                "the local port of a connection that was begun here",
+            ),
+            (*_LIFT, "cgroup v2: CONFIG_CGROUPS, CONFIG_CGROUP_BPF, and its file system mounted"),
+        ),
+        Tier(
+            EventClass.KERNEL,
+            NAME,
+            100,
+            "mounts, ptrace attach, eBPF loads, files in memory, modules, changes of ids and "
+            "capabilities",
+            (
+                "what io_uring does without a system call",
+                "calls by the x32 ABI, where the kernel has it",
+            ),
+            (*_LIFT, "kernel: CONFIG_HAVE_SYSCALL_TRACEPOINTS", "[sensors.ebpf] calls = true"),
+        ),
     )
 
     def __init__(self, context: SensorContext) -> None:
         super().__init__(context)
-        self._object: KernelObject | None = None
+        self._programs: Programs | None = None
         self._ring: Ring | None = None
-        self._ring_fd = -1
-        self._counters: Counters | None = None
         self._known_lost = [0] * len(_CLASSES)
         self._cgroups = Cgroups()
         variables = str(context.options.get("environment", ""))
-        self._has_environment = bool(variables)
+        self._variables = frozenset(os.fsencode(name) for name in variables.split(",") if name)
         self._records = RecordReader(
-            NAME,
-            os.sysconf("SC_CLK_TCK"),
-            self._cgroups.path_of,
-            frozenset(os.fsencode(name) for name in variables.split(",") if name),
+            NAME, os.sysconf("SC_CLK_TCK"), self._cgroups.path_of, self._variables
         )
         self._timer: asyncio.TimerHandle | None = None
         self._read_at_s = 0.0
+        self._awaited: set[EventClass] = set()
         self._proof_pid = 0
-        self._counts = {"in": 0, "out": 0, "dropped": 0, "unreadable": 0}
+        self._probe: Endpoint | None = None
+        self._counts = {"in": 0, "out": 0, "dropped": 0, "unreadable": 0, "repeated": 0}
 
     def counters(self) -> Mapping[str, int]:
-        """Records in, events out, records lost; arguments or records that were unreadable."""
-        if self._counters is None:
+        """Records in, events out, records lost; what was unreadable, and repeated connections."""
+        kernel = self._programs.counters if self._programs is not None else None
+        if kernel is None:
             return dict(self._counts)
-        unreadable = self._counts["unreadable"] + self._counters.unreadable
-        return {**self._counts, "unreadable": unreadable}
+        unreadable = self._counts["unreadable"] + kernel.unreadable
+        return {**self._counts, "unreadable": unreadable, "repeated": kernel.repeated}
+
+    def unserved(self) -> Mapping[EventClass, str]:
+        """Classes whose programs cannot run here."""
+        return self._programs.unserved if self._programs is not None else {}
+
+    def blind_spots(self, event_class: EventClass) -> tuple[str, ...]:
+        """Tracepoints that this kernel lacks."""
+        if event_class is not EventClass.KERNEL or self._programs is None:
+            return ()
+        return tuple(
+            f"names of modules: this kernel has no tracepoint {name} (CONFIG_MODULES)"
+            for name in self._programs.lacking
+        )
 
     async def _open(self) -> None:
         if not os.access(BTF_FILE, os.R_OK):
@@ -105,78 +147,92 @@ class EbpfSensor(Sensor):
                 f"ebpf: expected the kernel's types in {BTF_FILE}, found none; "
                 "it needs a kernel with CONFIG_DEBUG_INFO_BTF"
             )
-        wanted_bytes = int(self.context.options.get("ring_kb", RING_BYTES >> 10)) << 10
+        options = self.context.options
+        wanted_bytes = int(options.get("ring_kb", RING_BYTES >> 10)) << 10
         size_bytes = 1 << (wanted_bytes - 1).bit_length()
-        await asyncio.to_thread(self._load, size_bytes)
-        self._ring = open_ring(self._ring_fd, size_bytes)
-        asyncio.get_running_loop().add_reader(self._ring_fd, self._readable)
+        self._programs = await asyncio.to_thread(self._load, size_bytes)
+        self._ring = open_ring(self._programs.ring_fd, size_bytes)
+        asyncio.get_running_loop().add_reader(self._programs.ring_fd, self._readable)
 
-    def _load(self, size_bytes: int) -> None:
-        """Load and attach; in a thread, since the kernel checks the programs for some 20 ms."""
+    def _load(self, size_bytes: int) -> Programs:
         self._cgroups.open()
-        self._object = loading = KernelObject()
-        loading.set_ring_bytes(size_bytes)
-        options = loading.options()
-        options.shared_bytes = size_bytes * SHARED_PERCENT // 100
-        options.has_environment = self._has_environment
-        loading.load()
-        self._counters = loading.counters()
-        self._ring_fd = loading.map_fd("ring")
-        for programs in _PROGRAMS.values():
-            for program in programs:
-                loading.attach(program)
+        without = {}
+        if not self.context.options.get("calls", True):
+            without[EventClass.KERNEL] = "ebpf: switched off by [sensors.ebpf] calls = false"
+        return Programs(size_bytes, self._cgroups, without, has_environment=bool(self._variables))
 
     async def _provoke(self, token: str) -> None:
         while self._drain():  # a ring that is full has no room for the proof
             pass
-        child = Child(harmless_program(token))
+        self._awaited = set(_CLASSES) - set(self.unserved())
+        # It sets its uid to what it is already (a guarded call), and then executes a program.
+        child = Child(harmless_program(token), resets_ids=True)
         self._proof_pid = child.pid
         try:
             await child.wait()
         finally:
             await child.end()
+        if EventClass.NETWORK in self._awaited:
+            self._probe = _probe.endpoint_of(token)
+            await _probe.connect("udp", self._probe)
 
     def _is_proof(self, event: Event, token: str) -> bool:
-        return (
-            isinstance(event, ProcessStarted)
-            and event.pid == self._proof_pid
-            and event.command_line.endswith(token)
-        )
+        match event:
+            case ProcessStarted():
+                return event.pid == self._proof_pid and event.command_line.endswith(token)
+            case KernelActivity():
+                return event.pid == self._proof_pid
+            case ConnectionOpened() if self._probe is not None:
+                found = (event.destination_ip, event.destination_port)
+                return found == (self._probe.text, self._probe.port)
+            case _:
+                return False
+
+    def _take_proof(self, batch: Sequence[Event]) -> Sequence[Event]:
+        kept: list[Event] = []
+        for event in batch:
+            if self._is_proof(event, self._token):
+                self._awaited.discard(CLASS_OF[type(event)])
+            else:
+                kept.append(event)
+        if not self._awaited:
+            self._proved()
+        return kept
 
     async def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._ring is not None:
-            asyncio.get_running_loop().remove_reader(self._ring_fd)
+        if self._ring is not None and self._programs is not None:
+            asyncio.get_running_loop().remove_reader(self._programs.ring_fd)
             self._ring.close()
             self._ring = None
-        if self._counters is not None:
-            self._counters.close()
-            self._counters = None
-        if self._object is not None:
-            closing, self._object = self._object, None
-            # Detaching waits for every processor to leave the programs: some 10 ms each.
+        closing, self._programs = self._programs, None
+        if closing is not None:
             await asyncio.to_thread(closing.close)
         self._cgroups.close()
 
     def _readable(self) -> None:
         """Read at once after calm; else once per PACE_S."""
+        if self._programs is None:
+            return
         if _now_s() - self._read_at_s > CALM_S:
             self._drain()
             return
         loop = asyncio.get_running_loop()
-        loop.remove_reader(self._ring_fd)
+        loop.remove_reader(self._programs.ring_fd)
         self._timer = loop.call_later(PACE_S, self._paced)
 
     def _paced(self) -> None:
         self._timer = None
+        if self._programs is None:
+            return
         loop = asyncio.get_running_loop()
         count = self._drain()
         if count:
             self._timer = loop.call_later(0 if count == BATCH_RECORDS else PACE_S, self._paced)
         else:
-            loop.add_reader(self._ring_fd, self._readable)
+            loop.add_reader(self._programs.ring_fd, self._readable)
 
     def _drain(self) -> int:
         """Read a batch and emit its events; returns how many records came."""
@@ -191,7 +247,8 @@ class EbpfSensor(Sensor):
                 read(record, out)
             except ParseError as error:
                 self._counts["unreadable"] += 1
-                self._lose(out, now_s, EventClass.PROCESS, "sensor", 1, str(error))
+                self._counts["dropped"] += 1
+                out.append(_lost(now_s, EventClass.PROCESS, "sensor", 1, str(error)))
         if records:
             self._read_at_s = now_s
             self._counts["in"] += len(records)
@@ -203,27 +260,25 @@ class EbpfSensor(Sensor):
 
     def _count_losses(self, out: list[Event], now_s: float) -> None:
         """What the kernel could not write since the last look."""
-        for number, total in enumerate(self._counters.lost if self._counters else ()):
-            lost = total - self._known_lost[number]
-            if lost:
-                self._known_lost[number] = total
-                self._lose(out, now_s, _CLASSES[number], "kernel", lost, "the ring was full")
-
-    def _lose(
-        self,
-        out: list[Event],
-        now_s: float,
-        event_class: EventClass,
-        stage: str,
-        lost: int,
-        reason: str,
-    ) -> None:
-        self._counts["dropped"] += lost
-        out.append(EventsLost(now_s, NAME, event_class, stage, lost, True, reason))
+        if self._programs is None or self._programs.counters is None:
+            return
+        totals = self._programs.counters.lost
+        if totals == self._known_lost:
+            return
+        for event_class, before, total in zip(_CLASSES, self._known_lost, totals, strict=True):
+            if total != before:
+                self._counts["dropped"] += total - before
+                reason = "the ring was full"
+                out.append(_lost(now_s, event_class, "kernel", total - before, reason))
+        self._known_lost = totals
 
 
 def _now_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _lost(now_s: float, event_class: EventClass, stage: str, lost: int, reason: str) -> EventsLost:
+    return EventsLost(now_s, NAME, event_class, stage, lost, True, reason)
 
 
 sensor_class = EbpfSensor

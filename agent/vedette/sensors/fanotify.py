@@ -80,7 +80,7 @@ class FanotifySensor(Sensor):
             "directories_looked_up": reader.directories.misses,
         }
 
-    def blind_spots(self) -> tuple[str, ...]:
+    def blind_spots(self, _: EventClass = EventClass.FILE) -> tuple[str, ...]:
         """File systems of the watched trees that cannot be watched or proven, one line each."""
         marked = self._group.left_out if self._group is not None else ()
         return marked + self._left_out

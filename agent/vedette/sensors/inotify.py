@@ -97,7 +97,7 @@ class InotifySensor(Sensor):
             return dict(self._counts)
         return {**self._counts, "folders": len(watches), "folders_unwatched": watches.unwatched}
 
-    def blind_spots(self) -> tuple[str, ...]:
+    def blind_spots(self, _: EventClass = EventClass.FILE) -> tuple[str, ...]:
         """Folders that cannot be watched, the first few with their reason."""
         return self._watches.blind_spots if self._watches is not None else ()
 

@@ -132,7 +132,7 @@ class ScanSensor(Sensor):
         """Differences found and handed on, scans, and the differences that stand."""
         return {**self._counts, "differences": len(self._kept)}
 
-    def blind_spots(self) -> tuple[str, ...]:
+    def blind_spots(self, _: EventClass = EventClass.FILE) -> tuple[str, ...]:
         """What the last scan could not judge, the first few, one line each."""
         return self.report.outcome.skipped if self.report is not None else ()
 

@@ -11,7 +11,7 @@ import pytest
 
 from vedette.daemon.ladder import RETRY_S, Ladder, name_of, probe
 from vedette.errors import SensorError
-from vedette.model.event import Event, EventClass, ProcessExited
+from vedette.model.event import Event, EventClass, EventsLost, KernelActivity, ProcessExited
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
 
@@ -144,12 +144,65 @@ def test_a_companion_is_the_last_rung_when_nothing_else_works() -> None:
 
 
 def test_what_a_source_cannot_see_here_is_told_beside_what_it_never_sees() -> None:
-    seeing = sensor("seeing", tier(FILE, "seeing", 50), blind_spots=lambda self: ("/secret",))
+    seeing = sensor("seeing", tier(FILE, "seeing", 50), blind_spots=lambda self, _: ("/secret",))
     climbing = ladder(seeing)
     run(climbing.climb())
     report = climbing.reports()[1]
     assert report.tier is not None
     assert report.tier.misses == ("/secret",)
+
+
+def test_a_source_hands_on_only_what_it_was_chosen_for() -> None:
+    emitted: list[Event] = []
+    partial = sensor(
+        "partial",
+        tier(PROCESS, "partial", 90),
+        tier(KERNEL, "partial", 90),
+        unserved=lambda self: {KERNEL: "no such hook"},
+    )
+    whole = sensor("whole", tier(PROCESS, "whole", 50), tier(KERNEL, "whole", 50))
+
+    def context(_: str) -> SensorContext:
+        return SensorContext(emitted.extend, Path("/nonexistent"), Path("/nonexistent"))
+
+    async def story() -> None:
+        kept = Ladder((whole, partial), context)
+        await kept.climb()
+        assert [name for name, _ in kept.sensors()] == ["partial", "whole"]
+        for name, one in kept.sensors():
+            one.emit([ProcessExited(1.0, name, 1), activity(name)])
+            one.emit([loss(name, PROCESS), loss(name, KERNEL)])
+        assert emitted == [
+            ProcessExited(1.0, "partial", 1),
+            loss("partial", PROCESS),
+            activity("whole"),
+            loss("whole", KERNEL),
+        ]
+        process, kernel = (
+            report for report in kept.reports() if report.event_class in {PROCESS, KERNEL}
+        )
+        assert process.tier is not None
+        assert process.tier.name == "partial"
+        assert kernel.tier is not None
+        assert kernel.tier.name == "whole"
+        assert kernel.failures == (("partial", "no such hook"),)
+        partial.is_blind = True
+        await kept.check()
+        (_, left) = kept.sensors()[0]
+        emitted.clear()
+        left.emit([ProcessExited(1.0, "whole", 1), activity("whole")])
+        assert len(emitted) == 2
+        await kept.close()
+
+    run(story())
+
+
+def activity(name: str) -> KernelActivity:
+    return KernelActivity(1.0, name, "mount", 1, 0, "", "/mnt")
+
+
+def loss(name: str, event_class: EventClass) -> EventsLost:
+    return EventsLost(1.0, name, event_class, "kernel", 1, True, "full")
 
 
 def test_a_probe_leaves_nothing_open() -> None:

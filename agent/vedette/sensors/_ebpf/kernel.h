@@ -90,8 +90,12 @@ struct cred {
     kuid_t uid, euid, egid;
 };
 
+typedef struct {
+    __u64 val; /* one number since 6.3, an array of two halves before: the same bytes */
+} kernel_cap_t;
+
 struct cred___capabilities {
-    __u64 cap_effective; /* one number since 6.3, an array of two halves before: the same bytes */
+    kernel_cap_t cap_effective;
 };
 
 struct signal_struct {

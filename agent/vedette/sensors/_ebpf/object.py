@@ -101,11 +101,6 @@ class KernelObject:
             )
         return Options.from_address(address)
 
-    def counters(self) -> Counters:
-        """What the kernel counts; after `load`, and to be closed by the caller."""
-        found = self._libbpf.bpf_object__find_map_by_name(self._object, b".bss")
-        return Counters(self._libbpf.bpf_map__fd(found))
-
     def set_ring_bytes(self, size_bytes: int) -> None:
         """The size of the ring: a power of two, at least a page."""
         ring = self._libbpf.bpf_object__find_map_by_name(self._object, b"ring")
@@ -143,7 +138,8 @@ class KernelObject:
 
     def map_fd(self, name: str) -> int:
         """The descriptor of a map; it is closed by `close`."""
-        fd: int = self._libbpf.bpf_object__find_map_fd_by_name(self._object, name.encode())
+        found = self._libbpf.bpf_object__find_map_by_name(self._object, name.encode())
+        fd: int = self._libbpf.bpf_map__fd(found)
         return fd
 
     def put(self, name: str, key: bytes, value: bytes) -> bool:
@@ -208,7 +204,6 @@ _SIGNATURES: Final[dict[str, _Signature]] = {
     "bpf_object__close": (None, [c_void_p]),
     "bpf_object__find_program_by_name": (c_void_p, [c_void_p, c_char_p]),
     "bpf_object__find_map_by_name": (c_void_p, [c_void_p, c_char_p]),
-    "bpf_object__find_map_fd_by_name": (c_int, [c_void_p, c_char_p]),
     "bpf_map__initial_value": (c_void_p, [c_void_p, POINTER(c_size_t)]),
     "bpf_map__fd": (c_int, [c_void_p]),
     "bpf_map__set_max_entries": (c_int, [c_void_p, c_uint32]),

@@ -83,7 +83,7 @@ static __always_inline int is_mere_fork(struct task_struct *leader)
 }
 
 /* Before something is told of a process that never executed: where it comes from. */
-static __always_inline void introduce(struct task_struct *leader)
+static __noinline void introduce(struct task_struct *leader)
 {
     struct process_key key;
     struct origin *origin, unknown = {.is_told = 1};

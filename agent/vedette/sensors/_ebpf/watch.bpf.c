@@ -4,6 +4,7 @@
  * kernels lack.
  * Rule 2: nothing here changes what the kernel does; cgroup programs always say yes.
  */
-#include "process.h"
+#include "activity.h"
+#include "network.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
