@@ -54,6 +54,7 @@ _ACTIVITIES: Final[dict[str, Activity]] = {
     "delete_module": "module_unload", "mount": "mount", "move_mount": "mount",
     "umount2": "umount", "ptrace": "ptrace", "capset": "capability_change",
     "setuid": "uid_change", "setreuid": "uid_change", "setresuid": "uid_change",
+    "memfd_create": "memfd_create", "bpf": "bpf_load",
     "setgid": "uid_change", "setregid": "uid_change", "setresgid": "uid_change",
 }  # fmt: skip
 _EXECUTIONS: Final = ("execve", "execveat")

@@ -20,6 +20,7 @@ KEY: Final = "vedette-sentinel"
 
 PTRACE_ATTACH: Final = 16
 PTRACE_SEIZE: Final = 0x4206
+BPF_PROG_LOAD: Final = 5
 
 _EXCLUDED: Final = (
     audit.AUDIT_PATH, audit.AUDIT_CWD, audit.AUDIT_PROCTITLE, audit.AUDIT_EOE,
@@ -28,7 +29,7 @@ _EXCLUDED: Final = (
 """Records of every execution that we do not read."""
 _GUARDED: Final = (
     "init_module", "finit_module", "delete_module", "mount", "move_mount", "umount2", "capset",
-    "setuid", "setreuid", "setresuid", "setgid", "setregid", "setresgid",
+    "setuid", "setreuid", "setresuid", "setgid", "setregid", "setresgid", "memfd_create",
 )  # fmt: skip
 
 
@@ -53,6 +54,8 @@ def rules(abis: tuple[syscalls.Abi, ...], *, is_alone: bool) -> list[bytes]:
             _exit_rule(abi, abi.of("ptrace"), (control.FIELD_SUCCESS, 1), (control.FIELD_ARG0, how))
             for how in (PTRACE_ATTACH, PTRACE_SEIZE)
         ]
+        loading = (control.FIELD_ARG0, BPF_PROG_LOAD)
+        wanted.append(_exit_rule(abi, abi.of("bpf"), (control.FIELD_SUCCESS, 1), loading))
     return [control.pack_rule(rule) for rule in wanted]
 
 

@@ -163,6 +163,8 @@ ACTIVITIES = {
     "a module whose name was lost": ([call(313)], ("module_load", "")),
     "a module taken out": ([call(176)], ("module_unload", "")),
     "a mount": ([call(165)], ("mount", "")),
+    "a file in memory": ([call(319)], ("memfd_create", "")),
+    "an eBPF program": ([call(321)], ("bpf_load", "")),
     "a mount the new way": ([call(429)], ("mount", "")),
     "an unmount": ([call(166)], ("umount", "")),
     "a process traced": ([call(101, a0=16, a1=4711)], ("ptrace", "4711")),
