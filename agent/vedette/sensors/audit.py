@@ -52,7 +52,7 @@ PACE_S: Final = 0.005
 CALM_S: Final = 0.02
 """A wake-up this long after the last one is served at once."""
 HANDOVER_S: Final = 1.0
-"""The kernel's thread hands a record on when it is scheduled, after what came later by other ways."""
+"""The kernel hands a record on when its thread is scheduled: later events may come before."""
 SETTLE_S: Final = 1.0
 """After a burst: what is pending then will not be joined any more."""
 _FIRST_RECORD_TYPE: Final = 1100

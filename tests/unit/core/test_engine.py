@@ -82,7 +82,7 @@ events = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rule_lists, st.lists(st.tuples(st.sampled_from(CATEGORIES), events), max_size=6))
 def test_the_index_finds_what_asking_every_rule_finds(
     pairs: list[tuple[Condition, str]], stream: list[tuple[str, dict[str, str]]]
