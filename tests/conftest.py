@@ -1,4 +1,4 @@
-"""What all tests share: the lock on facilities of which a machine has only one."""
+"""What all tests share: no time limits, and a lock on what a machine has only one of."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 KERNEL_LOCK = Path("/tmp/vedette-kernel.lock")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.core.data_budget import DAY_S, TRANSPORT_BYTES
@@ -305,7 +305,6 @@ EVENTS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(EVENTS)
 def test_whatever_happens_nothing_is_lost_and_no_entry_passes_the_mark_unanswered(
     events: list[str],

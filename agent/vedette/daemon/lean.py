@@ -17,7 +17,7 @@ from types import ModuleType
 
 UNUSED = ("inspect", "ipaddress", "locale")
 """What asyncio, dataclasses, subprocess and urllib import for a use that a resident has not: with
-ast and dis 1.6 MB."""
+ast and dis 1.6 MB. From 3.12 on dataclasses does use inspect, and it is loaded then."""
 
 _loading = threading.RLock()
 

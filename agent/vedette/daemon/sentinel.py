@@ -81,8 +81,7 @@ def main(config_path: Path, record: Path | None = None) -> int:
     config = configuration.load(config_path)
     folders.hold(folders.prepare(config.paths.state, "[paths] state"))
     folders.prepare(config.paths.run, "[paths] run")
-    with asyncio.Runner() as runner:
-        return runner.run(Sentinel(config, config_path, record).run())
+    return signals.run(Sentinel(config, config_path, record).run())
 
 
 class Sentinel:

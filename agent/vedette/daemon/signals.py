@@ -11,10 +11,23 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 _MAX_BYTES = 256
 """Read at once; of equal signals that wait one is enough, and the kernel merges them too."""
+
+
+def run(main: Coroutine[Any, Any, _T]) -> _T:
+    """asyncio.run for a process that hears its signals by `heard`: SIGINT is ignored before it.
+
+    Where SIGINT still has Python's own handler asyncio puts one there that names its task, and
+    whoever replaces that one (`signal._int_to_enum`) has the task put into words: `inspect`.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return asyncio.run(main)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,9 @@ EXIT_FAILED = 2
 LATER = (*lean.UNUSED, "urllib.parse", "urllib.request", "uuid")
 """paho imports these three for WebSockets and for clients without a name: 2 MB."""
 
+WANTED = ("inspect", "urllib.parse")
+"""Those of them that something may use after all: asyncio in what it logs, pathlib in an URI."""
+
 _MODULE = "vedette.daemon.uplink_main"
 """This module; `__name__` is "__main__" when it was started by its name."""
 
@@ -80,8 +83,7 @@ def _run(settings: UplinkSettings, dns_fd: int | None) -> int:
     if must_become and _can_read_us(settings.user):
         privileges.become(settings.user)
         _run_anew(settings, dns_fd)
-    import asyncio  # noqa: PLC0415
-
+    from vedette.daemon import signals  # noqa: PLC0415
     from vedette.uplink import process  # noqa: PLC0415 (paho and ssl)
 
     context = process.make_context(settings)
@@ -90,7 +92,7 @@ def _run(settings: UplinkSettings, dns_fd: int | None) -> int:
         _say(f"user {settings.user} cannot read {sys.prefix}: going on in root's memory, dropped")
     privileges.become(settings.user)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    asyncio.run(_serve(process.make_bridge(settings, context, dns_fd)))
+    signals.run(_serve(process.make_bridge(settings, context, dns_fd)))
     return 0
 
 
@@ -98,7 +100,6 @@ async def _serve(bridge: Bridge) -> None:
     """Until SIGTERM. SIGINT is left to the parent: Ctrl-C reaches the whole group at once."""
     from vedette.daemon.signals import heard  # noqa: PLC0415
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with heard({signal.SIGTERM: bridge.stop}):
         await bridge.run()
 
@@ -145,7 +146,7 @@ def _load_what_comes_late() -> None:
     import asyncio  # noqa: PLC0415
     import traceback  # noqa: F401, PLC0415
 
-    lean.now(*LATER)
+    lean.now(*WANTED)
     "broker.example".encode("idna")
     asyncio.run(_look_up_ourselves())  # its thread has ended when this returns: it had privileges
 

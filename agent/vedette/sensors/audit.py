@@ -51,6 +51,8 @@ BATCH_RECORDS: Final = 256
 PACE_S: Final = 0.005
 CALM_S: Final = 0.02
 """A wake-up this long after the last one is served at once."""
+HANDOVER_S: Final = 1.0
+"""The kernel hands a record on when its thread is scheduled: later events may come before."""
 SETTLE_S: Final = 1.0
 """After a burst: what is pending then will not be joined any more."""
 _FIRST_RECORD_TYPE: Final = 1100
@@ -243,7 +245,7 @@ class AuditSensor(Sensor):
     def _drain(self) -> int:
         """Read a batch and emit its events; returns how many records came."""
         now_s = _now_s()
-        self._join.set_clock(now_s - time.time(), self._emptied_at_s, now_s)
+        self._join.set_clock(now_s - time.time(), self._emptied_at_s - HANDOVER_S, now_s)
         out: list[Event] = []
         count = self._read_batch(out, now_s)
         if count < BATCH_RECORDS:

@@ -135,13 +135,13 @@ class FanotifySensor(Sensor):
             self._timer = loop.call_later(0, self._drain, group, reader)
 
     def _read(self, group: Group, reader: Reader, batch: list[Event]) -> bool:
-        """Read a bounded part; whether that was all."""
-        at_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        """Read a bounded part; whether that was all. No event happened after its time."""
         for _ in range(READS_PER_TURN):
             try:
                 data = group.read()
             except BlockingIOError:
                 return True
+            at_s = time.clock_gettime(time.CLOCK_BOOTTIME)
             try:
                 events = parse_events(data)
             except ParseError as error:

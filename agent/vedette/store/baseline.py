@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -30,6 +30,7 @@ BUSY_TIMEOUT_S: Final = 10.0
 WAL_BYTES_KEPT: Final = 1 << 20  # a first scan writes all rows to it once
 
 Row: TypeAlias = tuple[bytes, int, int, int, int, int, int, int, int, bytes, bytes]
+_TYPES: Final = (bytes, int, int, int, int, int, int, int, int, bytes, bytes)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROW
 """
 _PUT = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ACCEPTED = "INSERT OR REPLACE INTO facts VALUES ('accepted', 'yes')"
+_TABLES = "SELECT CAST(name AS BLOB), CAST(sql AS BLOB) FROM sqlite_master ORDER BY name"
 _PAGE = "SELECT * FROM files WHERE path > ? AND path < ? ORDER BY path LIMIT ?"
 
 
@@ -72,7 +74,7 @@ class SqliteBaseline(Baseline):
         lines: list[str] = []
         try:
             self._connection = self._open_to_write()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeError) as error:  # SQLite quotes what is damaged
             if not _is_damage(error):
                 return self._fall_back(error)
             lines.append(self._set_aside(error))
@@ -156,7 +158,7 @@ class SqliteBaseline(Baseline):
                 raise StoreError(f"{self.path}: expected an open baseline, got a closed one")
             try:
                 yield self._connection
-            except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
+            except (sqlite3.Error, OverflowError, UnicodeError) as error:
                 raise self._failure(error) from error
 
     @contextmanager
@@ -184,11 +186,8 @@ class SqliteBaseline(Baseline):
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             _check(verdict, version)
             connection.executescript(_SCHEMA)
+            _check_tables(connection)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        except UnicodeDecodeError as error:
-            # SQLite quotes a damaged schema in its message, and Python cannot read the message.
-            connection.close()
-            raise sqlite3.DatabaseError("expected an intact schema, got bytes, no text") from error
         except BaseException:
             connection.close()
             raise
@@ -197,14 +196,14 @@ class SqliteBaseline(Baseline):
     def _open_read_only(self) -> sqlite3.Connection:
         """Pin what the file holds now; a disk that allows no -shm file is read as it stands."""
         uri = self.path.absolute().as_uri()
-        error: sqlite3.Error | None = None
+        error: sqlite3.Error | UnicodeError | None = None
         for mode in ("mode=ro", "mode=ro&immutable=1"):
             connection = _connect(f"{uri}?{mode}")
             try:
                 connection.execute("BEGIN")
                 connection.execute("SELECT 1 FROM files LIMIT 1").fetchone()
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            except sqlite3.Error as refused:
+            except (sqlite3.Error, UnicodeError) as refused:
                 error = refused
                 connection.close()
             else:
@@ -214,7 +213,7 @@ class SqliteBaseline(Baseline):
     def _open_again(self) -> sqlite3.Connection:
         try:
             return self._open_to_write()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, UnicodeError, OSError) as error:
             raise self._failure(error) from error
 
     def _fall_back(self, error: Exception) -> list[str]:
@@ -256,7 +255,17 @@ def _check(verdict: object, version: object) -> None:
         )
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def _check_tables(connection: sqlite3.Connection) -> None:
+    """quick_check asks whether rows fit their table, not whether the table is still ours."""
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(_SCHEMA)
+        expected = model.execute(_TABLES).fetchall()
+    found = connection.execute(_TABLES).fetchall()
+    if found != expected:
+        raise sqlite3.DatabaseError(f"expected the tables {expected!r}, got {found!r}")
+
+
+def _is_damage(error: Exception) -> bool:
     """Whether the file itself is wrong, not the disk, the rights or another process."""
     return not isinstance(error, sqlite3.OperationalError)
 
@@ -275,9 +284,9 @@ def _to_row(record: FileRecord) -> Row:
 
 
 def _from_row(row: Row) -> FileRecord:
-    path, kind, mode, uid, gid, size, inode, mtime_ns, ctime_ns, digest, capabilities = row
-    if kind not in range(len(KINDS)) or not isinstance(digest, bytes):
+    if tuple(map(type, row)) != _TYPES or row[1] not in range(len(KINDS)):
         raise StoreError(f"baseline: expected a file's row, got {row!r}; restart to set it aside")
+    path, kind, mode, uid, gid, size, inode, mtime_ns, ctime_ns, digest, capabilities = row
     text = path.replace(b"\0", b"/").decode("utf-8", "surrogateescape") or "/"
     return FileRecord(
         text, KINDS[kind], mode, uid, gid, size, inode, mtime_ns, ctime_ns,

@@ -59,7 +59,7 @@ conditions: st.SearchStrategy[Condition] = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(matches(), matches(), st.lists(_EVENTS, min_size=8, max_size=8))
 def test_what_is_proven_of_two_comparisons_holds(
     one: Match, other: Match, events: list[dict[str, str]]
@@ -73,7 +73,7 @@ def test_what_is_proven_of_two_comparisons_holds(
             assert not (is_met(one, event) and is_met(other, event)), event
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(conditions, conditions, st.lists(_EVENTS, min_size=8, max_size=8))
 def test_what_is_proven_of_conditions_holds(
     one: Condition, other: Condition, events: list[dict[str, str]]
@@ -86,7 +86,7 @@ def test_what_is_proven_of_conditions_holds(
         assert not (is_implied and is_met(one, event)) or is_met(other, event)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(conditions)
 def test_a_witness_meets_its_condition_and_the_dead_have_none(condition: Condition) -> None:
     found = witness(condition)

@@ -342,9 +342,7 @@ _YAML = st.recursive(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(
     st.sampled_from((
         "title", "id", "author", "level", "tags", "logsource", "detection", "falsepositives",

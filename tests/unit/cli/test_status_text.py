@@ -111,7 +111,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(st.sampled_from(sorted(ANSWER)), VALUES))
 def test_an_answer_of_any_shape_is_shown(answer: Table) -> None:
     assert all("\n" not in line for line in render(answer, Painter(is_coloured=False)))

@@ -62,7 +62,7 @@ def test_a_text_cut_at_any_place_gives_places_of_what_is_there() -> None:
         assert all(place.line <= lines for place in places(DOCUMENT[:end]).values())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="ab=[]{}\"'#,.\n \\1", max_size=120))
 def test_every_key_that_tomllib_reads_has_a_place_inside_the_text(text: str) -> None:
     found = places(text)

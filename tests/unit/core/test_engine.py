@@ -113,7 +113,7 @@ def bundles(draw: st.DrawFn) -> Bundle:
     return replace(bundle(*rules), exclusions=exclusions)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(bundles(), st.lists(st.tuples(st.sampled_from(CATEGORIES), events), max_size=6))
 def test_the_index_finds_what_asking_every_rule_finds(
     found: Bundle, stream: list[tuple[str, dict[str, str]]]

@@ -219,7 +219,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=40).map("".join)))
 def test_any_text_gives_a_config_or_a_config_error(text: str) -> None:
     try:
@@ -234,7 +234,7 @@ SCALARS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from([field.name for field in dataclasses.fields(Config)]),
     st.sampled_from(["id", "state", "watch", "disable", "bundle", "port", "user", "max_mb"]),

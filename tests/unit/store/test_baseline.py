@@ -148,6 +148,9 @@ def test_a_newer_version_is_not_touched_but_set_aside(tmp_path: Path) -> None:
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 20_000), value=st.binary(min_size=1, max_size=64))
 @example(at=3787, value=b"\x80")  # in the schema, which SQLite's message then quotes
+@example(at=3980, value=b"\x80")  # in a column's name
+@example(at=3979, value=b"\x80")  # one column less
+@example(at=4084, value=b" \x80")  # in what SQLite says of it
 def test_any_damage_gives_rows_or_a_store_error(tmp_path: Path, at: int, value: bytes) -> None:
     path = tmp_path / "baseline.db"
     path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,12 +48,20 @@ class Device:
         self.folder, self.run = folder / "state", folder / "run"
         self.run.mkdir(parents=True)
         self.limit_bytes = 8 << 20
+        self._started: list[JournalCore] = []
 
     def start(self, *, boot: str = BOOT) -> JournalCore:
         place = JournalPlace(self.folder, self.run, boot, self.limit_bytes)
         core = JournalCore(place, state=self.state, signer=signer(1), wall=lambda: WALL_S)
+        self._started.append(core)
         core.open(0.0)
         return core
+
+    def let_go(self) -> None:
+        """Close what the story left open; nothing more is written."""
+        for core in self._started:
+            if core._file is not None:
+                core._file.close()
 
     def reboot(self) -> None:
         shutil.rmtree(self.run)
@@ -65,8 +73,10 @@ class Device:
 
 
 @pytest.fixture
-def device(tmp_path: Path) -> Device:
-    return Device(tmp_path)
+def device(tmp_path: Path) -> Iterator[Device]:
+    device = Device(tmp_path)
+    yield device
+    device.let_go()
 
 
 def append(core: JournalCore, *drafts: EntryDraft, now_s: float = 0.0) -> list[Entry]:
