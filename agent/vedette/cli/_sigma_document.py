@@ -81,13 +81,6 @@ class Document(NamedTuple):
         return f"{self.file}:{line}:{column}"
 
 
-class Item(NamedTuple):
-    """One mapping of a list and the line where it begins (from 1)."""
-
-    line: int
-    value: Mapping[str, Any]
-
-
 def load(file: Path) -> list[Document]:
     """Read the documents of a file, each a mapping.
 
@@ -95,29 +88,10 @@ def load(file: Path) -> list[Document]:
         RuleError: it cannot be read, is no YAML, or a document is no mapping.
         DeviceError: PyYAML is not installed.
     """
-    return [_document(file, node, value) for node, value in _parse(file)]
+    return [_document(file, node, value) for node, value in parse(file)]
 
 
-def load_list(file: Path) -> list[Item]:
-    """Read a file that holds one list of mappings.
-
-    Raises:
-        RuleError: it cannot be read, is no YAML, or holds something else.
-        DeviceError: PyYAML is not installed.
-    """
-    items: list[Item] = []
-    for node, values in _parse(file):
-        if not isinstance(values, list):
-            raise RuleError(f"{file}:1:1: expected a list, got {type(values).__name__}")
-        for child, value in zip(node.value, values, strict=True):
-            line = child.start_mark.line + 1
-            if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-                raise RuleError(f"{file}:{line}:1: expected a mapping with named keys")
-            items.append(Item(line, value))
-    return items
-
-
-def _parse(file: Path) -> list[tuple[Any, Any]]:
+def parse(file: Path) -> list[tuple[Any, Any]]:
     """The documents of a file, each as a tree with places and as a value."""
     yaml = _yaml()
     try:
