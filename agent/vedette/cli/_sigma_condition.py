@@ -92,8 +92,11 @@ class _Translator:
             self._check_texts(key)
         name = None if is_selection else _sigma_modifiers.spelled_key(key.path[-1])
         item = self._item(name, key)
-        for value in item.value:
-            self._value(item.field or "", value)
+        try:
+            for value in item.value:
+                self._value(item.field or "", value)
+        except _FAULTS as error:
+            self._refuse(f"expected a value that Sigma knows: {error}")
 
     def whole(self, section: str, detection: Mapping[str, Any]) -> Condition:
         """The condition of a section whose keys are all well."""
