@@ -160,6 +160,8 @@ class _Translator:
 
     def _value(self, field: str, value: Any) -> Condition:
         """A value that stands for several of them is their alternative."""
+        if getattr(value, "regexp", "") is None:
+            self._refuse("expected a regular expression, got nothing")
         if type(value).__name__ == "SigmaExpansion":
             parts = [self._value(field, part) for part in value.values]
         elif getattr(value, "contains_placeholder", bool)():

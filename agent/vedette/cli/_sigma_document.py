@@ -143,32 +143,31 @@ class _Walk:
         yield from self._mapping(node, value, path)
 
     def _mapping(self, node: Any, value: Any, path: Path_) -> Iterator[Key]:
+        self._check_names(node)
+        if len(value) != len(node.value):
+            self._refuse(node, "expected keys that differ, got one written in two ways")
+        for (name, child), held in zip(node.value, value.values(), strict=True):
+            text = str(name.value)
+            line, column = _place(name)
+            column += 1 if name.style else 0
+            plain = _scalars(child)
+            texts = tuple(str(scalar.value) for scalar in plain)
+            yield Key((*path, text), line, column, texts, tuple(map(_place, plain)), held)
+            yield from self.keys(child, held, (*path, text))
+
+    def _check_names(self, node: Any) -> None:
         names: set[str] = set()
-        for name, child in node.value:
+        for name, _ in node.value:
             text = str(name.value)
             if text in names:
                 self._refuse(name, f"expected {text!r} once, got it twice")
             if text == "<<":
                 self._refuse(name, "expected keys, got a merge: write them out")
             names.add(text)
-            line, column = _place(name)
-            column += 1 if name.style else 0
-            plain = _scalars(child)
-            held = _held(value, text)
-            texts = tuple(str(scalar.value) for scalar in plain)
-            yield Key((*path, text), line, column, texts, tuple(map(_place, plain)), held)
-            yield from self.keys(child, held, (*path, text))
 
     def _refuse(self, node: Any, message: str) -> NoReturn:
         line, column = _place(node)
         raise RuleError(f"{self._file}:{line}:{column}: {message}")
-
-
-def _held(value: Any, name: str) -> Any:
-    """What a mapping holds under a key that may have been read as a number or a date."""
-    if name in value:
-        return value[name]
-    return next((held for key, held in value.items() if str(key) == name), None)
 
 
 def _scalars(node: Any) -> list[Any]:
