@@ -93,7 +93,7 @@ def target(data: bytes) -> None:
         collected = collect([file])
     for line in (*collected.problems, *collected.warnings):
         place = line.removeprefix(f"{file}:").split(":", 2)
-        if len(place) != 3 or not all(number.isdigit() for number in place[:2]):  # noqa: PLR2004
+        if len(place) != 3 or not all(number.isdigit() for number in place[:2]):
             raise AssertionError(f"a complaint without a place: {line!r}")
     made = collected.bundle("fuzz", 1, 0, 0)
     read = bundle.decode(bundle.encode(made))
