@@ -7,7 +7,7 @@ LOCK := build/lock
 EBPF := agent/vedette/sensors/_ebpf
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack atomic matrix test check lint ebpf bench bench-readme fuzz lock clean
+.PHONY: help run attack atomic matrix test check lint ebpf bench bench-readme coverage fuzz lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -49,6 +49,9 @@ bench: $(VENV)/ready ebpf ## the figures of the README, one JSON line each (ARGS
 
 bench-readme: ## write the last figures (build/bench.jsonl) into the README's table
 	@$(PY) -m tests.bench.readme
+
+coverage: $(VENV)/ready ## write agent/docs/coverage.md: which tier sees which rules and techniques
+	@$(PY) -m vedette_dev.coverage_page
 
 fuzz: $(VENV)/ready ## feed the parsers hostile bytes (ARGS="--seconds 600", "--only NAME")
 	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check \

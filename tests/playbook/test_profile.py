@@ -9,6 +9,7 @@ from tests.playbook.test_agent import WALL, Story, started
 from vedette.codec.profile import encode
 from vedette.core.agent import Agent
 from vedette.core.commands import Append, Resolve, Wake
+from vedette.core.departures import Thing
 from vedette.core.inputs import (
     LearningSet,
     LookedUp,
@@ -18,10 +19,11 @@ from vedette.core.inputs import (
     Resolved,
     Seeded,
     Standing,
+    Stopping,
     Ticked,
 )
 from vedette.core.names import LATE_S
-from vedette.core.profile import MAX_DRIFT, MAX_HELD, MAX_QUESTIONS, Thing
+from vedette.core.profile import MAX_DRIFT, MAX_HELD, MAX_QUESTIONS
 from vedette.core.recording import decode
 from vedette.model.event import ConnectionOpened, Event, ListenerOpened, NameResolved
 from vedette.model.profile import Learnt, LeftOut, Listener, Origin, Pair, Peer, Profile
@@ -225,6 +227,15 @@ def test_a_connection_waits_for_its_name_and_then_its_address_stands() -> None:
     assert device.found() == []
     device.tell(Ticked(70.0 + LATE_S, WALL))
     device.read_contents(73.0)
+    assert device.found() == [("profile-peer", "MEDIUM")]
+
+
+def test_what_waits_for_a_name_is_judged_before_the_agent_ends() -> None:
+    device = Device()
+    device.load(learnt_of(a_day(10.0)))
+    device.live(10.0, *a_day(10.0))
+    device.see(50.0, connected(50.0, 10, "203.0.113.5"))
+    device.tell(Stopping(50.1, WALL))
     assert device.found() == [("profile-peer", "MEDIUM")]
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
+from itertools import islice
 from typing import Any, NamedTuple
 
 from vedette.cli._refutation import literals
-from vedette.cli._sigma_compiler import compile_rule
-from vedette.cli._sigma_document import MAX_FILE_BYTES, Document
+from vedette.cli._sigma_compiler import NO_PLACEHOLDERS, compile_rule
+from vedette.cli._sigma_condition import Placeholders
+from vedette.cli._sigma_document import Document, Key
 from vedette.errors import RuleError
 from vedette.model.rule import Match
 
 MAX_ENTRIES = 2_000
 """Ours: values of one rule that are looked through; SigmaHQ's largest has 100."""
+
+_KEY_DEPTH = 3  # detection, the name of a selection, the key
 
 
 class Place(NamedTuple):
@@ -36,10 +39,16 @@ class _Entry(NamedTuple):
 
 
 class ClausePlaces:
-    """Finds the places of one document's comparisons; nothing is read before the first question."""
+    """Finds the places of one document's comparisons; nothing is compiled before it is asked.
 
-    def __init__(self, document: Document) -> None:
+    Args:
+        document: a detection rule that compiles.
+        placeholders: as it was compiled with.
+    """
+
+    def __init__(self, document: Document, placeholders: Placeholders = NO_PLACEHOLDERS) -> None:
         self._document = document
+        self._placeholders = placeholders
         self._compiled: dict[int, frozenset[Match]] = {}
 
     def of(self, match: Match) -> Place:
@@ -52,22 +61,8 @@ class ClausePlaces:
         return Place(*self._document.place("detection"))
 
     @cached_property
-    def values(self) -> tuple[Place, ...]:
-        """The places of all values, in the order of the file."""
-        return tuple(entry.place for entry in self._entries)
-
-    @cached_property
     def _entries(self) -> tuple[_Entry, ...]:
-        detection = self._document.value.get("detection")
-        node = _detection_node(self._document)
-        if node is None or not isinstance(detection, dict):
-            return ()
-        found: list[_Entry] = []
-        for entry in _selections(node, detection):
-            found.append(entry)
-            if len(found) == MAX_ENTRIES:
-                break
-        return tuple(found)
+        return tuple(islice(_entries(self._document), MAX_ENTRIES))
 
     def _matches(self, number: int, entry: _Entry) -> frozenset[Match]:
         if number not in self._compiled:
@@ -84,54 +79,25 @@ class ClausePlaces:
         }
         document = Document(self._document.file, value, ())
         try:
-            return frozenset(literals(compile_rule(document).rule.condition))
+            compiled = compile_rule(document, self._placeholders)
         except RuleError:
             return frozenset()
+        return frozenset(match for rule in compiled.rules for match in literals(rule.condition))
 
 
 def _field(entry: _Entry) -> str:
     return entry.place.key.partition("|")[0]
 
 
-def _detection_node(document: Document) -> Any:
-    """The tree of a document's detection, found again by the line where the document begins."""
-    first = document.keys[0].line if document.keys else 0
-    for root in _trees(document.file):
-        if root.id != "mapping" or root.start_mark.line + 1 != first:
-            continue
-        for name, child in root.value:
-            if name.value == "detection" and child.id == "mapping":
-                return child
-    return None
+def _entries(document: Document) -> Iterator[_Entry]:
+    for key in document.keys:
+        if key.path[0] == "detection" and len(key.path) > 1 and key.path[1] != "condition":
+            yield from _of_key(key)
 
 
-def _trees(file: Path) -> list[Any]:
-    import yaml  # noqa: PLC0415 (operator side only; whoever has a Document has it)
-
-    try:
-        data = file.read_bytes()
-        if len(data) > MAX_FILE_BYTES:
-            return []
-        trees = yaml.compose_all(data.decode(), yaml.SafeLoader)
-        return list(filter(None, trees))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        return []
-
-
-def _selections(node: Any, detection: dict[Any, Any]) -> Iterator[_Entry]:
-    for name, child in node.value:
-        selection = str(name.value)
-        if selection != "condition" and selection in detection:
-            yield from _values(child, detection[selection], selection, "")
-
-
-def _values(node: Any, value: Any, selection: str, key: str) -> Iterator[_Entry]:
-    if node.id == "mapping" and isinstance(value, dict):
-        for (name, child), inner in zip(node.value, value.values(), strict=False):
-            yield from _values(child, inner, selection, str(name.value))
-    elif node.id == "sequence" and isinstance(value, list):
-        for child, inner in zip(node.value, value, strict=False):
-            yield from _values(child, inner, selection, key)
-    elif node.id == "scalar":
-        mark = node.start_mark
-        yield _Entry(Place(mark.line + 1, mark.column + 1, selection, key), value)
+def _of_key(key: Key) -> Iterator[_Entry]:
+    held = key.value if isinstance(key.value, list) else [key.value]
+    plain = [value for value in held if not isinstance(value, list | dict)]
+    name = key.path[-1] if len(key.path) >= _KEY_DEPTH else ""
+    for value, (line, column) in zip(plain, key.places, strict=False):
+        yield _Entry(Place(line, column, key.path[1], name), value)

@@ -18,8 +18,8 @@ from vedette.cli._lint_clauses import ClauseLinter, check_selections
 from vedette.cli._lint_codes import diagnose
 from vedette.cli._lint_metadata import check_metadata, is_detection, is_uuid, text_of
 from vedette.cli._lint_samples import check_samples
-from vedette.cli._rule_folder import REDACTIONS, collect, rule_files
-from vedette.cli._sigma_compiler import compile_rule
+from vedette.cli._rule_folder import NAMED_FILES, Collected, collect, rule_files
+from vedette.cli._sigma_compiler import Compiled, compile_rule
 from vedette.cli._sigma_document import Document, load
 from vedette.errors import RuleError
 from vedette.model.finding import Severity
@@ -56,31 +56,49 @@ def lint(sources: Iterable[Path], ignored: frozenset[str] = frozenset()) -> Lint
     found: list[Diagnostic] = []
     for file in files:
         try:
-            documents += load(file) if file.name != REDACTIONS else []
+            documents += load(file) if file.name not in NAMED_FILES else []
         except RuleError as error:
             line, column, message = split_place(file, str(error))
             found.append(diagnose("VR001", file, (line, column), message))
-    rules = [linted for document in documents for linted in _check_document(document, found)]
+    collected = collect(files)
+    compiled = {_key(one.document): one for one in collected.compiled}
+    rules = [
+        linted
+        for document in documents
+        for linted in _check_document(document, compiled.get(_key(document)), found)
+    ]
     found += check_names(documents)
     found += check_between(rules)
-    found += _check_others(files, documents)
+    found += _check_others(collected, files, documents)
     found += check_samples(documents, rules)
     allowed = {file: _allowed(file) for file in files}
     kept = [one for one in found if one.code not in ignored | allowed.get(one.file, frozenset())]
     return Linting(in_order(kept), len(documents))
 
 
-def _check_document(document: Document, found: list[Diagnostic]) -> Iterator[Linted]:
+def _key(document: Document) -> tuple[Path, int]:
+    return document.file, _first_line(document)
+
+
+def _check_document(
+    document: Document, compiled: Compiled | None, found: list[Diagnostic]
+) -> Iterator[Linted]:
     found += check_metadata(document)
     if not is_detection(document):
         return
     try:
-        rule = compile_rule(_completed(document)).rule
+        compiled = compiled or compile_rule(_completed(document))
     except RuleError as error:
         found += [_refused(document.file, str(error)), *check_selections(document)]
         return
-    found += ClauseLinter(document, rule).check()
-    yield Linted(document, rule)
+    found += check_selections(document)
+    for missing in compiled.missing:
+        message = f"no sensor sees {missing}: that part never matches"
+        found.append(diagnose("VR104", document.file, document.place("logsource"), message))
+    for rule in compiled.rules:
+        said = ClauseLinter(document, rule).check()
+        found += [one for one in said if not (compiled.missing and one.code == "VR104")]
+        yield Linted(document, rule)
 
 
 def _completed(document: Document) -> Document:
@@ -103,20 +121,27 @@ def _refused(file: Path, text: str) -> Diagnostic:
     return diagnose(code, file, (line, column), message)
 
 
-def _check_others(files: Sequence[Path], documents: Sequence[Document]) -> Iterator[Diagnostic]:
-    """What the compiler refuses of correlations, filters and redactions."""
+def _check_others(
+    collected: Collected, files: Sequence[Path], documents: Sequence[Document]
+) -> Iterator[Diagnostic]:
+    """What the compiler says of correlations, filters, redactions and placeholders."""
     others = [document for document in documents if not is_detection(document)]
     wanted = {document.file for document in others}
-    wanted |= {file for file in files if file.name == REDACTIONS}
-    if not wanted:
-        return
-    for problem in collect(files).problems:
+    wanted |= {file for file in files if file.name in NAMED_FILES}
+    for problem in collected.problems:
         file = next((one for one in wanted if problem.startswith(f"{one}:")), None)
-        if file is None:
-            continue
-        diagnostic = _refused(file, problem)
-        if file.name == REDACTIONS or _holds(others, documents, diagnostic):
+        diagnostic = _refused(file, problem) if file is not None else None
+        if diagnostic is not None and (
+            diagnostic.file.name in NAMED_FILES or _holds(others, documents, diagnostic)
+        ):
             yield diagnostic
+    for document, warnings in (
+        *((one.document, one.warnings) for one in collected.correlations),
+        *((one.document, one.warnings) for one in collected.filters),
+    ):
+        for warning in warnings:
+            line, column, message = split_place(document.file, warning)
+            yield diagnose("VR103", document.file, (line, column), message)
 
 
 def _holds(

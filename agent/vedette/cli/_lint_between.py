@@ -65,7 +65,7 @@ class _Twins:
         for linted in self._rules:
             key = (linted.rule.category, _sorted(normal(linted.rule.condition)))
             other = self._first.setdefault(key, linted)
-            if other is not linted:
+            if other.document is not linted.document:
                 self.ids.add(id(linted))
                 message = f"the condition is that of {_where(other.document, 'title')}"
                 place = linted.document.place("detection")
@@ -85,7 +85,9 @@ def _check_shadows(rules: Sequence[Linted], twins: _Twins) -> Iterator[Diagnosti
         if id(linted) in twins.ids:
             continue
         for other in _met_too(engine, rules, linted):
-            if id(other) in twins.ids or other.rule.severity < linted.rule.severity:
+            if id(other) in twins.ids or other.document is linted.document:
+                continue
+            if other.rule.severity < linted.rule.severity:
                 continue
             if implies_all(linted.rule.condition, other.rule.condition, Budget(_STEPS)):
                 level = other.rule.severity.name.lower()

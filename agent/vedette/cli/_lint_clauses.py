@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from vedette.cli._clause_logic import implies
 from vedette.cli._clause_places import ClausePlaces
 from vedette.cli._diagnostic import Diagnostic
-from vedette.cli._event_fields import EVENT_FIELDS
+from vedette.cli._event_fields import EVENT_FIELDS, fields_of_category
 from vedette.cli._field_domains import DOMAINS, why_never
 from vedette.cli._lint_codes import diagnose
 from vedette.cli._refutation import Budget, Clash, literals, normal, refute
@@ -34,7 +34,7 @@ _CLOSE = 0.6
 
 def known_fields(category: str) -> frozenset[str] | None:
     """The fields events of a category have, None where there is no such category."""
-    return EVENT_FIELDS.get(_SERVICE if category.startswith(_SERVICE) else category)
+    return fields_of_category(category) or None
 
 
 class ClauseLinter:
@@ -51,7 +51,6 @@ class ClauseLinter:
         """All that is to be said about its clauses."""
         yield from self._check_source()
         yield from self._check_fields()
-        yield from check_selections(self._document)
         clash = refute([self._whole], self._budget)
         if clash is not None:
             place = self._place(clash.one)

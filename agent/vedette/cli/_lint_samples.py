@@ -10,9 +10,12 @@ from vedette.cli._lint_between import Linted
 from vedette.cli._lint_clauses import known_fields
 from vedette.cli._lint_codes import diagnose
 from vedette.cli._lint_metadata import is_detection
-from vedette.cli._sigma_document import Document, load_list
+from vedette.cli._sample_file import SampleEvent, read_samples, sample_files
+from vedette.cli._sigma_document import Document
 from vedette.core.condition import FIELD_ALIASES
 from vedette.errors import RuleError
+
+_ALIASES = frozenset(FIELD_ALIASES.values())
 
 
 def check_samples(documents: Sequence[Document], rules: Sequence[Linted]) -> Iterator[Diagnostic]:
@@ -26,25 +29,28 @@ def check_samples(documents: Sequence[Document], rules: Sequence[Linted]) -> Ite
             if not file.with_suffix(f".{kind}.yml").exists():
                 message = f"expected {file.with_suffix('').name}.{kind}.yml beside it, found none"
                 yield diagnose(code, file, inside[0].place("title"), message)
-        if all(map(is_detection, inside)):
-            categories = [linted.rule.category for linted in rules if linted.document.file == file]
-            yield from _check_fields(file, categories)
+        categories = [linted.rule.category for linted in rules if linted.document.file == file]
+        yield from _check_files(file, categories, is_plain=all(map(is_detection, inside)))
 
 
-def _check_fields(file: Path, categories: Sequence[str]) -> Iterator[Diagnostic]:
-    known = [known_fields(category) for category in categories]
-    names = frozenset[str]().union(*(fields for fields in known if fields is not None))
-    names |= {"category", *FIELD_ALIASES.values()}
-    for kind in ("match", "nomatch"):
-        sample = file.with_suffix(f".{kind}.yml")
+def _check_files(file: Path, categories: Sequence[str], *, is_plain: bool) -> Iterator[Diagnostic]:
+    for sample_file, _ in sample_files(file):
         try:
-            items = load_list(sample) if sample.exists() else []
+            samples = read_samples(sample_file)
         except RuleError as error:
-            line, column, message = split_place(sample, str(error))
-            yield diagnose("VR403", sample, (line, column), message)
+            line, column, message = split_place(sample_file, str(error))
+            yield diagnose("VR403", sample_file, (line, column), message)
             continue
-        for item in items if len(names) > 1 + len(FIELD_ALIASES) else []:
-            for name in item.value.keys() - names:
-                message = f"events of {', '.join(categories)} have no field {name}"
-                if "category" not in item.value:
-                    yield diagnose("VR404", sample, (item.line, 1), message)
+        for event in (event for sample in samples for event in sample.events):
+            yield from _check_event(sample_file, event, categories if is_plain else ())
+
+
+def _check_event(file: Path, event: SampleEvent, categories: Sequence[str]) -> Iterator[Diagnostic]:
+    """Only where the event's category, or that of its rule, is known and has fields."""
+    asked = [event.category] if event.category else list(dict.fromkeys(categories))
+    known = [known_fields(category) or frozenset() for category in asked]
+    if not known or not all(known):
+        return
+    for name in sorted(event.fields.keys() - frozenset[str]().union(*known, _ALIASES)):
+        message = f"events of {', '.join(asked)} have no field {name}"
+        yield diagnose("VR404", file, (event.line, 1), message)

@@ -26,7 +26,8 @@ from vedette.trust.ed25519 import Ed25519Signer
 
 REDACTIONS = "redactions.yml"
 PLACEHOLDERS = "placeholders.yml"
-_NAMED_FILES = (REDACTIONS, PLACEHOLDERS)
+NAMED_FILES = (REDACTIONS, PLACEHOLDERS)
+"""Files of a folder of rules that hold none."""
 _KINDS = ("correlation", "filter", "detection")
 _SAMPLES = (".match.yml", ".nomatch.yml")
 _SUFFIXES = (".yml", ".yaml")
@@ -136,11 +137,11 @@ def seal(
 
 def _documents(sources: Iterable[Path], problems: list[str]) -> dict[str, list[Document]]:
     """Documents by kind: what their file is called, or what they hold."""
-    found: dict[str, list[Document]] = {kind: [] for kind in (*_NAMED_FILES, *_KINDS)}
+    found: dict[str, list[Document]] = {kind: [] for kind in (*NAMED_FILES, *_KINDS)}
     for file in rule_files(sources):
         try:
             for document in load(file):
-                kind = file.name if file.name in _NAMED_FILES else _kind(document)
+                kind = file.name if file.name in NAMED_FILES else _kind(document)
                 found[kind].append(document)
         except RuleError as error:
             problems.append(str(error))

@@ -36,6 +36,7 @@ _CALLS: Mapping[str, str] = {
     "setreuid": "uid_change",
     "setresuid": "uid_change",
     "memfd_create": "memfd_create",
+    "bpf": "bpf_load",
 }
 _ACTIVITIES = {call: told for call, told in _CALLS.items() if told in get_args(Activity)}
 """System calls that kernel_activity tells, by what it calls them."""

@@ -92,8 +92,11 @@ class _Translator:
             self._check_texts(key)
         name = None if is_selection else _sigma_modifiers.spelled_key(key.path[-1])
         item = self._item(name, key)
-        for value in item.value:
-            self._value(item.field or "", value)
+        try:
+            for value in item.value:
+                self._value(item.field or "", value)
+        except _FAULTS as error:
+            self._refuse(f"expected a value that Sigma knows: {error}")
 
     def whole(self, section: str, detection: Mapping[str, Any]) -> Condition:
         """The condition of a section whose keys are all well."""
@@ -157,6 +160,8 @@ class _Translator:
 
     def _value(self, field: str, value: Any) -> Condition:
         """A value that stands for several of them is their alternative."""
+        if getattr(value, "regexp", "") is None:
+            self._refuse("expected a regular expression, got nothing")
         if type(value).__name__ == "SigmaExpansion":
             parts = [self._value(field, part) for part in value.values]
         elif getattr(value, "contains_placeholder", bool)():

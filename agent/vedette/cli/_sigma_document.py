@@ -81,13 +81,6 @@ class Document(NamedTuple):
         return f"{self.file}:{line}:{column}"
 
 
-class Item(NamedTuple):
-    """One mapping of a list and the line where it begins (from 1)."""
-
-    line: int
-    value: Mapping[str, Any]
-
-
 def load(file: Path) -> list[Document]:
     """Read the documents of a file, each a mapping.
 
@@ -95,29 +88,10 @@ def load(file: Path) -> list[Document]:
         RuleError: it cannot be read, is no YAML, or a document is no mapping.
         DeviceError: PyYAML is not installed.
     """
-    return [_document(file, node, value) for node, value in _parse(file)]
+    return [_document(file, node, value) for node, value in parse(file)]
 
 
-def load_list(file: Path) -> list[Item]:
-    """Read a file that holds one list of mappings.
-
-    Raises:
-        RuleError: it cannot be read, is no YAML, or holds something else.
-        DeviceError: PyYAML is not installed.
-    """
-    items: list[Item] = []
-    for node, values in _parse(file):
-        if not isinstance(values, list):
-            raise RuleError(f"{file}:1:1: expected a list, got {type(values).__name__}")
-        for child, value in zip(node.value, values, strict=True):
-            line = child.start_mark.line + 1
-            if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-                raise RuleError(f"{file}:{line}:1: expected a mapping with named keys")
-            items.append(Item(line, value))
-    return items
-
-
-def _parse(file: Path) -> list[tuple[Any, Any]]:
+def parse(file: Path) -> list[tuple[Any, Any]]:
     """The documents of a file, each as a tree with places and as a value."""
     yaml = _yaml()
     try:
@@ -169,32 +143,31 @@ class _Walk:
         yield from self._mapping(node, value, path)
 
     def _mapping(self, node: Any, value: Any, path: Path_) -> Iterator[Key]:
+        self._check_names(node)
+        if len(value) != len(node.value):
+            self._refuse(node, "expected keys that differ, got one written in two ways")
+        for (name, child), held in zip(node.value, value.values(), strict=True):
+            text = str(name.value)
+            line, column = _place(name)
+            column += 1 if name.style else 0
+            plain = _scalars(child)
+            texts = tuple(str(scalar.value) for scalar in plain)
+            yield Key((*path, text), line, column, texts, tuple(map(_place, plain)), held)
+            yield from self.keys(child, held, (*path, text))
+
+    def _check_names(self, node: Any) -> None:
         names: set[str] = set()
-        for name, child in node.value:
+        for name, _ in node.value:
             text = str(name.value)
             if text in names:
                 self._refuse(name, f"expected {text!r} once, got it twice")
             if text == "<<":
                 self._refuse(name, "expected keys, got a merge: write them out")
             names.add(text)
-            line, column = _place(name)
-            column += 1 if name.style else 0
-            plain = _scalars(child)
-            held = _held(value, text)
-            texts = tuple(str(scalar.value) for scalar in plain)
-            yield Key((*path, text), line, column, texts, tuple(map(_place, plain)), held)
-            yield from self.keys(child, held, (*path, text))
 
     def _refuse(self, node: Any, message: str) -> NoReturn:
         line, column = _place(node)
         raise RuleError(f"{self._file}:{line}:{column}: {message}")
-
-
-def _held(value: Any, name: str) -> Any:
-    """What a mapping holds under a key that may have been read as a number or a date."""
-    if name in value:
-        return value[name]
-    return next((held for key, held in value.items() if str(key) == name), None)
 
 
 def _scalars(node: Any) -> list[Any]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import get_args
 
 from vedette import sensors
 from vedette.cli._event_fields import fields_of_category
-from vedette.model.event import Activity, EventClass
+from vedette.model.event import EventClass
 from vedette.ports.discover import sensor_classes
 
 _CATEGORY_TIERS: Mapping[str, tuple[str, ...]] = {
@@ -50,22 +49,11 @@ _LACKS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("file_event", "scan"): ("OldFilename",),
 }
 
-_AUDITED: frozenset[str] = frozenset(
-    (
-        "module_load",
-        "module_unload",
-        "mount",
-        "umount",
-        "ptrace",
-        "uid_change",
-        "capability_change",
-    )
-)
 _VALUES: Mapping[tuple[str, str, str], frozenset[str]] = {
-    ("kernel_activity", "audit", "Activity"): _AUDITED,
-    ("kernel_activity", "ebpf", "Activity"): frozenset(get_args(Activity)),
     ("file_event", "scan", "Action"): frozenset(("created", "modified", "deleted", "attributes")),
 }
+
+"""Where a tier does not tell all the values that a field may have."""
 
 BEST_EFFORT: Mapping[str, str] = {
     "proc_connector": "no command line of most programs that end within a millisecond",

@@ -13,6 +13,7 @@ from vedette.cli._clause_logic import is_absence, is_presence
 from vedette.cli._field_domains import DOMAINS
 from vedette.cli._pattern_sample import parse, sample
 from vedette.cli._refutation import normal
+from vedette.core.arguments import place_of
 from vedette.core.comparison import glob_parts, number
 from vedette.core.condition import compile_condition, view
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not
@@ -38,7 +39,10 @@ def witness(condition: Condition) -> dict[str, str] | None:
         chosen = list(_choose(wanted, attempt))
         for joint in (" ", ""):
             fields = _fields(chosen, joint)
-            if fields is not None and check(view(fields)):
+            if fields is None:
+                continue
+            fields = _with_arguments(fields)
+            if check(view(fields)):
                 return fields
     return None
 
@@ -71,6 +75,17 @@ def _fields(chosen: Sequence[Match], joint: str) -> dict[str, str] | None:
             return None
         fields[field] = value
     return fields
+
+
+def _with_arguments(fields: dict[str, str]) -> dict[str, str]:
+    """Arguments by their place are no fields of events: they are worked out from all of them."""
+    places = {place_of(name): name for name in fields if place_of(name)}
+    if not places:
+        return fields
+    arguments = [fields.get(places.get(place, ""), "x") for place in range(1, max(places) + 1)]
+    words = [fields.get("Argv0", "x"), *arguments]
+    kept = {name: value for name, value in fields.items() if not place_of(name)}
+    return {"CommandLine": " ".join(words), **kept, "Arguments": "\0".join(words)}
 
 
 def _value(field: str, matches: Sequence[Match], joint: str) -> str | None:

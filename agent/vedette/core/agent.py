@@ -132,6 +132,7 @@ class Agent:
             case UsersChanged():
                 self._findings.users = dict(given.users)
             case Stopping():
+                self.profile.settle()
                 self._findings.stop(given.at_s)
             case RulesLoaded():
                 self.detection.load(given.bundle, given.at_s)

@@ -53,6 +53,7 @@ class Detection:
         self._commands = commands
         self._building: Generator[int, None, _Prepared] | None = None
         self._leaving: Iterator[None] = iter(())
+        self._has_asked = False
         self.engine: Engine | None = None
         self.correlator = Correlator()
         self.budgets = Budgets()
@@ -65,20 +66,20 @@ class Detection:
 
     def load(self, bundle: Bundle, at_s: float) -> None:
         """Take a bundle into use: at once when it is the first, else a slice at a time."""
-        is_continuing = self._building is not None
         self._building = self._prepare(bundle)
         while self.engine is None:
             self._step(self._building, at_s)
-        if not is_continuing:
-            self._commands.append(Continue())
+        if self._building is not None:
+            self._ask_turn()
 
     def go_on(self, at_s: float) -> None:
         """Do the next slice of what is being built, or of what is being taken apart."""
+        self._has_asked = False
         if self._building is not None:
             self._step(self._building, at_s)
         elif next(self._leaving, self) is self:
             return
-        self._commands.append(Continue())
+        self._ask_turn()
 
     def judge(
         self,
@@ -119,6 +120,11 @@ class Detection:
     def take_slow(self) -> list[Slow]:
         """Rules that took too long since this was asked last."""
         return self.engine.take_slow() if self.engine is not None else []
+
+    def _ask_turn(self) -> None:
+        if not self._has_asked:
+            self._has_asked = True
+            self._commands.append(Continue())
 
     def _matched(self, rule: Rule, seen: Sighting) -> None:
         if rule.is_reported:

@@ -6,7 +6,8 @@ Rule 2: something new is told once and counted from then on; more than MAX_DRIFT
 without being remembered.
 Rule 3: a connection without a name waits LATE_S for its DNS answer, bounded, before its address
 stands for it. Connections to this host are not peers: their port is what was let open.
-Rule 4: without a profile and without learning, an event costs one test.
+Rule 4: what was found in order once costs one look-up from then on (bounded memory); without a
+profile and without learning, an event costs one test.
 """
 
 from __future__ import annotations
@@ -14,22 +15,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from vedette.core import enrich
+from vedette.core import departures, enrich
 from vedette.core.commands import Command, Resolve, Subject
+from vedette.core.departures import Departure, Thing, is_loopback
 from vedette.core.findings import Findings, Sighting
-from vedette.core.generalisation import RANDOM, generalise, is_transient
+from vedette.core.generalisation import RANDOM, generalise
 from vedette.core.inputs import Resolved
 from vedette.core.memo import Memo
 from vedette.core.names import LATE_S
 from vedette.core.process_table import Process
 from vedette.core.profile_judge import Judge
 from vedette.core.profile_learner import Learner
-from vedette.model.event import (
-    ConnectionOpened,
-    EventClass,
-    ListenerOpened,
-    ProcessStarted,
-)
+from vedette.model.event import ConnectionOpened, EventClass, ListenerOpened, ProcessStarted
 from vedette.model.finding import Severity
 from vedette.model.profile import ANY_PROGRAM, Learnt, Profile
 
@@ -38,20 +35,6 @@ MAX_HELD = 256
 MAX_QUESTIONS = 128
 """Files that are being hashed; above it one is asked for at its next execution."""
 REMEMBERED = 1024
-
-_EXECUTION = ("attack.execution",)
-_ALTERED = ("attack.persistence", "attack.t1554")
-"""Compromise Host Software Binary: the name is known, the content is another."""
-_EXPLOITED = ("attack.initial-access", "attack.t1190", "attack.execution")
-"""Exploit Public-Facing Application: what the network reaches starts what it never started."""
-_CONTROL = ("attack.command-and-control",)
-
-
-class Thing(NamedTuple):
-    """What left the profile; `key` names it within its kind."""
-
-    kind: str
-    key: tuple[str, ...]
 
 
 class _Question(NamedTuple):
@@ -77,6 +60,7 @@ class ProfileWatch:
         self.drift: dict[Thing, int] = {}
         self.is_on = False
         self._names: Memo[str, str] = Memo(REMEMBERED)
+        self._quiet: set[tuple[object, ...]] = set()
         self._asked: Memo[tuple[str, int, int], bool] = Memo(REMEMBERED)
         self._questions: dict[int, _Question] = {}
         self._held: dict[ConnectionOpened, Process | None] = {}
@@ -113,44 +97,43 @@ class ProfileWatch:
         fields: Mapping[str, str],
     ) -> None:
         """A program was executed."""
-        if not process.image:
+        program = process.alias or process.image
+        starter = "" if parent is None else parent.alias or parent.image
+        key = (program, starter, process.image, event.device, event.inode)
+        if key in self._quiet or not process.image:
             return
         seen = Sighting(EventClass.PROCESS, event.tier, event.at_s, fields, process)
         name = self.name(process)
-        is_known = self._program(name, seen, (process.image, event.device, event.inode))
-        if parent is None or not parent.image:
-            return
-        starter = self.name(parent)
-        if self.learner is not None:
-            self._learnt(self.learner.pair(starter, name), seen)
-        if self.judge is not None and is_known and not self.judge.pair(starter, name):
-            self._unknown_pair(self.judge, starter, name, seen)
+        is_fine = self._program(name, seen, (process.image, event.device, event.inode))
+        if parent is not None and starter:
+            is_fine = self._pair(self.name(parent), name, seen) and is_fine
+        if is_fine:
+            self._remember(key)
 
     def listener(self, event: ListenerOpened, process: Process | None) -> None:
         """A socket takes connections or datagrams."""
-        name = self._name_or_any(process)
+        name, protocol, port = self._name_or_any(process), event.protocol, event.port
+        judge = self.judge
+        if self.learner is None and judge is not None and judge.listener(name, protocol, port):
+            return
         fields = enrich.listener_opened(event, process, self._findings.users)
         seen = Sighting(EventClass.NETWORK, event.tier, event.at_s, fields, process)
         if self.learner is not None:
-            self._learnt(self.learner.listener(name, event.protocol, event.port), seen)
-        if self.judge is None or self.judge.listener(name, event.protocol, event.port):
-            return
-        # Whatever only this host reaches needs somebody on it already.
-        severity = Severity.MEDIUM if _is_loopback(event.address) else Severity.HIGH
-        thing = Thing("listener", (name, event.protocol, str(event.port)))
-        self._left(thing, "A port was opened that the profile does not know", severity, _CONTROL,
-                   seen, f"{name or 'an unknown program'} has no {event.protocol} port "
-                   f"{event.port} in the profile")  # fmt: skip
+            self._learnt(self.learner.listener(name, protocol, port), seen)
+        if judge is not None and not judge.listener(name, protocol, port):
+            self._left(departures.of_listener(name, protocol, port, event.address), seen)
 
     def connection(self, event: ConnectionOpened, host: str, process: Process | None) -> None:
         """A connection was begun; `host` is the name its destination was asked by, or ""."""
-        if not event.is_initiated or _is_loopback(event.destination_ip):
+        address = event.destination_ip
+        if not event.is_initiated or is_loopback(address):
             return
-        if host:
+        if host and self._held:
             self._held.pop(event, None)
-            self._peer(event, host, process)
+        if self._connection_key(event, host, process) in self._quiet:
             return
-        if self.learner is None and self._is_known_peer(event, host, process):
+        if host or (self.learner is None and self._is_known_peer(event, host, process)):
+            self._peer(event, host, process)
             return
         if len(self._held) >= MAX_HELD:
             oldest = next(iter(self._held))
@@ -168,6 +151,10 @@ class ProfileWatch:
             if event.at_s + LATE_S > at_s:
                 return
             self._peer(event, "", self._held.pop(event))
+
+    def settle(self) -> None:
+        """Wait for no name any more: the agent ends."""
+        self.tick(float("inf"))
 
     def resolved(self, given: Resolved) -> bool:
         """Take the answer to a question of ours; False where it is another's."""
@@ -193,32 +180,51 @@ class ProfileWatch:
         return ANY_PROGRAM if process is None or not process.image else self.name(process)
 
     def _changed(self) -> None:
+        """What was in order before need not be so now."""
         self.is_on = self.learner is not None or self.judge is not None
-        self._asked = Memo(REMEMBERED)  # what one profile had verified the next one has not
+        self._quiet.clear()
+        self._asked = Memo(REMEMBERED)
         if not self.is_on:
             self._held.clear()
             self._questions.clear()
 
     def _program(self, name: str, seen: Sighting, file: tuple[str, int, int]) -> bool:
-        """Learn and judge a program; whether the profile knows it, as far as is known yet."""
+        """Learn and judge a program; whether there is nothing more to do for it."""
+        is_fine, judge = True, self.judge
         if self.learner is not None:
-            self._learnt(self.learner.program(name), seen)
-        is_known = self.judge is None or self.judge.program(name)
-        if self.judge is not None and not is_known:
-            self._unknown_program(self.judge, name, seen)
-        wants_content = self.judge is not None and bool(self.judge.digests(name))
-        if (self.learner is not None or wants_content or RANDOM in name) and is_known:
-            self._ask(name, seen, file)
-        return is_known
+            is_fine = self._learnt(self.learner.program(name), seen)
+        if judge is not None and not judge.program(name):
+            image = seen.process.image if seen.process is not None else name
+            self._left(departures.of_program(name, image), seen)
+            is_fine = False
+        wants_content = (
+            judge is not None
+            and judge.program(name)
+            and (RANDOM in name or bool(judge.digests(name)))
+        )
+        if self.learner is not None or wants_content:
+            return self._ask(name, seen, file) and is_fine
+        return is_fine
 
-    def _ask(self, name: str, seen: Sighting, file: tuple[str, int, int]) -> None:
+    def _pair(self, parent: str, child: str, seen: Sighting) -> bool:
+        """Learn and judge a start; a child that is unknown itself is not told again."""
+        is_fine, judge = True, self.judge
+        if self.learner is not None:
+            is_fine = self._learnt(self.learner.pair(parent, child), seen)
+        if judge is None or judge.pair(parent, child) or not judge.program(child):
+            return is_fine
+        self._left(departures.of_pair(parent, child, is_reached=judge.is_service(parent)), seen)
+        return False
+
+    def _ask(self, name: str, seen: Sighting, file: tuple[str, int, int]) -> bool:
+        """Have a file hashed once; False where there is no room to ask now."""
         process = seen.process
         if process is None or self._asked.find(file) is not None:
-            return
+            return True
         if len(self._questions) >= MAX_QUESTIONS:
             if RANDOM in name:
                 self._check_content(name, "", seen)
-            return
+            return False
         self._asked.keep(file, True, len(file[0]))
         self._ticket -= 1  # those of findings are positive
         self._questions[self._ticket] = _Question(name, seen)
@@ -226,6 +232,7 @@ class ProfileWatch:
             process.pid, process.start_ticks, process.image, process.seen_at_s, seen.at_s
         )
         self._commands.append(Resolve(self._ticket, (subject,)))
+        return True
 
     def _check_content(self, name: str, digest: str, seen: Sighting) -> None:
         if self.judge is None or not self.judge.program(name):
@@ -233,52 +240,37 @@ class ProfileWatch:
         allowed = self.judge.digests(name)
         if digest in allowed or (RANDOM not in name and not (digest and allowed)):
             return
-        process = seen.process
-        image = process.image if process is not None else name
-        what = digest or "no readable content"
-        reason = f"{name} has other contents in the profile than {what}"
-        title = "A program's content is not the one of the profile"
-        thing = Thing("content", (image, digest))
-        self._left(thing, title, Severity.HIGH, _ALTERED, seen, reason)
-
-    def _unknown_program(self, judge: Judge, name: str, seen: Sighting) -> None:
-        # In days of learning it never ran. Where any process may write it was likely just brought
-        # here; elsewhere it may be a tool of the firmware that somebody uses for once.
-        severity = Severity.HIGH if is_transient(name) else Severity.MEDIUM
-        process = seen.process
-        image = process.image if process is not None and RANDOM in name else name
-        self._left(
-            Thing("program", (image,)), "A program ran that the profile does not know", severity,
-            _EXECUTION, seen, f"{name} is not among the {len(judge.profile.learnt.programs)} "
-            "programs of the profile",
-        )  # fmt: skip
-
-    def _unknown_pair(self, judge: Judge, parent: str, child: str, seen: Sighting) -> None:
-        is_reached = judge.is_service(parent)
-        self._left(
-            Thing("pair", (parent, child)), "A program started one that it never started",
-            Severity.HIGH if is_reached else Severity.MEDIUM,
-            _EXPLOITED if is_reached else _EXECUTION, seen,
-            f"{parent} does not start {child} in the profile",
-        )  # fmt: skip
+        image = seen.process.image if seen.process is not None else name
+        self._left(departures.of_content(name, image, digest), seen)
 
     def _peer(self, event: ConnectionOpened, host: str, process: Process | None) -> None:
         name, peer = self._name_or_any(process), host or event.destination_ip
         protocol, port = event.protocol, event.destination_port
+        is_known = self.judge is None or self._is_known_peer(event, host, process)
         fields = enrich.network_connection(event, host, process, self._findings.users)
         seen = Sighting(EventClass.NETWORK, event.tier, event.at_s, fields, process)
         if self.learner is not None:
-            self._learnt(self.learner.peer(name, protocol, peer, port), seen)
-        if self.judge is None or self._is_known_peer(event, host, process):
-            return
-        # A neighbour may be new in the house; whoever is called on the internet has a reason.
-        severity = Severity.LOW if _is_neighbour(event.destination_ip) else Severity.MEDIUM
-        self._left(
-            Thing("peer", (name, protocol, peer, str(port))),
-            "A program connected to a peer that the profile does not know", severity, _CONTROL,
-            seen, f"{name or 'an unknown program'} has no peer {peer}, {protocol} port {port}, "
-            "in the profile",
-        )  # fmt: skip
+            is_learnt = self._learnt(self.learner.peer(name, protocol, peer, port), seen)
+            is_quiet = is_known and is_learnt
+        else:
+            is_quiet = is_known
+        if not is_known:
+            address = event.destination_ip
+            self._left(departures.of_peer(name, protocol, peer, port, address), seen)
+        if is_quiet:
+            self._remember(self._connection_key(event, host, process))
+
+    def _connection_key(
+        self, event: ConnectionOpened, host: str, process: Process | None
+    ) -> tuple[object, ...]:
+        program = "" if process is None else process.alias or process.image
+        return (program, event.protocol, host, event.destination_ip, event.destination_port)
+
+    def _remember(self, key: tuple[object, ...]) -> None:
+        """Names in it are those of the profile, so that none is long; their files may be many."""
+        if len(self._quiet) >= REMEMBERED:
+            self._quiet.clear()
+        self._quiet.add(key)
 
     def _is_known_peer(self, event: ConnectionOpened, host: str, process: Process | None) -> bool:
         """By its name or by its address: one may be known where the other was not told."""
@@ -291,26 +283,21 @@ class ProfileWatch:
             if peer
         )
 
-    def _left(
-        self,
-        thing: Thing,
-        title: str,
-        severity: Severity,
-        tags: tuple[str, ...],
-        seen: Sighting,
-        reason: str,
-    ) -> None:
+    def _left(self, departure: Departure, seen: Sighting) -> None:
+        thing = departure.thing
         count = self.drift.get(thing, 0)
         if count or len(self.drift) < MAX_DRIFT:
             self.drift[thing] = count + 1
         if count:
             return
-        told = seen._replace(fields={**seen.fields, "Reason": reason})
-        self._findings.of_ours(f"profile-{thing.kind}", title, severity, told, tags)
+        told = seen._replace(fields={**seen.fields, "Reason": departure.reason})
+        self._findings.of_ours(
+            f"profile-{thing.kind}", departure.title, departure.severity, told, departure.tags
+        )
 
-    def _learnt(self, has_room: bool, seen: Sighting) -> None:  # noqa: FBT001 (private)
+    def _learnt(self, has_room: bool, seen: Sighting) -> bool:  # noqa: FBT001 (private)
         if has_room:
-            return
+            return True
         fields = {
             "Class": seen.event_class,
             "Reason": "what was left out is not in the profile and will be a finding; see: "
@@ -319,17 +306,4 @@ class ProfileWatch:
         told = Sighting(EventClass.AGENT, "agent", seen.at_s, fields, None)
         title = "Something new could not be learnt"
         self._findings.of_ours("learning-overflow", title, Severity.HIGH, told)
-
-
-def _is_loopback(address: str) -> bool:
-    return address.startswith("127.") or address == "::1"
-
-
-def _is_neighbour(address: str) -> bool:
-    """RFC 1918, RFC 3927, RFC 4193 and RFC 4291 2.5.6; multicast and broadcast of the link."""
-    if ":" in address:
-        return address.startswith(("fc", "fd", "fe8", "fe9", "fea", "feb", "ff"))
-    if address.startswith("172."):
-        second = address.split(".")[1]
-        return second.isdecimal() and 16 <= int(second) <= 31  # noqa: PLR2004 (172.16.0.0/12)
-    return address.startswith(("10.", "192.168.", "169.254.", "224.0.0.", "239.", "255."))
+        return False

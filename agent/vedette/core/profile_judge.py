@@ -53,6 +53,8 @@ class Judge:
 
     def listener(self, program: str, protocol: str, port: int) -> bool:
         """Whether a program may take connections on a port."""
+        if (program, protocol, port) in self._listeners:
+            return True
         ports = (port, ANY_PORT) if port >= EPHEMERAL_FROM else (port,)
         if program == ANY_PROGRAM:
             return any((protocol, number) in self._anyones_listeners for number in ports)

@@ -137,9 +137,15 @@ def test_why_a_sample_matches_is_told_when_asked(folder: Path, capsys: Capture) 
 
 def test_results_are_for_programs_too(folder: Path, capsys: Capture) -> None:
     assert main(["rules", "test", "--json", str(folder)]) == 0
-    (row,) = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)
+    (row,) = found["files"]
+    assert found["problems"] == []
     assert row["title"] == "Shell of a web server"
     assert [sample["is_met"] for sample in row["samples"]] == [True, False]
+    shell, parent, _ = row["samples"][0]["clauses"]
+    assert (shell["field"], shell["operator"], shell["value"]) == ("Image", "endswith", "/sh")
+    assert (shell["selection"], shell["line"], shell["found"]) == ("shell", 8, ["/bin/sh"])
+    assert (parent["selection"], parent["line"], parent["is_met"]) == ("parent", 9, True)
 
 
 def test_rules_are_listed(folder: Path, capsys: Capture) -> None:

@@ -28,6 +28,7 @@ from vedette.core.process_table import ProcessTable
 from vedette.core.sweep import Sweep
 from vedette.model.baseline import Change, Difference, FileRecord, Hint
 from vedette.model.event import (
+    Activity,
     ConnectionOpened,
     Event,
     EventClass,
@@ -248,8 +249,7 @@ def test_a_tier_says_no_value_that_is_not_declared() -> None:
         for change in get_args(Change)
     }
     assert told <= (values_of_tier("file_event", "scan", "Action") or set())
-    assert {call.activity for call in audited() if isinstance(call, KernelActivity)} <= (
-        values_of_tier("kernel_activity", "audit", "Activity") or set()
-    )
-    told_by_audit = frozenset[str](audit._ACTIVITIES.values())
-    assert values_of_tier("kernel_activity", "audit", "Activity") == told_by_audit
+    activities = {"audit": set(audit._ACTIVITIES.values()), "ebpf": set(ebpf.ACTIVITIES)}
+    for tier, all_told in activities.items():
+        assert values_of_tier("kernel_activity", tier, "Activity") is None
+        assert all_told == set(get_args(Activity)), tier
