@@ -20,11 +20,13 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class Usage(NamedTuple):
-    """What a process has used since its start; see proc_pid_schedstat and proc_pid_io(5)."""
+    """What a process has used since its start; see proc_pid_schedstat, proc_pid_io and
+    proc_pid_stat(5)."""
 
     cpu_s: float
     wakeups: int
     bytes_written: int
+    faults: int
 
 
 @contextlib.contextmanager
@@ -94,7 +96,13 @@ def usage(pid: int) -> Usage:
             cpu_ns += int((task / "schedstat").read_text().split()[0])
             wakeups += _number(task / "status", "voluntary_ctxt_switches")
     written = _number(Path(f"/proc/{pid}/io"), "write_bytes")
-    return Usage(cpu_ns / 1e9, wakeups, written)
+    return Usage(cpu_ns / 1e9, wakeups, written, _faults(pid))
+
+
+def _faults(pid: int) -> int:
+    """Page faults, minor and major (fields 10 and 12)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return int(fields[7]) + int(fields[9])
 
 
 def _number(path: Path, name: str) -> int:

@@ -3,7 +3,8 @@
 Rule 1: memory is what keeper, sentinel and uplink hold once the first scan has ended. Pss divides
 what is shared by all who map it, on this machine other Pythons too: growth is judged by what is
 the agent's own (Anonymous), which nobody else's start or end changes.
-Rule 2: nothing is idle on a machine where others work: how many events came is said beside.
+Rule 2: nothing is idle on a machine where others work: how many events came is said beside, and how
+many page faults, since a kernel that reclaims what is idle makes each wake-up dear.
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ def _idle(session: Session, pids: Mapping[str, int], seconds: float) -> Iterator
     written = spent.bytes_written / lasted_s * DAY_S / 2**20
     yield figure("idle: written to disk", [written], "MB a day", BUDGET_WRITTEN_MB, "budget")
     yield figure("idle: events that came all the same", [rate], "a second")
+    note = "a machine that reclaims idle memory, as by DAMON, has it fetched at each wake-up"
+    yield figure("idle: page faults", [spent.faults / lasted_s], "a second", note=note)
 
 
 def _events(session: Session) -> float:
