@@ -101,6 +101,6 @@ def _play_scene(
 def _judge(played: _Played, arrivals: Arrivals) -> None:
     for arrival in arrivals.all():
         for number, expected in enumerate(played.row.attack.steps):
-            if is_of(arrival.incident, expected, played.token):
+            if is_of(arrival.incident, expected, (played.token, *played.stage.words)):
                 tier = parse_report(dict(arrival.incident)).tier
                 played.row.steps.setdefault(tier, set()).add(number)
