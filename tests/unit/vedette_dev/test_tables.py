@@ -86,7 +86,7 @@ def test_only_what_no_source_told_of_is_not_visible(
 def test_a_performance_is_read_back_and_a_missing_one_is_named(tmp_path: Path) -> None:
     performance = Performance({"process": "audit"}, (Played(0, "w", 1.0, 2.0, is_absent=True),))
     path = tmp_path / "played.json"
-    with pytest.raises(DeviceError, match="run without --again first"):
+    with pytest.raises(DeviceError, match="without --again first"):
         Performance.read(path)
     path.write_text(json.dumps(performance.document()))
     assert Performance.read(path) == performance
