@@ -31,6 +31,11 @@ atomic: $(VENV)/ready ebpf ## run ../shared's corpus of attack commands in throw
 	@$(SETUP) programs atomic
 	@exec $(PY) -m vedette_dev atomic --page agent/docs/atomic.md $(ARGS)
 
+matrix: $(VENV)/ready ebpf ## play all attacks on every tier, write agent/docs/detections.md
+	@$(SETUP) programs attacks
+	@$(SETUP) programs broker
+	@exec $(PY) -m vedette_dev matrix $(ARGS)
+
 lint: $(VENV)/ready
 	@echo "style" && $(PY) -m ruff format --check --quiet agent tests && $(PY) -m ruff check --quiet agent tests
 	@echo "types (about a minute without a cache)" && $(PY) -m mypy

@@ -1,4 +1,4 @@
-"""`python -m vedette_dev run|attack|atomic`: what the Makefile's targets of these names call."""
+"""`python -m vedette_dev run|attack|atomic|matrix`: what the Makefile's targets call."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_run(commands)
     _add_attack(commands)
     _add_atomic(commands)
+    _add_matrix(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "call"):
         parser.print_help()
@@ -72,6 +73,19 @@ def _add_atomic(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.set_defaults(call=_atomic)
 
 
+def _add_matrix(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser(
+        "matrix", help="play all attacks on every tier, write which of them tells of which"
+    )
+    page = REPOSITORY / "agent/docs/detections.md"
+    parser.add_argument("--page", type=Path, metavar="FILE", default=page)
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", default=REPOSITORY / "build/matrix",
+        help="keys, journal and logs of the runs (default: build/matrix of this clone)",
+    )  # fmt: skip
+    parser.set_defaults(call=_matrix)
+
+
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
@@ -116,6 +130,12 @@ def _atomic(options: argparse.Namespace) -> int:
             page=options.page,
         )
     )
+
+
+def _matrix(options: argparse.Namespace) -> int:
+    from vedette_dev import matrix  # noqa: PLC0415
+
+    return matrix.run(REPOSITORY, options.folder, options.page)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,8 @@ def _run_first(spec: Enclosed, asks: int, answers: int, *, is_root: bool) -> NoR
         kernel.unshare(kernel.CLONE_NEWNS)
         _build(spec, is_root=is_root)
         network = kernel.CLONE_NEWNET if spec.has_own_network else 0
-        others = kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWCGROUP
+        # Not CLONE_NEWCGROUP: who owns that may mount control groups, and lift its own limits.
+        others = kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
         kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | others | network)
         os.write(asks, b"?")
         os.read(answers, 1)  # without a map nothing below works, and says so

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import select
 import shlex
 import shutil
 import stat
@@ -258,8 +259,10 @@ def _launch(spec: Enclosed, output: IO[bytes]) -> subprocess.Popen[bytes]:
 
 def _await_ready(process: subprocess.Popen[bytes]) -> None:
     with cast("IO[bytes]", process.stdout) as stdout:
-        said = stdout.readline().decode("utf-8", "replace").strip()
+        is_there, _, _ = select.select([stdout], [], [], READY_TIMEOUT_S)
+        said = stdout.readline().decode("utf-8", "replace").strip() if is_there else ""
     if said != READY:
+        process.kill()
         process.wait(STOP_TIMEOUT_S)
         raise DeviceError(
             f"expected namespaces of its own for an attack, got: {said or 'no answer'}; "

@@ -1,6 +1,6 @@
 """Plays attacks one by one and says what came of each over MQTT.
 
-Rule 1: an attack is recognised by the random word of its own run in the incident's text, together
+Rule 1: an attack is recognised by a random word of its own run in the incident's text, together
 with an ATT&CK tag it expects; never by the id of a rule.
 Rule 2: time runs from the act itself to the arrival of the verified message at the subscriber.
 """
@@ -169,7 +169,7 @@ def play(
             return Outcome(attack, None, 0.0, str(error), is_excused=not is_root)
         except (OSError, DeviceError) as error:
             return Outcome(attack, None, 0.0, f"could not be played: {error}", is_excused=False)
-        return _await_steps(attack, arrivals, stage, token, wait_s)
+        return _await_steps(attack, arrivals, stage, (token, *stage.words), wait_s)
 
 
 def _excuse(attack: Attack, tiers: Mapping[str, str], *, is_root: bool) -> str:
@@ -184,30 +184,31 @@ def _excuse(attack: Attack, tiers: Mapping[str, str], *, is_root: bool) -> str:
 
 
 def _await_steps(
-    attack: Attack, arrivals: Arrivals, stage: Stage, token: str, wait_s: float
+    attack: Attack, arrivals: Arrivals, stage: Stage, tokens: tuple[str, ...], wait_s: float
 ) -> Outcome:
     last: Arrival | None = None
     for number, expected in enumerate(attack.steps, 1):
-        arrival = arrivals.wait_for(partial(_fits, expected, token), wait_s)
+        arrival = arrivals.wait_for(partial(_fits, expected, tokens), wait_s)
         if arrival is None:
             drawn = f" (drew {', '.join(stage.drawn)})" if stage.drawn else ""
             step = f" for step {number} of {len(attack.steps)}" if len(attack.steps) > 1 else ""
             wanted = " or ".join(expected)
-            reason = f"no incident with {token} and {wanted}{step} within {wait_s:g} s{drawn}"
+            reason = f"no incident with {tokens[0]} and {wanted}{step} within {wait_s:g} s{drawn}"
             return Outcome(attack, None, 0.0, reason, is_excused=False)
         last = arrival if last is None or arrival.at_s > last.at_s else last
     delay_s = last.at_s - stage.began_s if last else 0.0
     return Outcome(attack, last, delay_s, "", is_excused=False)
 
 
-def _fits(expected: tuple[str, ...], token: str, arrival: Arrival) -> bool:
-    return is_of(arrival.incident, expected, token)
+def _fits(expected: tuple[str, ...], tokens: tuple[str, ...], arrival: Arrival) -> bool:
+    return is_of(arrival.incident, expected, tokens)
 
 
-def is_of(incident: Mapping[str, Any], expected: tuple[str, ...], token: str) -> bool:
-    """Whether an incident is about the run with this word and carries one of these tags."""
+def is_of(incident: Mapping[str, Any], expected: tuple[str, ...], tokens: Sequence[str]) -> bool:
+    """Whether an incident holds one of these words of a run and carries one of these tags."""
     found = list(texts(incident))
-    return any(token in text for text in found) and any(text.startswith(expected) for text in found)
+    is_tagged = any(text.startswith(expected) for text in found)
+    return is_tagged and any(token in text for text in found for token in tokens)
 
 
 def texts(value: object) -> Iterator[str]:

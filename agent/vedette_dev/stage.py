@@ -63,6 +63,7 @@ class Stage:
         self.random = random.SystemRandom()
         self.began_s = 0.0
         self.drawn: list[str] = []
+        self.words: list[str] = []
         self._stay_s = STAY_S if os.geteuid() == 0 else POLLED_STAY_S
         self._exit = contextlib.ExitStack()
         self._enclosure: Enclosure | None = None
@@ -82,8 +83,10 @@ class Stage:
         self.began_s = time.monotonic()
 
     def word(self, length: int = 9) -> str:
-        """A random word of lower-case letters."""
-        return "".join(self.random.choices(string.ascii_lowercase, k=length))
+        """A random word of lower-case letters; it is one of those that name this run."""
+        made = "".join(self.random.choices(string.ascii_lowercase, k=length))
+        self.words.append(made)
+        return made
 
     def loopback(self) -> str:
         """A random address of this host, never 127.0.0.1."""

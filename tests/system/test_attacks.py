@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -33,13 +34,18 @@ class Scene(NamedTuple):
     session: Session
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+@pytest.fixture(scope="module", params=[(), ("ebpf",)], ids=["best sources", "without eBPF"])
+def scene(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
+    disabled: tuple[str, ...] = request.param
+    if disabled and os.geteuid() != 0:
+        pytest.skip("this user has no eBPF: the sources are those of the other scene")
     folder = tmp_path_factory.mktemp("attacks") / ".dev"
     arrivals = Arrivals()
     with (
         locked_kernel(),
-        Session(folder, print, rules=REPOSITORY / "rules") as session,
+        Session(folder, print, rules=REPOSITORY / "rules", disabled=disabled) as session,
         Reader(session.running, arrivals.add) as reader,
     ):
         reader.await_device()

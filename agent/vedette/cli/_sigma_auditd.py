@@ -75,6 +75,14 @@ class _Record(NamedTuple):
     needs: frozenset[str] = frozenset()
 
 
+class Missing(NamedTuple):
+    """What no event says: in words, and the comparison that asks for it."""
+
+    words: str
+    field: str = ""
+    value: str = ""
+
+
 class _Watch(NamedTuple):
     key: str
     path: str
@@ -83,7 +91,7 @@ class _Watch(NamedTuple):
 
 def served_by(
     condition: Condition, definition: str
-) -> tuple[Mapping[str, Condition], tuple[str, ...]]:
+) -> tuple[Mapping[str, Condition], tuple[Missing, ...]]:
     """What a rule for auditd asks of each of our categories, and what no event of ours says.
 
     Args:
@@ -98,10 +106,10 @@ def served_by(
             continue
         found.setdefault(record.category, []).append(part)
     joined = {category: _or(dict.fromkeys(parts)) for category, parts in found.items()}
-    missing = dict.fromkeys(_missing(condition, _records(watches)))
+    missing = {one.words: one for one in _missing(condition, _records(watches))}
     if "nametype" in fields_of(condition):
         missing.pop(_READS, None)  # it asks for what changes a name
-    return joined, tuple(missing)
+    return joined, tuple(missing.values())
 
 
 def field_in(category: str, field: str) -> str:
@@ -269,14 +277,14 @@ def _is_met(match: Match, value: str) -> bool:
     return compile_condition(match)(view({match.field: value}))
 
 
-def _missing(condition: Condition, records: Sequence[_Record]) -> Iterator[str]:
+def _missing(condition: Condition, records: Sequence[_Record]) -> Iterator[Missing]:
     """What is asked for and is false in every kind of record."""
     match condition:
         case Match():
             if all(_left(condition, record) is False for record in records):
-                yield _name_of(condition)
+                yield Missing(_name_of(condition), condition.field, condition.value)
             elif condition.field == "type" and _is_met(condition, "PATH"):
-                yield _READS
+                yield Missing(_READS, condition.field, condition.value)
         case Not():
             yield from _missing(condition.part, records)
         case AllOf() | AnyOf():

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from vedette.cli._event_fields import fields_of_category, shown_fields
+from vedette.cli._sigma_auditd import Missing
 from vedette.cli._sigma_condition import Placeholders, compile_detection, sigma
 from vedette.cli._sigma_document import Document
 from vedette.cli._sigma_head import head
@@ -78,7 +79,8 @@ def compile_rule(document: Document, placeholders: Placeholders = NO_PLACEHOLDER
         for part in served.parts
     )
     warnings = (*_source_warnings(document, served.missing), *_warnings(document, rules))
-    return Compiled(rules[0], document, warnings, rules[1:], served.missing)
+    missing = tuple(one.words for one in served.missing)
+    return Compiled(rules[0], document, warnings, rules[1:], missing)
 
 
 def _check_kind(document: Document) -> None:
@@ -119,9 +121,19 @@ def _fields(wanted: Iterable[str], category: str, condition: Condition) -> tuple
     return tuple(dict.fromkeys([*wanted, *own, *shown_fields(category)]))[:MAX_FIELDS]
 
 
-def _source_warnings(document: Document, missing: Iterable[str]) -> Iterable[str]:
-    for what in missing:
-        yield f"{document.where('logsource')}: no sensor sees {what}: that part never matches"
+def _source_warnings(document: Document, missing: Iterable[Missing]) -> Iterable[str]:
+    for one in missing:
+        place = _place_of_missing(document, one)
+        yield f"{place}: no sensor sees {one.words}: that part never matches"
+
+
+def _place_of_missing(document: Document, missing: Missing) -> str:
+    for key in document.keys:
+        if key.path[0] == "detection" and key.path[-1].split("|")[0] == missing.field:
+            for text, (line, column) in zip(key.texts, key.places, strict=True):
+                if text.lower() == missing.value:
+                    return f"{document.file}:{line}:{column}"
+    return document.where("logsource")
 
 
 def _warnings(document: Document, rules: Iterable[Rule]) -> Iterable[str]:

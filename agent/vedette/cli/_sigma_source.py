@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from vedette.cli import _sigma_auditd
 from vedette.cli._event_fields import fields_of_category
+from vedette.cli._sigma_auditd import Missing
 from vedette.cli._sigma_document import Document
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not
 
@@ -61,10 +62,10 @@ class Part(NamedTuple):
 
 
 class Served(NamedTuple):
-    """How a rule is served: at least one part, and what is missing in words."""
+    """How a rule is served: at least one part, and what is missing."""
 
     parts: tuple[Part, ...]
-    missing: tuple[str, ...]
+    missing: tuple[Missing, ...]
 
 
 def served_by(document: Document, condition: Condition) -> Served:
@@ -104,7 +105,8 @@ def field_in(category: str, field: str) -> str:
 def _of_category(category: str, condition: Condition) -> Served:
     ours, besides, names = _CATEGORIES.get(category, (category, None, {}))
     if not fields_of_category(ours):
-        return Served((Part(category, condition),), (f"events of category {category}",))
+        missing = Missing(f"events of category {category}")
+        return Served((Part(category, condition),), (missing,))
     renamed = _renamed(condition, names) if names else condition
     if besides is None:
         return Served((Part(ours, renamed),), ())

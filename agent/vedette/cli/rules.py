@@ -1,12 +1,14 @@
 """Write, test, lint, build and compare rules (on the operator's machine).
 
-A rule is a Sigma 2 file NAME.yml. Beside it NAME.match.yml and NAME.nomatch.yml hold lists of
-events, each a mapping of field to value, that it must and must not find.
+A rule is a Sigma 2 file NAME.yml. Beside it NAME.match.yml and NAME.nomatch.yml hold events that it
+must and must not find. From the first line to a signed bundle: agent/docs/writing-rules.md.
 
+  vedette rules lint rules
   vedette rules test rules
   vedette rules build rules -o rules.bundle --key rules.key --counter 7
 
-Exit codes: 0 all well, 1 a rule was refused or a sample went wrong, 2 nothing could be done.
+Exit codes: 0 all well, 1 something is to be mended, 2 nothing could be done; each action's help
+says which.
 """
 
 from __future__ import annotations

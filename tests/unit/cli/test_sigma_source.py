@@ -213,6 +213,10 @@ def test_what_is_missing_does_not_take_the_rest_along(tmp_path: Path) -> None:
     found = auditd(tmp_path, text)
     assert found.missing == ("auditd's TTY records", "auditd's field tty")
     assert found.rule.condition == Match("Argv0", "equals", "x", is_cased=False)
+    assert [warning.partition(": ")[0] for warning in found.warnings] == [
+        f"{tmp_path}/rule.yml:6:23",
+        f"{tmp_path}/rule.yml:6:64",
+    ]
 
 
 def test_comparisons_with_the_record_itself_leave_nothing_behind(tmp_path: Path) -> None:

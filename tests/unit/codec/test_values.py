@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from vedette.codec.values import from_plain, to_plain
 from vedette.core.inputs import Input, Observed, Reported, Resolved, RulesLoaded, Seeded
 from vedette.errors import ParseError
-from vedette.model.event import Event, EventClass, EventsLost, FileChanged, ProcessExited
+from vedette.model.event import (
+    Event,
+    EventClass,
+    EventsLost,
+    FileChanged,
+    ProcessExited,
+    ProcessStarted,
+)
 from vedette.model.finding import Severity
 from vedette.model.rule import AllOf, AnyOf, Bundle, Match, Not, Rule
 
@@ -49,6 +56,16 @@ INPUTS: list[Input] = [
 @pytest.mark.parametrize("value", INPUTS, ids=lambda value: type(value).__name__)
 def test_an_input_comes_back_equal(value: Input) -> None:
     assert roundtrip(Input, value) == value
+
+
+def test_what_an_older_writer_did_not_know_has_its_default() -> None:
+    event = ProcessStarted(1.0, "t", 5, 1, 0, "/x", "x", "x", True, 0, 0, "", "", 0, 0)
+    older = to_plain(event)[: -len(ProcessStarted._field_defaults)]
+    assert from_plain(ProcessStarted, older) == event
+    with pytest.raises(ParseError, match="expected ProcessStarted"):
+        from_plain(ProcessStarted, older[:-1])
+    old_bundle = to_plain(Bundle("n", 1, 2, 3, (), (), "ff"))[:-2]
+    assert from_plain(Bundle, old_bundle) == Bundle("n", 1, 2, 3, (), (), "ff")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,10 @@ def contains(field: str, value: str) -> Match:
 texts = st.text(alphabet="aAb/-*?\\Σσς\udc80", max_size=12)
 long_texts = texts.map(lambda text: text + "x" * SCAN_CHARS + text)
 folded = texts.map(str.lower)
+FIELD_KINDS: list[Operator] = [
+    "equals_field", "contains_field", "startswith_field", "endswith_field",
+]  # fmt: skip
+other_fields = st.sampled_from(["Image", "ParentImage", "User", "CommandLine"])
 numbers = st.sampled_from(["0", "5", "-3", "2.5", "12", "x", "", "1e3", "inf"])
 addresses = st.sampled_from(["10.0.0.1", "::ffff:10.0.0.1", "fe80::1", "192.168.3.4", "x"])
 
@@ -70,6 +74,7 @@ def matches(draw: st.DrawFn) -> Match:
                 Match("DestinationIp", "cidr", "fe80::/10", is_cased=False),
                 Match("UserId", draw(st.sampled_from(["lt", "lte", "gt", "gte"])), "5", False),
                 Match(field, "exists", draw(st.sampled_from(["true", "false"])), is_cased=False),
+                Match(field, draw(st.sampled_from(FIELD_KINDS)), draw(other_fields), cased),
                 Match(field, "null", "", is_cased=False),
             ]
         )

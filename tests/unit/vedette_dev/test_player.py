@@ -48,7 +48,7 @@ def incident(token: str, tag: str) -> dict[str, object]:
     ],
 )
 def test_word_and_tag_are_both_needed(token: str, tag: str, *, expected: bool) -> None:
-    assert is_of(incident("qwertzuio", tag), ("attack.t1059",), token) is expected
+    assert is_of(incident("qwertzuio", tag), ("attack.t1059",), ("absent", token)) is expected
 
 
 def test_every_attack_of_the_folder_is_complete() -> None:
