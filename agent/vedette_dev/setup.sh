@@ -111,6 +111,10 @@ ebpf() {
     [[ -n $(find "$dir" -name '*.[ch]' -newer "$object" 2>/dev/null) || ! -e $object ]] || return 0
     mapfile -t lacking < <(missing clang:clang llvm-strip:llvm)
     [[ -e /usr/include/bpf/bpf_core_read.h ]] || lacking+=(libbpf-dev)
+    if ((${#lacking[@]} && EUID)); then
+        say "the eBPF programs are not compiled, audit is used: sudo apt-get install ${lacking[*]} && make ebpf"
+        return 0
+    fi
     install_packages required "${lacking[@]}" || { say "going on without eBPF: audit is used"; return 0; }
     clang -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter -mcpu=v2 -target bpfel \
         -I"/usr/include/$(uname -m)-linux-gnu" -c "$dir/watch.bpf.c" -o "$object.new" &&

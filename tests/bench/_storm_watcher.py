@@ -1,6 +1,8 @@
 """One sensor alone in a process of its own, which counts what it sees of a storm.
 
-usage: python -m tests.bench._storm_watcher SENSOR WORD [OPTION...]
+usage: python -m tests.bench._storm_watcher SENSOR WORD BUNDLE [OPTION...]
+BUNDLE is a file of rules that the whole core then judges every event by, or "-" for the sensor
+alone; an OPTION of the sensor is NAME (true) or NAME=NUMBER.
 Commands on standard input, an answer in JSON to each: `begin`, `stall SECONDS`, `report`.
 """
 
@@ -16,6 +18,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vedette.codec import bundle as bundle_codec
+from vedette.core.agent import Agent, AgentSettings
+from vedette.core.commands import Continue
+from vedette.core.inputs import Continued, LookedUp, Observed, RulesLoaded, Seeded
+from vedette.daemon import facts
 from vedette.errors import SensorError
 from vedette.model.event import Event, EventClass, EventsLost, ProcessStarted
 from vedette.ports.sensor import Sensor, SensorContext
@@ -67,21 +74,53 @@ class Counts:
         }
 
 
+class Judge:
+    """The core, fed as the sentinel's shell feeds it."""
+
+    def __init__(self, bundle: Path) -> None:
+        self._agent = Agent(AgentSettings("bench", "bench", "0" * 32))
+        commands = self._agent.handle(
+            RulesLoaded(*_now(), bundle_codec.decode(bundle.read_bytes()))
+        )
+        while Continue() in commands:
+            commands = self._agent.handle(Continued(*_now()))
+        self._agent.handle(Seeded(*_now(), facts.snapshot(), facts.users()))
+
+    def take(self, batch: Sequence[Event]) -> None:
+        """Judge a batch."""
+        unknown = self._agent.unknown_pids(batch)
+        found = facts.lookup_chains(unknown, self._agent.processes) if unknown else ()
+        if found:
+            self._agent.handle(LookedUp(*_now(), found))
+        self._agent.handle(Observed(*_now(), tuple(batch)))
+
+
+def _now() -> tuple[float, float]:
+    return time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
+
+
 def cpu_s() -> float:
     """Processor time of this process so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
-async def main(name: str, word: str, *options: str) -> None:
+async def main(name: str, word: str, bundle: str, *options: str) -> None:
     """Watch until standard input ends."""
     counts = Counts(word)
+    judge = Judge(Path(bundle)) if bundle != "-" else None
+
+    def take(batch: Sequence[Event]) -> None:
+        if judge is not None:
+            judge.take(batch)
+        counts.take(batch)
+
     with tempfile.TemporaryDirectory() as folder:
         context = SensorContext(
-            emit=counts.take,
+            emit=take,
             run_dir=Path(folder),
             state_dir=Path(folder),
-            options=dict.fromkeys(options, True),
+            options={key: int(value) if value else True for key, value in map(_option, options)},
         )
         sensor: Sensor = importlib.import_module(f"vedette.sensors.{name}").sensor_class(context)
         try:
@@ -94,6 +133,11 @@ async def main(name: str, word: str, *options: str) -> None:
             answer({"error": str(error)})
         finally:
             await sensor.close()
+
+
+def _option(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key, value
 
 
 async def obey(words: list[str], counts: Counts) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.playbook.test_agent import WALL, Story, started
+from tests.simulators.device_stream import process_events
 
 from vedette.codec.profile import encode
 from vedette.core.agent import Agent
@@ -344,6 +346,33 @@ def test_a_recording_of_learning_and_judging_replays_to_the_same_bytes() -> None
     learner = again.profile.learner
     assert learner is not None
     assert learner.learnt() == device.learnt()
+
+
+def test_a_device_that_does_what_it_always_does_is_quiet() -> None:
+    """Half of a device's day is learnt; the other half, with new pids and names, says nothing."""
+    day = list(process_events(20_000, seed=7))
+    device = Device()
+    device.learn()
+    live_through(device, day[:10_000])
+    other = Device()
+    other.load(device.learnt())
+    live_through(other, day[10_000:])
+    assert other.found() == []
+    assert device.learnt().left_out == LeftOut()
+
+
+def live_through(device: Device, day: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+    for first in range(0, len(day), 250):
+        at_s, events = 10.0 + first, []
+        for number, (_, fields) in enumerate(day[first : first + 250]):
+            parent, child = fields["ParentImage"], fields["Image"]
+            pid = 100 + 2 * (first + number)
+            events += [
+                started(pid, 1, parent, at_s, fields["ParentCommandLine"]),
+                started(pid + 1, pid, child, at_s, fields["CommandLine"]),
+            ]
+        device.see(at_s, *events)
+        device.read_contents(at_s)
 
 
 def test_the_learnt_profile_can_be_signed() -> None:

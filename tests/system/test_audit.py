@@ -16,6 +16,7 @@ import pytest
 from tests.contract.test_sensor_contract import World, kernel_state, run_until_killed
 
 from vedette.codec import audit_control as control
+from vedette.codec import syscalls
 from vedette.errors import SensorError
 from vedette.model.event import Event, EventClass, EventsLost, KernelActivity, ProcessStarted
 from vedette.sensors import _audit_rules, _audit_state, audit
@@ -312,3 +313,35 @@ def test_a_damaged_record_of_the_state_is_reported_and_stays(world: World) -> No
 def status() -> control.Status:
     with AuditLink() as link:
         return link.status()
+
+
+def test_executions_that_a_better_source_tells_are_not_asked_for(world: World) -> None:
+    async def story(sensor: AuditSensor) -> None:
+        before = watched_calls()
+        sensor.narrow(frozenset({EventClass.KERNEL}))
+        assert before - watched_calls() == EXECUTIONS
+        await sensor.prove("narrowed")
+        pid = await run_program("/bin/true", "unheard")
+        await run_program(sys.executable, "-c", "import os; os.setuid(os.getuid())")
+        await until(lambda: any(isinstance(e, KernelActivity) for e in world.events))
+        assert not started_by(world, pid)
+        sensor.narrow(frozenset({EventClass.KERNEL, EventClass.PROCESS}))
+        assert watched_calls() == before
+        await sensor.prove("wide-again")
+        pid = await run_program("/bin/true", "heard")
+        await until(lambda: bool(started_by(world, pid)))
+
+    watch(world, story)
+
+
+EXECUTIONS = {
+    number for abi in syscalls.abis(os.uname().machine) for number in abi.of("execve", "execveat")
+}
+
+
+def watched_calls() -> set[int]:
+    """Numbers of the system calls that rules of ours watch."""
+    with AuditLink() as link:
+        parsed = [control.parse_rule(rule) for rule in link.rules()]
+    ours = [rule for rule in parsed if rule.key == _audit_rules.KEY]
+    return {number for rule in ours for number in rule.syscalls}

@@ -21,9 +21,8 @@ from vedette.model.rule import Match
 
 pytestmark = [pytest.mark.system, pytest.mark.kernel]
 
-SENSORS = """[sensors]
-disable = ["conntrack", "journald", "log_file", "listeners", "procnet"]
-"""
+OFF = ["conntrack", "journald", "log_file", "listeners", "procnet"]
+OTHER_TIERS = {"ebpf": [], "audit": ["ebpf"]}
 RULES = (
     rule("long", "process_creation", Match("CommandLine", "startswith", "true long-", False)),
     rule("bytes", "process_creation", Match("CommandLine", "startswith", "true bytes-", False)),
@@ -35,19 +34,23 @@ RULES = (
 )
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A device whose sentinel runs with audit and fanotify."""
+@pytest.fixture(scope="module", params=OTHER_TIERS)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A device whose sentinel runs with fanotify and a source of every execution."""
     if os.geteuid() != 0:
         pytest.skip("needs root: run the tests with sudo to include it")
     with locked_kernel():
-        made = Site(tmp_path_factory.mktemp("site"), sensors=SENSORS)
+        off = json.dumps(OFF + OTHER_TIERS[request.param])
+        made = Site(tmp_path_factory.mktemp("site"), sensors=f"[sensors]\ndisable = {off}\n")
         made.offer(*RULES)
         try:
             with Running(made) as running:
                 tiers = {one["class"]: one["tier"] for one in made.ask("doctor")["tiers"]}
-                if tiers["process"] != "audit":
-                    pytest.skip(f"needs audit, got {tiers['process']}: see vedette doctor")
+                if tiers["process"] != request.param:
+                    got = tiers["process"]
+                    pytest.skip(f"needs {request.param}, got {got}: see vedette doctor")
                 yield made
                 assert running.process.poll() is None, "it went on to the end"
                 assert running.stop() == 0

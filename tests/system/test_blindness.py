@@ -30,7 +30,7 @@ from vedette.sensors._netlink_talk import NETLINK_NETFILTER
 pytestmark = [pytest.mark.system, pytest.mark.kernel, pytest.mark.usefixtures("as_root", "kernel")]
 
 ALL = (
-    "audit", "conntrack", "fanotify", "inotify", "journald", "listeners", "log_file",
+    "audit", "conntrack", "ebpf", "fanotify", "inotify", "journald", "listeners", "log_file",
     "proc_connector", "procfs", "procnet", "scan",
 )  # fmt: skip
 STARTED = rule(

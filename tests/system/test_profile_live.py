@@ -306,6 +306,15 @@ def test_what_was_learnt_survives_a_kill_and_a_stop(site: Site) -> None:
         assert "programs" in site.ask("learn.write")["draft"]
 
 
+def test_who_listens_already_is_learnt_with_its_program(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, Running(site):
+        port = server.getsockname()[1]
+        site.ask("learn.start", seconds=3600)
+        learnt = decode_draft(site.ask("learn.show")["draft"].encode()).learnt
+        (mine,) = [one for one in learnt.listeners if one.port == port]
+        assert Path(mine.program).name.startswith("python")
+
+
 def test_a_damaged_run_is_told_and_learning_can_begin_again(site: Site) -> None:
     with Running(site):
         site.ask("learn.start", seconds=3600)

@@ -35,7 +35,7 @@ detection:
   selection: {CommandLine|contains: 'planted-'}
   condition: selection
 """
-PROCESS_SOURCE = '[sensors]\ndisable = ["audit", "proc_connector", "conntrack", "journald"]'
+PROCESS_SOURCE = '[sensors]\ndisable = ["ebpf", "audit", "proc_connector", "conntrack", "journald"]'
 
 
 def offer_shipped_rules(device: Live, more: Path) -> int:

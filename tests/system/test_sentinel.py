@@ -25,7 +25,7 @@ pytestmark = pytest.mark.system
 
 MARKED = rule("marked", "file_event", Match("TargetFilename", "endswith", ".marked", False))
 OTHER = rule("other", "file_event", Match("TargetFilename", "endswith", ".other", False))
-QUIET = '[sensors]\ndisable = ["audit", "proc_connector", "conntrack", "journald"]'
+QUIET = '[sensors]\ndisable = ["ebpf", "audit", "proc_connector", "conntrack", "journald"]'
 """Sources of which a machine has only one stay out of these tests."""
 
 
@@ -230,7 +230,7 @@ def test_a_second_sentinel_on_the_same_state_is_refused(site: Site) -> None:
 def test_a_source_that_was_off_at_the_start_needs_a_restart(site: Site) -> None:
     site.offer(MARKED)
     with Running(site):
-        site.sensors = '[sensors]\ndisable = ["audit", "proc_connector", "journald"]'
+        site.sensors = '[sensors]\ndisable = ["ebpf", "audit", "proc_connector", "journald"]'
         site.write_config()
         with pytest.raises(RequestError, match="restart"):
             site.ask("reload")

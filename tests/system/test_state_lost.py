@@ -21,7 +21,9 @@ pytestmark = pytest.mark.system
 
 SEEN = rule("seen", "file_event", Match("TargetFilename", "endswith", ".seen", False))
 QUIET = """[sensors]
-disable = ["audit", "proc_connector", "conntrack", "journald", "log_file", "listeners", "procnet"]
+disable = [
+  "ebpf", "audit", "proc_connector", "conntrack", "journald", "log_file", "listeners", "procnet"
+]
 """
 
 

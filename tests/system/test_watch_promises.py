@@ -24,7 +24,9 @@ pytestmark = pytest.mark.system
 
 RULES = Path(__file__).parents[2] / "rules"
 FILES_ONLY = """[sensors]
-disable = ["audit", "proc_connector", "conntrack", "journald", "log_file", "listeners", "procnet"]
+disable = [
+  "ebpf", "audit", "proc_connector", "conntrack", "journald", "log_file", "listeners", "procnet"
+]
 """
 
 

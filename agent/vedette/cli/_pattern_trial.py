@@ -60,9 +60,10 @@ def slowest(text: str, literals: Iterable[str] = ()) -> Slow | None:
     search = re.compile(text, re.ASCII).search
     seeds = list(dict.fromkeys(_seeds(text, literals)))
     unit, line = "", ""
-    with _guarded():
+    with _guarded() as wind:
         try:
             for unit, line in _lines(seeds):
+                wind()
                 seconds = _seconds(search, line)
                 # Look twice: another process may have held this one up.
                 if seconds > MAX_SEARCH_S and _seconds(search, line) > MAX_SEARCH_S:
@@ -104,29 +105,27 @@ def _repetitions(tree: Any, head: str) -> Iterator[tuple[str, str]]:
 
 
 def _seconds(search: Search, line: str) -> float:
-    _wind()
     began_s = time.perf_counter()
     search(line)
     return time.perf_counter() - began_s
 
 
 @contextmanager
-def _guarded() -> Iterator[None]:
-    """End what takes longer than GUARD_S of CPU: sre looks for signals while it searches."""
+def _guarded() -> Iterator[Callable[[], object]]:
+    """End what takes longer than GUARD_S of CPU: sre looks for signals while it searches.
+
+    Yields:
+        What begins the time anew.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
     before = signal.signal(signal.SIGVTALRM, _ring)
     try:
-        yield
+        yield lambda: signal.setitimer(signal.ITIMER_VIRTUAL, GUARD_S)
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
         signal.signal(signal.SIGVTALRM, before)
-
-
-def _wind() -> None:
-    if signal.getsignal(signal.SIGVTALRM) is _ring:
-        signal.setitimer(signal.ITIMER_VIRTUAL, GUARD_S)
 
 
 def _ring(_number: int, _frame: object) -> None:

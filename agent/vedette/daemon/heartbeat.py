@@ -55,6 +55,7 @@ def state(
     newest_sequence: int,
     reports: Sequence[TierReport],
     rules: str,
+    profile: str,
     incidents_open: int,
     degraded: str,
     checkpoint: str,
@@ -66,6 +67,7 @@ def state(
         uptime_s: of the device, so that it grows over restarts of the sentinel too.
         newest_sequence: of the outbox.
         rules: digest of the bundle in use, "" for none.
+        profile: digest of the profile in force, "" for none.
         degraded: why the journal is kept in memory only, "" when it is not.
         checkpoint: the signed note over the journal.
     """
@@ -79,6 +81,7 @@ def state(
             "newest_sequence": newest_sequence,
             "tiers": {r.event_class: r.tier.name if r.tier else "" for r in reports},
             "rules": rules,
+            "profile": profile,
             "incidents_open": incidents_open,
             "degraded": degraded,
             "checkpoint": checkpoint,

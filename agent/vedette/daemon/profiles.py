@@ -68,6 +68,12 @@ class Profiles:
         profile = self.chosen.content
         return profile is not None and profile.firmware != self.firmware
 
+    @property
+    def digest(self) -> str:
+        """Of the profile in force, "" for none."""
+        judge = self.watch.judge
+        return judge.profile.digest if judge is not None else ""
+
     async def choose(self, source: ContentSource[Profile] | None) -> None:
         """Use what is offered or kept; None wants no profile at all."""
         found: Chosen[Profile] = nothing_chosen()
@@ -75,8 +81,7 @@ class Profiles:
             found = await asyncio.to_thread(source.choose)
         self.chosen = found
         wanted = None if self.is_stale else self.chosen.content
-        judge = self.watch.judge
-        if (wanted.digest if wanted else "") != (judge.profile.digest if judge else ""):
+        if (wanted.digest if wanted else "") != self.digest:
             self._shell.tell(ProfileLoaded(*now(), wanted))
             self.tell_standing()
         self._own.profile(self.chosen, self.firmware)

@@ -309,6 +309,7 @@ class Sentinel:
             newest_sequence=journal.newest_sequence,
             reports=self.ladder.reports(),
             rules=self.chosen.digest,
+            profile=self.profiles.digest,
             incidents_open=len(self.agent.incidents),
             degraded=journal.reason,
             checkpoint=heartbeat.checkpoint(

@@ -152,6 +152,10 @@ class Sensor(ABC):
         """Hand on events of these classes alone: a better source watches the others."""
         offered = {tier.event_class for tier in self.tiers}
         self._narrowed_to = None if offered <= classes else classes
+        self._narrowed(classes)
+
+    def _narrowed(self, classes: frozenset[EventClass]) -> None:  # noqa: B027 - nothing is a way
+        """Do no work any more for other classes, and take it up again for these."""
 
     @final
     def emit(self, batch: Sequence[Event]) -> None:

@@ -59,6 +59,14 @@ def rules(abis: tuple[syscalls.Abi, ...], *, is_alone: bool) -> list[bytes]:
     return [control.pack_rule(rule) for rule in wanted]
 
 
+def executions(abis: tuple[syscalls.Abi, ...]) -> list[bytes]:
+    """Those of our rules that tell of executions."""
+    return [
+        control.pack_rule(_exit_rule(abi, abi.of("execve", "execveat"), (control.FIELD_SUCCESS, 1)))
+        for abi in abis
+    ]
+
+
 def _exit_rule(abi: syscalls.Abi, numbers: tuple[int, ...], *conditions: tuple[int, int]) -> Rule:
     fields = ((control.FIELD_ARCH, abi.arch), *conditions)
     return Rule(control.FILTER_EXIT, control.ACTION_ALWAYS, fields, numbers, KEY)

@@ -31,7 +31,7 @@ from vedette.ports.sensor import Sensor, SensorContext
 from vedette.sensors import _audit_state
 from vedette.sensors._audit_link import SO_RCVBUFFORCE, AuditLink, open_socket, register
 from vedette.sensors._audit_refusals import check_usable, explained
-from vedette.sensors._audit_rules import KEY, rules
+from vedette.sensors._audit_rules import KEY, executions, rules
 from vedette.sensors._child import Child
 from vedette.sensors._proof_program import harmless_program
 
@@ -105,6 +105,7 @@ class AuditSensor(Sensor):
         self._serial = 0
         self._kernel_lost = 0
         self._must_ask = False
+        self._has_executions = True
         self._awaited: set[EventClass] = set()
         self._proof_pid = 0
         self._counts = {"in": 0, "out": 0, "dropped": 0, "overruns": 0, "unreadable": 0}
@@ -163,8 +164,26 @@ class AuditSensor(Sensor):
         self._emptied_at_s = _now_s()
         self._socket.setblocking(False)
 
+    def _narrowed(self, classes: frozenset[EventClass]) -> None:
+        """Have the kernel tell of no execution while a better source does: most of the work."""
+        has_executions = EventClass.PROCESS in classes
+        if self._saved is None or not classes or has_executions == self._has_executions:
+            return
+        try:
+            with AuditLink() as link:
+                for rule in executions(syscalls.abis(os.uname().machine)):
+                    if has_executions:
+                        link.add(rule)
+                    else:
+                        link.delete(rule)
+        except (OSError, ParseError):
+            return  # what is told all the same goes no further; what is not told fails the proof
+        self._has_executions = has_executions
+
     async def _provoke(self, token: str) -> None:
-        self._awaited = {EventClass.PROCESS, EventClass.KERNEL}
+        self._awaited = {EventClass.KERNEL}
+        if self._has_executions:
+            self._awaited.add(EventClass.PROCESS)
         self._ask_kernel_soon()
         # The kernel does not audit its own daemon, that is us: a child sets its uid to what it is
         # already (a guarded call), and then executes a program.

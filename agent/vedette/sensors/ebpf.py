@@ -47,6 +47,10 @@ BATCH_RECORDS: Final = 256
 PACE_S: Final = 0.005
 CALM_S: Final = 0.02
 """A wake-up this long after the last one is served at once."""
+LOSS_PERIOD_S: Final = 1.0
+"""A storm that overflows the ring for a while is one loss a second, not one for each reading."""
+MOST_BATCHES: Final = 64
+"""Read at most before a proof and at the end: more than any ring of ours holds in a storm."""
 
 _CLASSES: Final = (EventClass.PROCESS, EventClass.NETWORK, EventClass.KERNEL)
 """In the order of enum event_class in record.h."""
@@ -114,6 +118,7 @@ class EbpfSensor(Sensor):
             NAME, os.sysconf("SC_CLK_TCK"), self._cgroups.path_of, self._variables
         )
         self._timer: asyncio.TimerHandle | None = None
+        self._loss_timer: asyncio.TimerHandle | None = None
         self._read_at_s = 0.0
         self._awaited: set[EventClass] = set()
         self._proof_pid = 0
@@ -162,8 +167,7 @@ class EbpfSensor(Sensor):
         return Programs(size_bytes, self._cgroups, without, has_environment=bool(self._variables))
 
     async def _provoke(self, token: str) -> None:
-        while self._drain():  # a ring that is full has no room for the proof
-            pass
+        self._empty()  # a ring that is full has no room for the proof
         self._awaited = set(_CLASSES) - set(self.unserved())
         # It sets its uid to what it is already (a guarded call), and then executes a program.
         child = Child(harmless_program(token), resets_ids=True)
@@ -200,9 +204,12 @@ class EbpfSensor(Sensor):
         return kept
 
     async def _close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._loss_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._loss_timer = None
+        self._empty()
+        self._tell_losses()
         if self._ring is not None and self._programs is not None:
             asyncio.get_running_loop().remove_reader(self._programs.ring_fd)
             self._ring.close()
@@ -252,25 +259,46 @@ class EbpfSensor(Sensor):
         if records:
             self._read_at_s = now_s
             self._counts["in"] += len(records)
-        self._count_losses(out, now_s)
-        if out:
-            self._counts["out"] += len(out)
-            self.emit(out)
+        self._emit_all(out)
+        self._look_for_losses()
         return len(records)
 
-    def _count_losses(self, out: list[Event], now_s: float) -> None:
-        """What the kernel could not write since the last look."""
+    def _empty(self) -> None:
+        """Read what there is now."""
+        for _ in range(MOST_BATCHES):
+            if not self._drain():
+                return
+
+    def _look_for_losses(self) -> None:
+        """Tell of what the kernel could not write, at most once a period."""
+        counters = self._programs.counters if self._programs is not None else None
+        if counters is None or self._loss_timer is not None or counters.lost == self._known_lost:
+            return
+        self._tell_losses()
+        loop = asyncio.get_running_loop()
+        self._loss_timer = loop.call_later(LOSS_PERIOD_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._loss_timer = None
+        self._look_for_losses()
+
+    def _tell_losses(self) -> None:
         if self._programs is None or self._programs.counters is None:
             return
-        totals = self._programs.counters.lost
-        if totals == self._known_lost:
-            return
+        totals, now_s = self._programs.counters.lost, _now_s()
+        out: list[Event] = []
         for event_class, before, total in zip(_CLASSES, self._known_lost, totals, strict=True):
             if total != before:
                 self._counts["dropped"] += total - before
                 reason = "the ring was full"
                 out.append(_lost(now_s, event_class, "kernel", total - before, reason))
         self._known_lost = totals
+        self._emit_all(out)
+
+    def _emit_all(self, out: list[Event]) -> None:
+        if out:
+            self._counts["out"] += len(out)
+            self.emit(out)
 
 
 def _now_s() -> float:

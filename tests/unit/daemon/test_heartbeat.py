@@ -45,6 +45,7 @@ def test_a_state_says_where_each_class_stands() -> None:
         newest_sequence=9,
         reports=(TierReport(EventClass.FILE, tier, ()), TierReport(EventClass.LOG, None, ())),
         rules="ef" * 32,
+        profile="ab" * 32,
         incidents_open=1,
         degraded="disk full",
         checkpoint="note",
@@ -53,6 +54,7 @@ def test_a_state_says_where_each_class_stands() -> None:
     assert document["tiers"] == {"file": "fanotify", "log": ""}
     assert (document["counter"], document["uptime_s"]) == (2, 13)
     assert document["degraded"] == "disk full"
+    assert (document["rules"], document["profile"]) == ("ef" * 32, "ab" * 32)
 
 
 def test_the_build_time_is_not_in_the_future() -> None:

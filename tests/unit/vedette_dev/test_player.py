@@ -107,6 +107,42 @@ def test_what_only_root_sees_is_excused_for_others(
     assert outcome.reason == "not visible without root: packets"
 
 
+def test_every_step_must_be_told(tmp_path: Path) -> None:
+    arrivals = Arrivals()
+
+    def act(stage: Stage) -> str:
+        word = stage.word()
+        stage.begin()
+        arrivals.add(incident(word, "attack.t1105"), 0.0)
+        return word
+
+    steps = (("attack.t1105",), ("attack.t1222",))
+    played = attack()._replace(act=act, steps=steps)
+    outcome = play(played, arrivals, rules=(), root=tmp_path, tiers={}, timeout_s=0.01)
+    assert outcome.is_missed
+    assert "attack.t1222 for step 2 of 2" in outcome.reason
+    first = played._replace(steps=steps[:1])
+    assert play(first, arrivals, rules=(), root=tmp_path, tiers={}, timeout_s=0.01).arrival
+
+
+def test_any_word_of_the_run_names_it(tmp_path: Path) -> None:
+    arrivals = Arrivals()
+
+    def act(stage: Stage) -> str:
+        arrivals.add(incident(stage.word(), "attack.t1059"), 0.0)
+        return stage.word()
+
+    played = attack()._replace(act=act)
+    assert play(played, arrivals, rules=(), root=tmp_path, tiers={}, timeout_s=0.01).arrival
+
+
+def test_an_attack_for_another_tier_is_excused_with_its_name(tmp_path: Path) -> None:
+    played = attack()._replace(needs_tier=("log", "log_file"))
+    outcome = play(played, Arrivals(), rules=(), root=tmp_path, tiers={"log": "journald"})
+    assert outcome.is_excused
+    assert outcome.reason == "not visible: log is watched by journald here, it plays for log_file"
+
+
 def test_stage_draws_from_rules_but_never_from_exceptions(tmp_path: Path) -> None:
     wanted = Match("ParentImage", "endswith", "/dropbear", is_cased=False)
     with Stage([rule("process_creation", wanted)], tmp_path) as stage:

@@ -73,13 +73,17 @@ static __always_inline int is_compat(void)
     return 0;
 }
 
-static __always_inline struct arguments arguments_of(struct pt_regs *registers)
+static __always_inline struct arguments arguments_of(struct pt_regs *registers, int is_32bit)
 {
     struct pt_regs___x86 *x86 = (void *)registers;
     struct pt_regs___arm64 *arm64 = (void *)registers;
     struct arguments found = {};
 
-    if (bpf_core_field_exists(x86->orig_ax)) {
+    if (bpf_core_field_exists(x86->orig_ax) && is_32bit) {
+        found.first = BPF_CORE_READ(x86, bx);
+        found.second = BPF_CORE_READ(x86, cx);
+        found.fourth = BPF_CORE_READ(x86, si);
+    } else if (bpf_core_field_exists(x86->orig_ax)) {
         found.first = BPF_CORE_READ(x86, di);
         found.second = BPF_CORE_READ(x86, si);
         found.fourth = BPF_CORE_READ(x86, r10);
@@ -145,9 +149,9 @@ static __always_inline const struct cred *credentials(void)
     return BPF_CORE_READ(task, cred);
 }
 
-static __always_inline void tell_call(__u8 call, struct pt_regs *registers)
+static __always_inline void tell_call(__u8 call, struct pt_regs *registers, int is_32bit)
 {
-    struct arguments given = arguments_of(registers);
+    struct arguments given = arguments_of(registers, is_32bit);
     struct cred___capabilities *capabilities = (void *)credentials();
     __u64 effective = 0;
 
@@ -194,6 +198,7 @@ static __always_inline void tell_call(__u8 call, struct pt_regs *registers)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_call, struct pt_regs *registers, long result)
 {
+    int is_32bit;
     long number;
     __u8 call;
 
@@ -206,10 +211,11 @@ int BPF_PROG(on_call, struct pt_regs *registers, long result)
     /* Hardly any number means something in either way to call: the rest is no work. */
     if (!call && !options.compat_calls[number])
         return 0;
-    if (is_compat())
+    is_32bit = is_compat();
+    if (is_32bit)
         call = options.compat_calls[number];
     if (call)
-        tell_call(call, registers);
+        tell_call(call, registers, is_32bit);
     return 0;
 }
 

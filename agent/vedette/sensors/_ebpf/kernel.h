@@ -139,7 +139,7 @@ struct task_struct___arm64 {
 };
 
 struct pt_regs___x86 {
-    unsigned long r10, dx, si, di, orig_ax;
+    unsigned long bx, r10, cx, si, di, orig_ax;
 };
 
 struct pt_regs___arm64 {
