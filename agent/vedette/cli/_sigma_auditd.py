@@ -48,11 +48,11 @@ _CALLS_IN = ("accept", "accept4")
 _NAME_TYPES = {"create": ("created", "renamed"), "delete": ("deleted",), "normal": ("modified",)}
 """PATH's nametype by our actions: a file that arrives by a rename is a new name too."""
 
-_PUBLIC_KEYS: Mapping[str, tuple[str, ...]] = {
-    "network_connect_4": ("connect", "0.0.0.0/0"),
-    "network_connect_6": ("connect", "::/0"),
+_PUBLIC_KEYS: Mapping[str, str] = {
+    "network_connect_4": "0.0.0.0/0",
+    "network_connect_6": "::/0",
 }
-"""Keys of github.com/Neo23x0/auditd, which SigmaHQ's rules speak of: a call and its network."""
+"""Keys of github.com/Neo23x0/auditd, which SigmaHQ's rules speak of: connect(2) to a network."""
 
 _WATCH = re.compile(r"^\s*-w\s+(\S+)\s+-p\s+([rwxa]+)\s+-k\s+(\S+)", re.MULTILINE)
 _MERGED = ("/bin/", "/sbin/", "/lib/")
@@ -228,7 +228,7 @@ def _keyed(match: Match, category: str, watches: Sequence[_Watch]) -> Condition 
     for watch in watches:
         if _is_met(match, watch.key):
             found += _watched(watch, category)
-    for key, (_, network) in _PUBLIC_KEYS.items():
+    for key, network in _PUBLIC_KEYS.items():
         if category == "network_connection" and _is_met(match, key):
             inside = Match("DestinationIp", "cidr", network, is_cased=False)
             found.append(AllOf((_equals("Initiated", "true"), inside)))
