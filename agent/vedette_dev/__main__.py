@@ -60,6 +60,11 @@ def _add_atomic(commands: argparse._SubParsersAction[Parser]) -> None:
         "--rules", type=Path, metavar="DIR", default=REPOSITORY / "rules", help="default: rules"
     )
     parser.add_argument(
+        "--host-programs",
+        action="store_true",
+        help="give the commands this host's programs instead of those of a small Debian",
+    )
+    parser.add_argument(
         "--again",
         action="store_true",
         help="run nothing: judge the last run's recording by the rules as they are now",
@@ -124,6 +129,7 @@ def _atomic(options: argparse.Namespace) -> int:
             folder=options.folder,
             corpus=options.corpus,
             rules=options.rules,
+            has_base=not options.host_programs,
             is_again=options.again,
             only=tuple(options.only),
             disabled=tuple(options.disable),

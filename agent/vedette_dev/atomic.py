@@ -46,6 +46,7 @@ class Request:
         only: techniques; empty for all.
         disabled: sensors that may not be used.
         page: where the table goes, or None.
+        has_base: whether commands find the programs of a small Debian, not of this host.
         is_again: judge the last run's recording by the rules as they are now; run nothing.
     """
 
@@ -56,6 +57,7 @@ class Request:
     only: tuple[str, ...] = ()
     disabled: tuple[str, ...] = ()
     page: Path | None = None
+    has_base: bool = True
     is_again: bool = False
 
 
@@ -116,7 +118,7 @@ def judge(
 
 
 def _perform(request: Request, commands: Sequence[Command]) -> Performance:
-    base = base_root(request.folder.parent / "base", say)
+    base = base_root(request.folder.parent / "base", say) if request.has_base else None
     _recording(request).unlink(missing_ok=True)
     session = Session(
         request.folder / "dev", say, rules=request.rules, record=_recording(request),

@@ -21,6 +21,7 @@ from typing import Self
 
 from vedette.cli.fleet import add_device
 from vedette.codec.registry import Registered
+from vedette.daemon.config import WATCHED
 from vedette.errors import DeviceError
 from vedette_dev import identity, settings
 from vedette_dev.broker import Broker, BrokerSettings
@@ -75,6 +76,7 @@ class Session:
         rules: Path,
         record: Path | None = None,
         disabled: Sequence[str] = (),
+        watch: Sequence[str] = WATCHED,
     ) -> None:
         """Nothing happens yet.
 
@@ -84,8 +86,9 @@ class Session:
             rules: the folder of Sigma rules to build.
             record: where the agent writes what it is told, or None.
             disabled: sensors that may not be used.
+            watch: trees that are watched beside the throwaway one.
         """
-        self._disabled = tuple(disabled)
+        self._disabled, self._watch = tuple(disabled), tuple(watch)
         self._folder, self._say, self._rules, self._record = folder, say, rules, record
         self._exit = contextlib.ExitStack()
         self.started_in_s = 0.0
@@ -118,7 +121,7 @@ class Session:
         broker = self._start_broker(bench)
         place_certificates(bench, broker, settings.device_name())
         bench.device_log.write_text("")
-        settings.write(bench, port=broker.port, disabled=self._disabled)
+        settings.write(bench, port=broker.port, disabled=self._disabled, watch=self._watch)
         self.running = _describe(bench, broker)
         self._start_agent(bench)
         _tell(bench.running, self.running)

@@ -22,13 +22,16 @@ def device_name() -> str:
     return name[:60].strip("-") or "this-machine"
 
 
-def write(bench: Workbench, *, port: int, disabled: Sequence[str] = ()) -> None:
+def write(
+    bench: Workbench, *, port: int, disabled: Sequence[str] = (), watch: Sequence[str] = WATCHED
+) -> None:
     """Write `.dev/vedette.toml` for a broker on this port of loopback.
 
     Args:
         bench: where it goes.
         port: the broker's.
         disabled: sensors that may not be used.
+        watch: trees that are watched beside the throwaway one.
 
     Raises:
         ConfigError: what was written is not what the agent reads (a defect of ours).
@@ -37,7 +40,7 @@ def write(bench: Workbench, *, port: int, disabled: Sequence[str] = ()) -> None:
     tables: dict[str, dict[str, object]] = {
         "device": {"id": device_name(), "tenant": TENANT},
         "paths": {"state": str(bench.state), "run": str(bench.run)},
-        "files": {"watch": [*WATCHED, str(bench.watched)]},
+        "files": {"watch": [*watch, str(bench.watched)]},
         "sensors": {"disable": list(disabled)},
         "sensors.log_file": {"paths": [*LOGS, str(bench.device_log)]},
         "rules": {"bundle": str(bench.bundle), "trust": str(bench.trust)},

@@ -1,6 +1,6 @@
 """Opens a debugger's server, by which anybody who reaches it may run what they like.
 
-The server is a copy of `sleep` of such a name that listens to nobody.
+The server is a shell of such a name that sleeps and listens to nobody.
 ATT&CK T1133, T1021. Cleanup: the throwaway root is removed.
 """
 
@@ -14,6 +14,5 @@ EXPECTS = ("attack.t1133", "attack.t1021")
 
 def act(stage: Stage) -> str:
     server = stage.random.choice(("gdbserver", "adbd"))
-    return stage.type(
-        f"cp /bin/sleep /opt/{server}\n/opt/{server} {LINGER_S} :{stage.free_port()} &"
-    )
+    stays = f"{server} -c 'sleep {LINGER_S}; :' :{stage.free_port()}"
+    return stage.type(f"cp /bin/sh /opt/{server}\n/opt/{stays} &")

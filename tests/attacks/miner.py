@@ -1,4 +1,4 @@
-"""Runs a program with the arguments of a miner; it is a copy of `sleep` that mines nothing.
+"""Runs a program with the arguments of a miner; it is a shell that sleeps and mines nothing.
 
 ATT&CK T1496. Cleanup: the throwaway root is removed.
 """
@@ -16,9 +16,8 @@ def act(stage: Stage) -> str:
         "process_creation", "CommandLine", operators=("contains",), where=_is_scheme
     ).match.value
     program = f"/opt/{stage.word()}"
-    return stage.type(
-        f"cp /bin/sleep {program}\n{program} {LINGER_S} -o {pool}{stage.loopback()}:3333 &"
-    )
+    stays = f"{program} -c 'sleep {LINGER_S}; :' -o {pool}{stage.loopback()}:3333"
+    return stage.type(f"cp /bin/sh {program}\n{stays} &")
 
 
 def _is_scheme(drawn: Drawn) -> bool:
