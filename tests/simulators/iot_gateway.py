@@ -171,7 +171,7 @@ def support(device: Device) -> None:
     device.accept("192.0.2.77", 22)
     device.say("sshd", f"Accepted publickey for joe from 192.0.2.77 port {port} ssh2: ED25519 SHA256:abc")
     device.say("sshd", "pam_unix(sshd:session): session opened for user joe(uid=1000) by (uid=0)")
-    session = device.run("sshd", "sshd: joe [priv]")
+    session = device.run("sshd", "/usr/sbin/sshd -D -R")
     device.kernel(session, "uid_change", "1000", "/usr/sbin/sshd")
     motd = device.run(session, "sh -c /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin run-parts --lsbsysinit /etc/update-motd.d")
     parts = device.run(motd, "run-parts --lsbsysinit /etc/update-motd.d")

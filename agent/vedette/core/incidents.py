@@ -142,7 +142,7 @@ class Incidents:
             if self._has_ended(incident, at_s):
                 reports.extend(self._close(key, at_s))
             elif (
-                incident.count > incident.told_count and at_s - incident.told_s >= incident.pause_s
+                incident.count > incident.told_count and at_s >= incident.told_s + incident.pause_s
             ):
                 reports.extend(self._update(incident, at_s))
         while len(self._open) > MAX_OPEN:
@@ -182,7 +182,8 @@ class Incidents:
         return end_s
 
     def _has_ended(self, incident: _Open, at_s: float) -> bool:
-        return at_s - incident.last_s >= self._quiet_s or at_s - incident.began_s >= MAX_AGE_S
+        """Adds as `_due_s` does: a difference is rounded otherwise, and would ask to be woken now."""
+        return at_s >= min(incident.last_s + self._quiet_s, incident.began_s + MAX_AGE_S)
 
     def _update(self, incident: _Open, at_s: float) -> Iterable[Incident]:
         if incident.finding is not None:

@@ -92,6 +92,18 @@ def test_an_incident_that_never_rests_is_closed_at_its_greatest_age() -> None:
     assert report.status is IncidentStatus.CLOSED
 
 
+def test_after_a_tick_at_its_time_the_next_one_is_later() -> None:
+    """547.58... + 120 is not what 667.58... - 120 says: two roundings would wake the shell for ever."""
+    incidents = Incidents("d|b", quiet_s=120)
+    for number in range(2000):
+        at_s = 427.0 + number / 7
+        observe(incidents, RULE, "s", at_s)
+        incidents.tell(RULE, finding(at_s))
+        wake_s = incidents.next_s()
+        assert wake_s is not None
+        assert [report.status for report in incidents.tick(wake_s)] == [IncidentStatus.CLOSED]
+
+
 def test_many_trees_of_one_rule_become_one_incident() -> None:
     incidents = Incidents("d|b", quiet_s=60)
     keys = {
