@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from tests.simulators.iot_device import Device, Task
 
-APPLETS = frozenset(
-    "sh ash cat grep awk sed cut head tail sort wc tr date sleep rm mv cp mkdir ln touch ls df du"
-    " free ps ping logger basename expr test [ kill killall pidof mount umount md5sum hexdump gzip"
-    " gunzip tar id hostname uname ifconfig route udhcpc syslogd klogd ntpd crond telnetd watchdog"
-    " mdev hwclock find sync insmod lsmod rmmod devmem reboot mkdosfs fsck seq wget echo init".split()
-)
+# fmt: off
+APPLETS = frozenset((
+    "sh", "ash", "cat", "grep", "awk", "sed", "cut", "head", "tail", "sort", "wc", "tr", "date",
+    "sleep", "rm", "mv", "cp", "mkdir", "ln", "touch", "ls", "df", "du", "free", "ps", "ping",
+    "logger", "basename", "expr", "test", "[", "kill", "killall", "pidof", "mount", "umount",
+    "md5sum", "hexdump", "gzip", "gunzip", "tar", "id", "hostname", "uname", "ifconfig", "route",
+    "udhcpc", "syslogd", "klogd", "ntpd", "crond", "telnetd", "watchdog", "mdev", "hwclock",
+    "find", "sync", "insmod", "lsmod", "rmmod", "devmem", "reboot", "mkdosfs", "fsck", "seq",
+    "wget", "echo", "init",
+))
+# fmt: on
 PROGRAMS = {
     name: f"{folder}/{name}"
     for folder, names in {
-        "/usr/app/bin": "ipcam_main streamer recorder motiond cloudd audio_srv rtspd onvifd upgraded",
+        "/usr/app/bin": "ipcam_main streamer recorder motiond cloudd audio_srv rtspd onvifd "
+        "upgraded",
         "/usr/sbin": "wpa_supplicant wpa_cli dropbear lighttpd mdnsd fsck.vfat iwconfig iwlist",
         "/usr/bin": "curl openssl jq fw_printenv fw_setenv flashcp mosquitto_pub",
     }.items()
@@ -39,19 +45,24 @@ def boot(device: Device) -> None:
     device.run(rcs, "hwclock -s -u")
     device.run(rcs, "ifconfig lo 127.0.0.1 up")
     for name, line in (
-        ("syslogd", "syslogd -O /tmp/messages -s 200 -b 1"), ("klogd", "klogd"),
+        ("syslogd", "syslogd -O /tmp/messages -s 200 -b 1"),
+        ("klogd", "klogd"),
         ("crond", "crond -c /etc/cron -L /dev/null"),
         ("watchdog", "watchdog -t 10 /dev/watchdog"),
-        ("wpa_supplicant", "/usr/sbin/wpa_supplicant -B -i wlan0 -c /mnt/config/wpa_supplicant.conf"),
+        (
+            "wpa_supplicant",
+            ("/usr/sbin/wpa_supplicant -B -i wlan0 -c /mnt/config/wpa_supplicant.conf"),
+        ),
         ("udhcpc", "udhcpc -i wlan0 -s /usr/share/udhcpc/default.script -b -A 10"),
         ("dropbear", "/usr/sbin/dropbear -s -p 22"),
         ("lighttpd", "/usr/sbin/lighttpd -f /etc/lighttpd.conf"),
         ("main", "/usr/app/bin/ipcam_main -c /mnt/config/app.json"),
-        ("rtspd", "/usr/app/bin/rtspd -p 554"), ("onvifd", "/usr/app/bin/onvifd -p 8000"),
+        ("rtspd", "/usr/app/bin/rtspd -p 554"),
+        ("onvifd", "/usr/app/bin/onvifd -p 8000"),
         ("recorder", "/usr/app/bin/recorder -d /mnt/sd/record"),
         ("cloudd", "/usr/app/bin/cloudd --broker mqtt.vendor.example"),
         ("motiond", "/usr/app/bin/motiond"),
-    ):  # fmt: skip
+    ):
         device.start(name, line)
     for name, port in (("rtspd", 554), ("onvifd", 8000), ("lighttpd", 80), ("dropbear", 22)):
         device.listen(name, port)
@@ -69,8 +80,17 @@ def workers(device: Device) -> None:
 def supervise(device: Device) -> None:
     """Every minute: the vendor's watch over its own daemons."""
     script = device.run("crond", "/bin/sh -c /usr/app/script/guard.sh")
-    for line in ("pidof ipcam_main", "pidof rtspd", "pidof onvifd", "free", "df /mnt/sd",
-                 "cat /proc/loadavg", "ps", "grep -v grep", "date +%s"):  # fmt: skip
+    for line in (
+        "pidof ipcam_main",
+        "pidof rtspd",
+        "pidof onvifd",
+        "free",
+        "df /mnt/sd",
+        "cat /proc/loadavg",
+        "ps",
+        "grep -v grep",
+        "date +%s",
+    ):
         device.run(script, line)
     device.write(script, "/tmp/guard.log")
 
@@ -85,11 +105,20 @@ def day_and_night(device: Device) -> None:
 def motion(device: Device) -> None:
     """Something moves: a snapshot goes to the cloud."""
     stamp = int(device.now_s) // 30
-    worker = device.run("motiond", f"/usr/app/bin/streamer --snapshot /tmp/snap_{stamp}.jpg --channel 0")
+    worker = device.run(
+        "motiond", f"/usr/app/bin/streamer --snapshot /tmp/snap_{stamp}.jpg --channel 0"
+    )
     device.write(worker, f"/tmp/snap_{stamp}.jpg", "created")
     device.write(worker, f"/tmp/snap_{stamp}.jpg")
-    shell = device.run("cloudd", f"sh -c curl -s -m 30 -F file=@/tmp/snap_{stamp}.jpg https://upload.vendor.example/v2/event")
-    post = device.run(shell, f"curl -s -m 30 -F file=@/tmp/snap_{stamp}.jpg https://upload.vendor.example/v2/event")
+    shell = device.run(
+        "cloudd",
+        f"sh -c curl -s -m 30 -F file=@/tmp/snap_{stamp}.jpg "
+        "https://upload.vendor.example/v2/event",
+    )
+    post = device.run(
+        shell,
+        f"curl -s -m 30 -F file=@/tmp/snap_{stamp}.jpg https://upload.vendor.example/v2/event",
+    )
     device.connect(post, "upload.vendor.example", 443)
     cleaner = device.run("cloudd", f"rm -f /tmp/snap_{stamp}.jpg")
     device.write(cleaner, f"/tmp/snap_{stamp}.jpg", "deleted")
@@ -109,7 +138,11 @@ def cloud(device: Device) -> None:
     """Every minute: state to the cloud over MQTT, every tenth time over HTTP."""
     device.connect("cloudd", "mqtt.vendor.example", 8883)
     if device.random.random() < 0.1:
-        post = device.run("cloudd", "curl -s -m 15 --cacert /etc/ssl/vendor.pem -d @/tmp/state.json https://api.vendor.example/v2/state")
+        post = device.run(
+            "cloudd",
+            "curl -s -m 15 --cacert /etc/ssl/vendor.pem -d @/tmp/state.json "
+            "https://api.vendor.example/v2/state",
+        )
         device.connect(post, "api.vendor.example", 443)
 
 
@@ -147,7 +180,10 @@ def lease(device: Device) -> None:
 def update_check(device: Device) -> None:
     """Is there a new firmware? The answer goes to /tmp, where else."""
     script = device.run("crond", "/bin/sh /usr/app/script/check_update.sh")
-    get = device.run(script, "wget -q -T 10 -O /tmp/fw_version.json https://update.vendor.example/v2/cam/latest.json")
+    get = device.run(
+        script,
+        "wget -q -T 10 -O /tmp/fw_version.json https://update.vendor.example/v2/cam/latest.json",
+    )
     device.connect(get, "update.vendor.example", 443)
     device.write(get, "/tmp/fw_version.json", "created")
     device.write(get, "/tmp/fw_version.json")
@@ -159,11 +195,16 @@ def update_check(device: Device) -> None:
 def upgrade(device: Device) -> None:
     """A new firmware is fetched, checked, written and booted."""
     script = device.run("main", "/bin/sh /usr/app/script/upgrade.sh 4.1.7")
-    get = device.run(script, "curl -s -f -o /tmp/upgrade.img https://update.vendor.example/v2/cam/4.1.7.img")
+    get = device.run(
+        script, "curl -s -f -o /tmp/upgrade.img https://update.vendor.example/v2/cam/4.1.7.img"
+    )
     device.connect(get, "update.vendor.example", 443)
     device.write(get, "/tmp/upgrade.img", "created")
     device.write(get, "/tmp/upgrade.img")
-    device.run(script, "openssl dgst -sha256 -verify /etc/ssl/fw.pem -signature /tmp/upgrade.sig /tmp/upgrade.img")
+    device.run(
+        script,
+        "openssl dgst -sha256 -verify /etc/ssl/fw.pem -signature /tmp/upgrade.sig /tmp/upgrade.img",
+    )
     for daemon in ("rtspd", "onvifd", "recorder"):
         device.run(script, f"killall {daemon}")
     device.run(script, "flashcp -v /tmp/upgrade.img /dev/mtd6")
@@ -177,11 +218,24 @@ def support(device: Device) -> None:
     port = device.random.randrange(32_768, 60_000)
     device.accept("192.0.2.77", 22)
     device.say("dropbear", f"Child connection from 192.0.2.77:{port}")
-    device.say("dropbear", f"Pubkey auth succeeded for 'root' with ssh-ed25519 key SHA256:abc from 192.0.2.77:{port}")
+    device.say(
+        "dropbear",
+        f"Pubkey auth succeeded for 'root' with ssh-ed25519 key SHA256:abc from 192.0.2.77:{port}",
+    )
     session = device.run("dropbear", "/usr/sbin/dropbear -s -p 22")
     shell = device.run(session, "-sh", cwd="/root")
-    for line in ("ps", "df -h", "free", "cat /etc/version", "ifconfig", "tail -n 100 /tmp/messages",
-                 "cat /mnt/config/app.json", "ls -l /mnt/sd/record", "uname -a", "lsmod"):  # fmt: skip
+    for line in (
+        "ps",
+        "df -h",
+        "free",
+        "cat /etc/version",
+        "ifconfig",
+        "tail -n 100 /tmp/messages",
+        "cat /mnt/config/app.json",
+        "ls -l /mnt/sd/record",
+        "uname -a",
+        "lsmod",
+    ):
         device.run(shell, line, cwd="/root")
     device.say("dropbear", f"Exit (root) from <192.0.2.77:{port}>: Disconnect received")
 

@@ -175,7 +175,7 @@ class Device:
         """A daemon begins to listen."""
         self._tell(
             ListenerOpened(
-                self._tick(), "listeners", protocol, "0.0.0.0", port, self.daemons[who], 0  # noqa: S104
+                self._tick(), "listeners", protocol, "0.0.0.0", port, self.daemons[who], 0
             )
         )  # fmt: skip
 

@@ -12,18 +12,22 @@ APPLETS: frozenset[str] = frozenset()
 PROGRAMS = {
     name: f"{folder}/{name}"
     for folder, names in {
-        "/usr/bin": "cat grep sed cut head tail sort wc tr date sleep rm mv cp mkdir ln touch ls df "
-        "du free ps top uptime dmesg ping logger basename dirname expr test id uname stat find xargs "
-        "mktemp env curl mosquitto_pub apt-get apt-config dpkg dpkg-deb python3.11 gpgv chronyc tar "
+        "/usr/bin": "cat grep sed cut head tail sort wc tr date sleep rm mv cp mkdir ln touch "
+        "ls df "
+        "du free ps top uptime dmesg ping logger basename dirname expr test id uname stat find "
+        "xargs "
+        "mktemp env curl mosquitto_pub apt-get apt-config dpkg dpkg-deb python3.11 gpgv chronyc "
+        "tar "
         "run-parts systemctl journalctl systemd-cat man-db mandb deb-systemd-helper awk mawk flock "
-        "nmcli hostname readlink lsb_release dircolors lesspipe tput locale gzip xz ionice sha256sum "
+        "nmcli hostname readlink lsb_release dircolors lesspipe tput locale gzip xz ionice "
+        "sha256sum "
         "deb-systemd-invoke systemd-tmpfiles runc who loginctl md5sum savelog ucf debconf",
         "/usr/sbin": "sshd cron rsyslogd chronyd NetworkManager logrotate dhclient fstrim ldconfig "
         "update-rc.d invoke-rc.d mosquitto dmidecode e2scrub_all nft iptables ip runc-shim ifup "
         "modprobe unix_chkpwd needrestart service useradd groupadd ModemManager",
-        "/usr/bin/..": "",
         "/bin": "sh dash bash mount umount",
-        "/usr/lib/systemd": "systemd systemd-logind systemd-udevd systemd-journald systemd-timesyncd",
+        "/usr/lib/systemd": "systemd systemd-logind systemd-udevd systemd-journald "
+        "systemd-timesyncd",
         "/usr/lib/apt/methods": "http https gpgv-method",
         "/opt/gateway/bin": "gatewayd modbusd",
     }.items()
@@ -37,18 +41,27 @@ def boot(device: Device) -> None:
     udev = device.start("udevd", "/usr/lib/systemd/systemd-udevd")
     for module in ("iTCO_wdt", "e1000e", "ftdi_sio", "nf_tables", "br_netfilter", "cdc_acm"):
         device.kernel(udev, "module_load", module)
-    for point in ("/dev/hugepages", "/boot", "/var/log", "/run/user/1000", "/sys/fs/fuse/connections"):
+    for point in (
+        "/dev/hugepages",
+        "/boot",
+        "/var/log",
+        "/run/user/1000",
+        "/sys/fs/fuse/connections",
+    ):
         device.kernel("systemd", "mount", point)
     for name, line, uid in (
-        ("journald", "/usr/lib/systemd/systemd-journald", 0), ("logind", "/usr/lib/systemd/systemd-logind", 0),
-        ("rsyslogd", "/usr/sbin/rsyslogd -n -iNONE", 0), ("cron", "/usr/sbin/cron -f", 0),
-        ("sshd", "/usr/sbin/sshd -D", 0), ("chronyd", "/usr/sbin/chronyd -F 1", 108),
+        ("journald", "/usr/lib/systemd/systemd-journald", 0),
+        ("logind", "/usr/lib/systemd/systemd-logind", 0),
+        ("rsyslogd", "/usr/sbin/rsyslogd -n -iNONE", 0),
+        ("cron", "/usr/sbin/cron -f", 0),
+        ("sshd", "/usr/sbin/sshd -D", 0),
+        ("chronyd", "/usr/sbin/chronyd -F 1", 108),
         ("NetworkManager", "/usr/sbin/NetworkManager --no-daemon", 0),
         ("mosquitto", "/usr/sbin/mosquitto -c /etc/mosquitto/mosquitto.conf", 109),
         ("gateway", "/usr/bin/python3.11 -m gateway --config /etc/gateway/config.toml", 1001),
         ("modbusd", "/opt/gateway/bin/modbusd /dev/ttyUSB0", 1001),
         ("containerd", "/usr/bin/containerd-shim-runc-v2 -namespace moby -id 4f1", 0),
-    ):  # fmt: skip
+    ):
         device.start(name, line, uid)
     for name, port in (("sshd", 22), ("mosquitto", 8883), ("gateway", 8443)):
         device.listen(name, port)
@@ -61,7 +74,8 @@ def readings(device: Device) -> None:
     """Every five seconds: a value from the field bus goes to the cloud's broker."""
     device.connect("gateway", "mqtt.cloud.example", 8883)
     if device.random.random() < 0.3:
-        line = f"mosquitto_pub -h 127.0.0.1 -t plant/{device.random.randrange(12)}/state -m ok"
+        value = device.random.randrange(215, 225) / 10
+        line = f"mosquitto_pub -h 127.0.0.1 -t plant/{device.random.randrange(12)}/t -m {value}"
         device.run("modbusd", line, uid=1001)
 
 
@@ -72,18 +86,35 @@ def health(device: Device) -> None:
     device.say("CRON", "(root) CMD (/opt/gateway/bin/health.sh)")
     shell = device.run(opened, "/bin/sh -c /opt/gateway/bin/health.sh")
     script = device.run(shell, "/bin/sh /opt/gateway/bin/health.sh")
-    for line in ("df -P /", "awk NR==2{print $5}", "cat /proc/loadavg", "systemctl is-active gateway.service",
-                 "systemctl is-active mosquitto.service", "chronyc tracking", "grep System",
-                 "ip -j addr show dev eth0", "date +%s", "stat -c %Y /run/gateway/alive"):  # fmt: skip
+    for line in (
+        "df -P /",
+        "awk NR==2{print $5}",
+        "cat /proc/loadavg",
+        "systemctl is-active gateway.service",
+        "systemctl is-active mosquitto.service",
+        "chronyc tracking",
+        "grep System",
+        "ip -j addr show dev eth0",
+        "date +%s",
+        "stat -c %Y /run/gateway/alive",
+    ):
         device.run(script, line)
-    post = device.run(script, "curl -fsS -m 10 --retry 3 -H @/etc/gateway/header https://status.cloud.example/ping/gw-1")
+    post = device.run(
+        script,
+        "curl -fsS -m 10 --retry 3 -H @/etc/gateway/header https://status.cloud.example/ping/gw-1",
+    )
     device.connect(post, "status.cloud.example", 443)
     device.say("CRON", "pam_unix(cron:session): session closed for user root")
 
 
 def container(device: Device) -> None:
-    """Every thirty seconds: a health check inside of the container."""
-    runc = device.run("containerd", "runc --root /var/run/docker/runtime-runc/moby exec --process /tmp/runc-process1 --detach 4f1")
+    """Every three minutes: a health check inside of the container."""
+    number = device.random.randrange(10**9)
+    runc = device.run(
+        "containerd",
+        "runc --root /var/run/docker/runtime-runc/moby exec --process "
+        f"/tmp/runc-process{number} --detach 4f1",
+    )
     shell = device.run(runc, "/bin/sh -c curl -f http://localhost:8080/healthz || exit 1")
     probe = device.run(shell, "curl -f http://localhost:8080/healthz")
     device.connect(probe, "127.0.0.1", 8080)
@@ -101,26 +132,43 @@ def hourly(device: Device) -> None:
 def nightly(device: Device) -> None:
     """logrotate, man-db, dpkg's backup, fstrim."""
     rotate = device.run("systemd", "logrotate /etc/logrotate.conf")
-    shell = device.run(rotate, "sh -c\n\t\t/usr/lib/rsyslog/rsyslog-rotate\n logrotate_script /var/log/syslog")
+    shell = device.run(
+        rotate, "sh -c\n\t\t/usr/lib/rsyslog/rsyslog-rotate\n logrotate_script /var/log/syslog"
+    )
     script = device.run(shell, "/bin/sh /usr/lib/rsyslog/rsyslog-rotate")
     device.run(script, "systemctl kill -s HUP rsyslog.service")
     device.run(rotate, "gzip -9")
-    cron = device.run("cron", "/bin/sh -c test -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }")
+    cron = device.run(
+        "cron",
+        "/bin/sh -c test -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }",
+    )
     parts = device.run(cron, "run-parts --report /etc/cron.daily")
     for name in ("apt-compat", "dpkg", "logrotate", "man-db"):
         device.run(parts, f"/bin/sh /etc/cron.daily/{name}")
     backup = device.run(parts, "/bin/sh /usr/libexec/dpkg/dpkg-db-backup")
-    for line in ("savelog -c 7 dpkg.status", "tar -cf dpkg.alternatives.tar.0 -C /etc alternatives", "gzip -9 dpkg.status.0"):
+    for line in (
+        "savelog -c 7 dpkg.status",
+        "tar -cf dpkg.alternatives.tar.0 -C /etc alternatives",
+        "gzip -9 dpkg.status.0",
+    ):
         device.run(backup, line)
     device.run("systemd", "/usr/bin/mandb --quiet")
-    device.run("systemd", "fstrim --listed-in /etc/fstab:/proc/self/mountinfo --verbose --quiet-unsupported")
+    device.run(
+        "systemd",
+        "fstrim --listed-in /etc/fstab:/proc/self/mountinfo --verbose --quiet-unsupported",
+    )
 
 
 def apt(device: Device) -> None:
     """apt-daily: lists, and the upgrades that are for security."""
     daily = device.run("systemd", "/bin/sh /usr/lib/apt/apt.systemd.daily update")
-    for line in ("apt-config shell AutoAptEnable APT::Periodic::Enable", "flock -w 3600 3", "date +%s",
-                 "stat -c %Y /var/lib/apt/periodic/update-stamp", "mktemp"):  # fmt: skip
+    for line in (
+        "apt-config shell AutoAptEnable APT::Periodic::Enable",
+        "flock -w 3600 3",
+        "date +%s",
+        "stat -c %Y /var/lib/apt/periodic/update-stamp",
+        "mktemp",
+    ):
         device.run(daily, line)
     get = device.run(daily, "apt-get -qq -y update")
     method = device.run(get, "/usr/lib/apt/methods/https", uid=42)
@@ -133,20 +181,35 @@ def apt(device: Device) -> None:
     for name in ("cron", "libc6", "openssh-server", "sudo"):
         unpack = device.run(dpkg, f"dpkg-deb --fsys-tarfile /var/cache/apt/archives/{name}.deb")
         device.run(unpack, "tar -x")
-    for path, mode in (("/usr/sbin/cron", 0o755), ("/etc/cron.d/e2scrub_all", 0o644), ("/etc/pam.d/sshd", 0o644),
-                       ("/lib/systemd/system/ssh.service", 0o644), ("/usr/bin/sudo", 0o4755),
-                       ("/etc/init.d/ssh", 0o755), ("/etc/profile.d/gawk.sh", 0o644), ("/etc/ssh/moduli", 0o644)):  # fmt: skip
+    for path, mode in (
+        ("/usr/sbin/cron", 0o755),
+        ("/etc/cron.d/e2scrub_all", 0o644),
+        ("/etc/pam.d/sshd", 0o644),
+        ("/lib/systemd/system/ssh.service", 0o644),
+        ("/usr/bin/sudo", 0o4755),
+        ("/etc/init.d/ssh", 0o755),
+        ("/etc/profile.d/gawk.sh", 0o644),
+        ("/etc/ssh/moduli", 0o644),
+    ):
         device.write(dpkg, f"{path}.dpkg-new", "created", mode)
         device.write(dpkg, f"{path}.dpkg-new", "modified", mode)
         device.move(dpkg, f"{path}.dpkg-new", path, mode)
         device.write(dpkg, f"{path}.dpkg-tmp", "deleted")
     for name in ("cron", "openssh-server", "sudo"):
         post = device.run(dpkg, f"/bin/sh /var/lib/dpkg/info/{name}.postinst configure 1.0")
-        for line in ("deb-systemd-helper unmask ssh.service", "deb-systemd-helper enable ssh.service",
-                     "systemctl --system daemon-reload", "deb-systemd-invoke restart ssh.service",
-                     "update-rc.d ssh defaults", "id -u sshd", "chmod 0755 /run/sshd" if False else "mkdir -p /run/sshd"):  # fmt: skip
+        for line in (
+            "deb-systemd-helper unmask ssh.service",
+            "deb-systemd-helper enable ssh.service",
+            "systemctl --system daemon-reload",
+            "deb-systemd-invoke restart ssh.service",
+            "update-rc.d ssh defaults",
+            "id -u sshd",
+            "mkdir -p /run/sshd",
+        ):
             device.run(post, line)
-        device.write(post, "/etc/systemd/system/multi-user.target.wants/ssh.service", "created", 0o777)
+        device.write(
+            post, "/etc/systemd/system/multi-user.target.wants/ssh.service", "created", 0o777
+        )
     device.run(dpkg, "ldconfig")
     device.run(unattended, "needrestart -m u -r a")
 
@@ -154,9 +217,13 @@ def apt(device: Device) -> None:
 def lease(device: Device) -> None:
     """The lease of the address is renewed; NetworkManager writes the name servers."""
     device.write("NetworkManager", "/etc/resolv.conf", "created")
-    script = device.run("NetworkManager", "/bin/sh /etc/NetworkManager/dispatcher.d/01-ifupdown eth0 dhcp4-change")
+    script = device.run(
+        "NetworkManager", "/bin/sh /etc/NetworkManager/dispatcher.d/01-ifupdown eth0 dhcp4-change"
+    )
     device.run(script, "basename /etc/NetworkManager/dispatcher.d/01-ifupdown")
-    device.say("NetworkManager", "<info> dhcp4 (eth0): state changed new lease, address=192.168.1.50")
+    device.say(
+        "NetworkManager", "<info> dhcp4 (eth0): state changed new lease, address=192.168.1.50"
+    )
 
 
 def time(device: Device) -> None:
@@ -169,23 +236,47 @@ def support(device: Device) -> None:
     """An engineer of the maker logs in with a key, looks, and restarts the application."""
     port = device.random.randrange(32_768, 60_000)
     device.accept("192.0.2.77", 22)
-    device.say("sshd", f"Accepted publickey for joe from 192.0.2.77 port {port} ssh2: ED25519 SHA256:abc")
+    device.say(
+        "sshd", f"Accepted publickey for joe from 192.0.2.77 port {port} ssh2: ED25519 SHA256:abc"
+    )
     device.say("sshd", "pam_unix(sshd:session): session opened for user joe(uid=1000) by (uid=0)")
     session = device.run("sshd", "/usr/sbin/sshd -D -R")
     device.kernel(session, "uid_change", "1000", "/usr/sbin/sshd")
-    motd = device.run(session, "sh -c /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin run-parts --lsbsysinit /etc/update-motd.d")
+    motd = device.run(
+        session,
+        "sh -c /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin run-parts --lsbsysinit "
+        "/etc/update-motd.d",
+    )
     parts = device.run(motd, "run-parts --lsbsysinit /etc/update-motd.d")
     device.run(device.run(parts, "/bin/sh /etc/update-motd.d/10-uname"), "uname -snrvm")
     shell = device.run(session, "-bash", cwd="/home/joe", uid=1000, login=1000)
-    for line in ("id -u", "dircolors -b", "/bin/sh /usr/bin/lesspipe", "tput setaf 1", "journalctl -u gateway -n 100",
-                 "systemctl status gateway", "top", "df -h", "ls --color=auto -l", "tail -f /var/log/syslog",
-                 "ip addr", "free -m"):  # fmt: skip
+    for line in (
+        "id -u",
+        "dircolors -b",
+        "/bin/sh /usr/bin/lesspipe",
+        "tput setaf 1",
+        "journalctl -u gateway -n 100",
+        "systemctl status gateway",
+        "top",
+        "df -h",
+        "ls --color=auto -l",
+        "tail -f /var/log/syslog",
+        "ip addr",
+        "free -m",
+    ):
         device.run(shell, line, cwd="/home/joe", uid=1000, login=1000)
-    device.say("sudo", "joe : TTY=pts/0 ; PWD=/home/joe ; USER=root ; COMMAND=/usr/bin/systemctl restart gateway")
-    sudo = device.run(shell, "/usr/bin/sudo systemctl restart gateway", cwd="/home/joe", uid=0, login=1000)
+    device.say(
+        "sudo",
+        "joe : TTY=pts/0 ; PWD=/home/joe ; USER=root ; COMMAND=/usr/bin/systemctl restart gateway",
+    )
+    sudo = device.run(
+        shell, "/usr/bin/sudo systemctl restart gateway", cwd="/home/joe", uid=0, login=1000
+    )
     device.kernel(sudo, "uid_change", "0", "/usr/bin/sudo")
     device.run(sudo, "systemctl restart gateway", cwd="/home/joe", login=1000)
-    device.start("gateway", "/usr/bin/python3.11 -m gateway --config /etc/gateway/config.toml", 1001)
+    device.start(
+        "gateway", "/usr/bin/python3.11 -m gateway --config /etc/gateway/config.toml", 1001
+    )
 
 
 def strangers(device: Device) -> None:
@@ -201,14 +292,16 @@ def backup(device: Device) -> None:
     script = device.run(shell, "/bin/sh /opt/gateway/bin/backup.sh")
     device.run(script, "tar -czf /var/backups/gateway.tar.gz -C /var/lib gateway")
     device.run(script, "sha256sum /var/backups/gateway.tar.gz")
-    post = device.run(script, "curl -fsS -T /var/backups/gateway.tar.gz https://backup.cloud.example/gw-1/")
+    post = device.run(
+        script, "curl -fsS -T /var/backups/gateway.tar.gz https://backup.cloud.example/gw-1/"
+    )
     device.connect(post, "backup.cloud.example", 443)
 
 
 TASKS = [
     Task(readings, 5, 61),
     Task(health, 60, 70, 0),
-    Task(container, 30, 66),
+    Task(container, 180, 66),
     Task(hourly, 3600),
     Task(nightly, 0, 1500),
     Task(apt, 0, 22_000),

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from tests.simulators.iot_device import Device, Task
 
-APPLETS = frozenset(
-    "sh ash cat grep egrep awk sed cut head tail sort uniq wc tr date sleep rm mv cp mkdir ln touch"
-    " ls df du free ps top uptime dmesg ping ping6 logger basename dirname expr test [ kill killall"
-    " pgrep pidof mount umount md5sum sha256sum hexdump gzip gunzip zcat tar vi id hostname uname"
-    " nslookup traceroute netstat crond ntpd udhcpc syslogd klogd lock env find xargs mktemp sync"
-    " brctl route ifconfig start-stop-daemon dd passwd less reboot seq printf readlink".split()
-)
+# fmt: off
+APPLETS = frozenset((
+    "sh", "ash", "cat", "grep", "egrep", "awk", "sed", "cut", "head", "tail", "sort", "uniq",
+    "wc", "tr", "date", "sleep", "rm", "mv", "cp", "mkdir", "ln", "touch", "ls", "df", "du",
+    "free", "ps", "top", "uptime", "dmesg", "ping", "ping6", "logger", "basename", "dirname",
+    "expr", "test", "[", "kill", "killall", "pgrep", "pidof", "mount", "umount", "md5sum",
+    "sha256sum", "hexdump", "gzip", "gunzip", "zcat", "tar", "vi", "id", "hostname", "uname",
+    "nslookup", "traceroute", "netstat", "crond", "ntpd", "udhcpc", "syslogd", "klogd", "lock",
+    "env", "find", "xargs", "mktemp", "sync", "brctl", "route", "ifconfig", "start-stop-daemon",
+    "dd", "passwd", "less", "reboot", "seq", "printf", "readlink",
+))
+# fmt: on
 PROGRAMS = {
     name: f"{folder}/{name}"
     for folder, names in {
@@ -35,32 +40,71 @@ def boot(device: Device) -> None:
     """From the first daemon to a working network."""
     device.start("procd", "/sbin/procd")
     modules = device.run("procd", "kmodloader /etc/modules.d/")
-    for module in ("nf_conntrack", "nft_masq", "mac80211", "mt76", "ppp_generic", "pppoe", "usbcore"):
+    for module in (
+        "nf_conntrack",
+        "nft_masq",
+        "mac80211",
+        "mt76",
+        "ppp_generic",
+        "pppoe",
+        "usbcore",
+    ):
         device.kernel(modules, "module_load", module)
     for point in ("/proc", "/sys", "/tmp", "/dev", "/dev/pts", "/rom", "/overlay", "/sys/fs/bpf"):
         device.kernel("procd", "mount", point)
-    for script in ("boot", "system", "log", "dnsmasq", "firewall", "network", "dropbear", "uhttpd",
-                   "cron", "sysntpd", "odhcpd", "sysctl", "led", "miniupnpd", "vendor-agent"):  # fmt: skip
+    for script in (
+        "boot",
+        "system",
+        "log",
+        "dnsmasq",
+        "firewall",
+        "network",
+        "dropbear",
+        "uhttpd",
+        "cron",
+        "sysntpd",
+        "odhcpd",
+        "sysctl",
+        "led",
+        "miniupnpd",
+        "vendor-agent",
+    ):
         pid = device.run("procd", f"/bin/sh /etc/rc.common /etc/rc.d/S20{script} boot")
         device.run(pid, f"uci -q show {script}")
         device.run(pid, "ubus call service list")
     for name, line, uid in (
-        ("ubusd", "/sbin/ubusd", 81), ("logd", "/sbin/logd -S 64", 514), ("rpcd", "/sbin/rpcd", 0),
-        ("netifd", "/sbin/netifd", 0), ("crond", "/usr/sbin/crond -f -c /etc/crontabs -l 5", 0),
+        ("ubusd", "/sbin/ubusd", 81),
+        ("logd", "/sbin/logd -S 64", 514),
+        ("rpcd", "/sbin/rpcd", 0),
+        ("netifd", "/sbin/netifd", 0),
+        ("crond", "/usr/sbin/crond -f -c /etc/crontabs -l 5", 0),
         ("dropbear", "/usr/sbin/dropbear -F -P /var/run/dropbear.1.pid -p 22 -K 300 -T 3", 0),
         ("uhttpd", "/usr/sbin/uhttpd -f -h /www -r OpenWrt -x /cgi-bin -p 0.0.0.0:80", 0),
-        ("odhcpd", "/usr/sbin/odhcpd", 0), ("hostapd", "/usr/sbin/hostapd -s -g /var/run/hostapd/global", 0),
-        ("dnsmasq", "/usr/sbin/dnsmasq -C /var/etc/dnsmasq.conf.cfg01411c -k -x /var/run/dnsmasq.pid", 453),
+        ("odhcpd", "/usr/sbin/odhcpd", 0),
+        ("hostapd", ("/usr/sbin/hostapd -s -g /var/run/hostapd/global"), 0),
+        (
+            "dnsmasq",
+            ("/usr/sbin/dnsmasq -C /var/etc/dnsmasq.conf.cfg01411c -k -x /var/run/dnsmasq.pid"),
+            453,
+        ),
         ("ntpd", "/usr/sbin/ntpd -n -N -S /usr/sbin/ntpd-hotplug -p 0.openwrt.pool.ntp.org", 123),
         ("miniupnpd", "/usr/sbin/miniupnpd -f /var/etc/miniupnpd.conf", 0),
         ("vendor-agent", "/usr/bin/vendor-agent -c /etc/vendor-agent.conf", 0),
-    ):  # fmt: skip
+    ):
         device.start(name, line, uid)
-    device.start("udhcpc", "udhcpc -p /var/run/udhcpc-wan.pid -s /lib/netifd/dhcp.script -f -t 0 -i wan -C")
-    device.start("pppd", "/usr/sbin/pppd nodetach ipparam wan6 ifname pppoe-wan plugin rp-pppoe.so nic-wan")
+    device.start(
+        "udhcpc", "udhcpc -p /var/run/udhcpc-wan.pid -s /lib/netifd/dhcp.script -f -t 0 -i wan -C"
+    )
+    device.start(
+        "pppd", "/usr/sbin/pppd nodetach ipparam wan6 ifname pppoe-wan plugin rp-pppoe.so nic-wan"
+    )
     device.kernel("dnsmasq", "uid_change", "453")
     device.kernel("ntpd", "uid_change", "123")
-    for name, port, protocol in (("dropbear", 22, "tcp"), ("uhttpd", 80, "tcp"), ("dnsmasq", 53, "udp")):
+    for name, port, protocol in (
+        ("dropbear", 22, "tcp"),
+        ("uhttpd", 80, "tcp"),
+        ("dnsmasq", 53, "udp"),
+    ):
         device.listen(name, port, "tcp" if protocol == "tcp" else "udp")
     lease(device)
     interface_up(device)
@@ -71,17 +115,24 @@ def health(device: Device) -> None:
     shell = device.run("crond", "/bin/sh -c /usr/bin/health-check.sh")
     script = device.run(shell, "/bin/sh /usr/bin/health-check.sh")
     for line in (
-        "cat /proc/loadavg", "awk /MemAvailable/{print $2} /proc/meminfo", "df /overlay",
-        "ubus call network.interface.wan status", "jsonfilter -e @.up", "pidof dnsmasq",
-        "pidof hostapd", "date +%s", "cat /sys/class/thermal/thermal_zone0/temp",
-        "grep -c dhcp /tmp/dhcp.leases", "ping -c 1 -W 2 192.0.2.1",
-    ):  # fmt: skip
+        "cat /proc/loadavg",
+        "awk /MemAvailable/{print $2} /proc/meminfo",
+        "df /overlay",
+        "ubus call network.interface.wan status",
+        "jsonfilter -e @.up",
+        "pidof dnsmasq",
+        "pidof hostapd",
+        "date +%s",
+        "cat /sys/class/thermal/thermal_zone0/temp",
+        "grep -c dhcp /tmp/dhcp.leases",
+        "ping -c 1 -W 2 192.0.2.1",
+    ):
         device.run(script, line)
     device.write(script, "/tmp/health.json.new", "created")
     device.write(script, "/tmp/health.json.new")
     mover = device.run(script, "mv /tmp/health.json.new /tmp/health.json")
     device.move(mover, "/tmp/health.json.new", "/tmp/health.json")
-    device.run(script, "logger -t health ok")
+    device.run(script, f"logger -t health load={device.random.randrange(200) / 100}")
 
 
 def wireless(device: Device) -> None:
@@ -100,10 +151,16 @@ def heartbeat(device: Device) -> None:
     device.run(script, "cat /etc/openwrt_release")
     device.run(script, "uci -q get system.@system[0].hostname")
     device.run(script, "cut -d. -f1 /proc/uptime")
+    scratch = f"/tmp/tmp.{device.word()}"
+    device.run(script, "mktemp")
+    device.write(script, scratch, "created", 0o600)
+    remover = device.run(script, f"rm -f {scratch}")
+    device.write(remover, scratch, "deleted")
     post = device.run(
         script,
         "curl -s -m 20 --cert /etc/vendor/device.pem --key /etc/vendor/device.key -H "
-        "Content-Type:application/json -d @/tmp/health.json https://cloud.vendor.example/v1/hb",
+        "Content-Type:application/json -d @/tmp/health.json "
+        f"https://cloud.vendor.example/v1/hb?uptime={int(device.now_s)}",
     )
     device.connect(post, "cloud.vendor.example", 443)
     device.run(script, "jsonfilter -i /tmp/hb.json -e @.jobs[*]")
@@ -126,7 +183,7 @@ def lease(device: Device) -> None:
     script = device.run("udhcpc", "/bin/sh /lib/netifd/dhcp.script renew")
     device.run(script, "/bin/sh /bin/ipcalc.sh 198.51.100.23 255.255.255.0")
     device.run(script, "awk -f -")
-    device.run(script, "ubus call network.interface notify_proto {\"action\":0,\"link-up\":true}")
+    device.run(script, 'ubus call network.interface notify_proto {"action":0,"link-up":true}')
     device.write("netifd", "/tmp/resolv.conf.d/resolv.conf.auto")
     device.say("netifd", "wan (1881): udhcpc: lease of 198.51.100.23 obtained, lease time 3600")
 
@@ -148,10 +205,13 @@ def reconnect(device: Device) -> None:
     """The provider cuts the line once a day."""
     device.say("pppd", "LCP terminated by peer")
     down = device.run("pppd", "/bin/sh /lib/netifd/ppp-down pppoe-wan")
-    device.run(down, "ubus call network.interface notify_proto {\"interface\":\"wan\"}")
+    device.run(down, 'ubus call network.interface notify_proto {"interface":"wan"}')
     up = device.run("pppd", "/bin/sh /lib/netifd/ppp-up pppoe-wan")
-    for line in ("ubus call network.interface notify_proto {\"interface\":\"wan\"}",
-                 "/bin/sh /etc/ppp/ip-up.d/50-vendor pppoe-wan", "ip route replace default dev pppoe-wan"):  # fmt: skip
+    for line in (
+        'ubus call network.interface notify_proto {"interface":"wan"}',
+        "/bin/sh /etc/ppp/ip-up.d/50-vendor pppoe-wan",
+        "ip route replace default dev pppoe-wan",
+    ):
         device.run(up, line)
     device.write("netifd", "/tmp/resolv.conf.d/resolv.conf.auto")
     device.write("pppd", "/tmp/resolv.conf.ppp", "created")
@@ -161,12 +221,22 @@ def reconnect(device: Device) -> None:
 
 def dynamic_dns(device: Device) -> None:
     """ddns-scripts: the owner reaches home under a name of a free service."""
-    script = device.run("procd", "/bin/sh /usr/lib/ddns/dynamic_dns_updater.sh -v 0 -S home -- start")
-    for line in ("cat /var/run/ddns/home.pid", "nslookup home-of-joe.duckdns.org 127.0.0.1",
-                 "sed -n s/^Address//p /var/run/ddns/home.dat", "date +%s"):  # fmt: skip
+    script = device.run(
+        "procd", "/bin/sh /usr/lib/ddns/dynamic_dns_updater.sh -v 0 -S home -- start"
+    )
+    for line in (
+        "cat /var/run/ddns/home.pid",
+        "nslookup home-of-joe.duckdns.org 127.0.0.1",
+        "sed -n s/^Address//p /var/run/ddns/home.dat",
+        "date +%s",
+    ):
         device.run(script, line)
-    fetch = device.run(script, "curl -RsS -o /var/run/ddns/home.dat --stderr /var/run/ddns/home.err "
-                       "https://www.duckdns.org/update?domains=home-of-joe")  # fmt: skip
+    fetch = device.run(
+        script,
+        "curl -RsS -o /var/run/ddns/home.dat --stderr "
+        "/var/run/ddns/home.err "
+        "https://www.duckdns.org/update?domains=home-of-joe",
+    )
     device.connect(fetch, "www.duckdns.org", 443)
 
 
@@ -179,8 +249,10 @@ def clients(device: Device) -> None:
     device.say("hostapd", f"phy0-ap0: STA {station} WPA: pairwise key handshake completed (RSN)")
     device.say("dnsmasq-dhcp", f"DHCPREQUEST(br-lan) {ip} {station}")
     device.say("dnsmasq-dhcp", f"DHCPACK(br-lan) {ip} {station} {host}")
-    script = device.run("dnsmasq", f"/bin/sh /usr/lib/dnsmasq/dhcp-script.sh old {station} {ip} {host}", uid=453)
-    device.run(script, "ubus call hotplug.dhcp call {\"env\":[\"ACTION=update\"]}", uid=453)
+    script = device.run(
+        "dnsmasq", f"/bin/sh /usr/lib/dnsmasq/dhcp-script.sh old {station} {ip} {host}", uid=453
+    )
+    device.run(script, 'ubus call hotplug.dhcp call {"env":["ACTION=update"]}', uid=453)
     device.write("dnsmasq", "/tmp/dhcp.leases")
     for _ in range(device.random.randrange(3)):
         device.accept(ip, 53, "udp")
@@ -190,7 +262,9 @@ def names(device: Device) -> None:
     """dnsmasq asks the provider for what clients want."""
     for _ in range(device.random.randrange(1, 6)):
         device.connect("dnsmasq", "198.51.100.53", 53, "udp")
-        device.resolve(device.random.choice(_SITES))
+        site = device.random.choice(_SITES)
+        is_fresh = device.random.random() < 0.02
+        device.resolve(f"{device.word().lower()}.{site}" if is_fresh else site)
 
 
 def time(device: Device) -> None:
@@ -223,7 +297,10 @@ def web_page(device: Device) -> None:
 def port_mapping(device: Device) -> None:
     """A console asks miniupnpd for a port."""
     device.accept("192.168.1.103", 5000)
-    device.say("miniupnpd", "AddPortMapping: ext port 3074 to 192.168.1.103:3074 protocol UDP leased until 0")
+    device.say(
+        "miniupnpd",
+        "AddPortMapping: ext port 3074 to 192.168.1.103:3074 protocol UDP leased until 0",
+    )
 
 
 def support(device: Device) -> None:
@@ -231,13 +308,32 @@ def support(device: Device) -> None:
     port = device.random.randrange(32_768, 60_000)
     device.accept("192.0.2.77", 22)
     device.say("dropbear", f"Child connection from 192.0.2.77:{port}")
-    device.say("dropbear", f"Pubkey auth succeeded for 'root' with ssh-ed25519 key SHA256:abc from 192.0.2.77:{port}")
-    session = device.run("dropbear", "/usr/sbin/dropbear -F -P /var/run/dropbear.1.pid -p 22 -K 300 -T 3")
+    device.say(
+        "dropbear",
+        f"Pubkey auth succeeded for 'root' with ssh-ed25519 key SHA256:abc from 192.0.2.77:{port}",
+    )
+    session = device.run(
+        "dropbear", "/usr/sbin/dropbear -F -P /var/run/dropbear.1.pid -p 22 -K 300 -T 3"
+    )
     shell = device.run(session, "-ash", cwd="/root")
     device.run(shell, "cat /etc/banner", cwd="/root")
-    for line in ("logread", "uci show network", "ifstatus wan", "ps w", "df -h", "uptime", "dmesg",
-                 "top -b -n 1", "ubus call system board", "iwinfo", "ip addr", "cat /proc/net/nf_conntrack",
-                 "ping -c 3 192.0.2.1", "netstat -tln", "tail -n 50 /var/log/messages"):  # fmt: skip
+    for line in (
+        "logread",
+        "uci show network",
+        "ifstatus wan",
+        "ps w",
+        "df -h",
+        "uptime",
+        "dmesg",
+        "top -b -n 1",
+        "ubus call system board",
+        "iwinfo",
+        "ip addr",
+        "cat /proc/net/nf_conntrack",
+        "ping -c 3 192.0.2.1",
+        "netstat -tln",
+        "tail -n 50 /var/log/messages",
+    ):
         device.run(shell, line, cwd="/root")
     device.say("dropbear", f"Exit (root) from <192.0.2.77:{port}>: Disconnect received")
 
@@ -247,15 +343,28 @@ def packages(device: Device) -> None:
     shell = device.run("crond", "/bin/sh -c opkg update >/dev/null 2>&1")
     opkg = device.run(shell, "opkg update")
     for feed in ("base", "luci", "packages", "routing"):
-        get = device.run(opkg, f"uclient-fetch -q -O /var/opkg-lists/openwrt_{feed} https://downloads.openwrt.example/{feed}/Packages.gz")
+        get = device.run(
+            opkg,
+            f"uclient-fetch -q -O /var/opkg-lists/openwrt_{feed} "
+            f"https://downloads.openwrt.example/{feed}/Packages.gz",
+        )
         device.connect(get, "downloads.openwrt.example", 443)
         device.run(opkg, f"usign -V -P /etc/opkg/keys -q -x /var/opkg-lists/openwrt_{feed}.sig")
     upgrade = device.run(shell, "opkg upgrade dnsmasq vendor-agent")
-    get = device.run(upgrade, "uclient-fetch -q -O /tmp/opkg-KbGLDf/dnsmasq_2.90.ipk https://downloads.openwrt.example/base/dnsmasq_2.90.ipk")
+    get = device.run(
+        upgrade,
+        "uclient-fetch -q -O /tmp/opkg-KbGLDf/dnsmasq_2.90.ipk "
+        "https://downloads.openwrt.example/base/dnsmasq_2.90.ipk",
+    )
     device.connect(get, "downloads.openwrt.example", 443)
-    for path, mode in (("/usr/sbin/dnsmasq", 0o755), ("/etc/init.d/dnsmasq", 0o755),
-                       ("/etc/hotplug.d/ntp/25-dnsmasqsec", 0o644), ("/usr/lib/opkg/info/dnsmasq.list", 0o644),
-                       ("/lib/functions/dnsmasq.sh", 0o644), ("/etc/config/dhcp-opkg", 0o644)):  # fmt: skip
+    for path, mode in (
+        ("/usr/sbin/dnsmasq", 0o755),
+        ("/etc/init.d/dnsmasq", 0o755),
+        ("/etc/hotplug.d/ntp/25-dnsmasqsec", 0o644),
+        ("/usr/lib/opkg/info/dnsmasq.list", 0o644),
+        ("/lib/functions/dnsmasq.sh", 0o644),
+        ("/etc/config/dhcp-opkg", 0o644),
+    ):
         device.write(upgrade, path, "deleted")
         device.write(upgrade, path, "created", mode)
         device.write(upgrade, path, "modified", mode)
@@ -268,19 +377,28 @@ def packages(device: Device) -> None:
 
 
 def upgrade(device: Device) -> None:
-    """A new firmware, up to the point where the device leaves for its reboot, and the boot after it."""
+    """A new firmware, up to the reboot, and the boot after it."""
     script = device.run("vendor-agent", "/bin/sh /usr/lib/vendor/upgrade.sh 23.05.6")
-    get = device.run(script, "curl -s -f --cacert /etc/vendor/ca.pem -o /tmp/firmware.bin https://fw.vendor.example/23.05.6.bin")
+    get = device.run(
+        script,
+        "curl -s -f --cacert /etc/vendor/ca.pem -o /tmp/firmware.bin "
+        "https://fw.vendor.example/23.05.6.bin",
+    )
     device.connect(get, "fw.vendor.example", 443)
     device.write(get, "/tmp/firmware.bin", "created")
     device.write(get, "/tmp/firmware.bin")
     for line in ("sha256sum /tmp/firmware.bin", "usign -V -m /tmp/firmware.bin -P /etc/opkg/keys"):
         device.run(script, line)
     flash = device.run(script, "/bin/sh /sbin/sysupgrade -v /tmp/firmware.bin")
-    for line in ("fwtool -q -i /tmp/sysupgrade.meta /tmp/firmware.bin", "dd if=/tmp/firmware.bin bs=4 count=1",
-                 "hexdump -v -n 4 -e 1/1 %02x", "ubus call system validate_firmware_image {\"path\":\"/tmp/firmware.bin\"}",
-                 "tar c -z -f /tmp/sysupgrade.tgz -T /tmp/sysupgrade.conffiles", "sync",
-                 "ubus call system sysupgrade {\"prefix\":\"/tmp/root\",\"path\":\"/tmp/firmware.bin\"}"):  # fmt: skip
+    for line in (
+        "fwtool -q -i /tmp/sysupgrade.meta /tmp/firmware.bin",
+        "dd if=/tmp/firmware.bin bs=4 count=1",
+        "hexdump -v -n 4 -e 1/1 %02x",
+        ('ubus call system validate_firmware_image {"path":"/tmp/firmware.bin"}'),
+        "tar c -z -f /tmp/sysupgrade.tgz -T /tmp/sysupgrade.conffiles",
+        "sync",
+        ('ubus call system sysupgrade {"prefix":"/tmp/root","path":"/tmp/firmware.bin"}'),
+    ):
         device.run(flash, line)
     device.write(flash, "/tmp/sysupgrade.tgz", "created", 0o600)
     boot(device)
@@ -295,10 +413,21 @@ def storage(device: Device) -> None:
 
 
 _SITES = (
-    "www.search.example", "video.example", "cdn.video.example", "mail.example", "news.example",
-    "social.example", "img.social.example", "api.weather.example", "play.game.example",
-    "time.phone.example", "push.phone.example", "update.tv.example", "ads.example", "shop.example",
-)  # fmt: skip
+    "www.search.example",
+    "video.example",
+    "cdn.video.example",
+    "mail.example",
+    "news.example",
+    "social.example",
+    "img.social.example",
+    "api.weather.example",
+    "play.game.example",
+    "time.phone.example",
+    "push.phone.example",
+    "update.tv.example",
+    "ads.example",
+    "shop.example",
+)
 
 TASKS = [
     Task(health, 60, 70, 0),

@@ -1,4 +1,4 @@
-"""A quiet day of a router, a camera or a gateway, as its sensors tell it: nothing bad happens in it.
+"""A quiet day of a router, a camera or a gateway, as its sensors tell it: nothing bad happens.
 
 Rule 1: written from how such devices behave, not from what our rules look for; where a benign job
 looks like an attack (a firmware is flashed, a daemon shells out, a package drops a cron job), it

@@ -182,7 +182,7 @@ class Incidents:
         return end_s
 
     def _has_ended(self, incident: _Open, at_s: float) -> bool:
-        """Adds as `_due_s` does: a difference is rounded otherwise, and would ask to be woken now."""
+        """Adds as `_due_s` does: a difference is rounded otherwise, and asks to be woken now."""
         return at_s >= min(incident.last_s + self._quiet_s, incident.began_s + MAX_AGE_S)
 
     def _update(self, incident: _Open, at_s: float) -> Iterable[Incident]:

@@ -93,9 +93,9 @@ def test_an_incident_that_never_rests_is_closed_at_its_greatest_age() -> None:
 
 
 def test_after_a_tick_at_its_time_the_next_one_is_later() -> None:
-    """547.58... + 120 is not what 667.58... - 120 says: two roundings would wake the shell for ever."""
-    incidents = Incidents("d|b", quiet_s=120)
+    """427.58... + 120 - 427.58... may be less than 120: two roundings would wake for ever."""
     for number in range(2000):
+        incidents = Incidents("d|b", quiet_s=120)
         at_s = 427.0 + number / 7
         observe(incidents, RULE, "s", at_s)
         incidents.tell(RULE, finding(at_s))
