@@ -236,6 +236,7 @@ def support(device: Device) -> None:
         "uname -a",
         "lsmod",
     ):
+        device.pause(2, 25)
         device.run(shell, line, cwd="/root")
     device.say("dropbear", f"Exit (root) from <192.0.2.77:{port}>: Disconnect received")
 

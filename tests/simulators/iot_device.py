@@ -188,6 +188,10 @@ class Device:
         pid = self.daemons[who] if isinstance(who, str) else who
         self._tell(KernelActivity(self._tick(), "audit", activity, pid, 0, image, target))
 
+    def pause(self, least_s: float, most_s: float) -> None:
+        """A person thinks before the next line."""
+        self.now_s += self.random.uniform(least_s, most_s)
+
     def word(self, chars: int = 6) -> str:
         """Letters as mktemp draws them."""
         letters = "abcdefghijkmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

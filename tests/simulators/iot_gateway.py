@@ -264,6 +264,7 @@ def support(device: Device) -> None:
         "ip addr",
         "free -m",
     ):
+        device.pause(2, 25)
         device.run(shell, line, cwd="/home/joe", uid=1000, login=1000)
     device.say(
         "sudo",

@@ -13,8 +13,9 @@ from tests.simulators.device_stream import benign_events
 from tests.simulators.linear_engine import LinearEngine
 
 from vedette.cli._rule_folder import Collected, collect, rule_files
-from vedette.cli._rule_samples import run_samples
+from vedette.cli._rule_samples import Subjects, run_file, subjects
 from vedette.cli._sigma_compiler import Compiled
+from vedette.cli._sigma_correlation import CompiledCorrelation
 from vedette.core.engine import Engine
 from vedette.core.redact import REDACTED, Redactor
 from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not
@@ -22,7 +23,8 @@ from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "rules"
 ATTACKS = ROOT / "tests" / "attacks"
-MIN_RULES = 36
+MIN_DETECTIONS = 80
+MIN_CORRELATIONS = 15
 MIN_WORD_CHARS = 4
 WORD = re.compile(rf"[a-z0-9_]{{{MIN_WORD_CHARS},}}")
 TECHNIQUE = re.compile(r"attack\.t\d{4}(\.\d{3})?")
@@ -33,9 +35,9 @@ def shipped() -> Collected:
     return collect([RULES])
 
 
+@cache
 def shipped_bundle() -> Bundle:
-    rules = tuple(compiled.rule for compiled in shipped().compiled)
-    return Bundle("shipped", 1, 0, 0, rules, shipped().redactions, "")
+    return shipped().bundle("shipped", 1, 0, 0)
 
 
 def name_of(compiled: Compiled) -> str:
@@ -86,8 +88,11 @@ def vocabulary() -> dict[str, str]:
 def test_every_shipped_rule_compiles_and_nothing_in_it_is_idle() -> None:
     assert shipped().problems == ()
     assert shipped().warnings == ()
-    assert len(shipped().compiled) >= MIN_RULES
-    assert len(shipped().compiled) == len([f for f in rule_files([RULES]) if f.parent != RULES])
+    detections = [compiled for compiled in shipped().compiled if compiled.rule.is_reported]
+    assert len(detections) >= MIN_DETECTIONS
+    assert len(shipped().correlations) >= MIN_CORRELATIONS
+    held = (*shipped().compiled, *shipped().correlations, *shipped().filters)
+    assert len(held) == len([f for f in rule_files([RULES]) if f.parent != RULES])
 
 
 @pytest.mark.parametrize("compiled", shipped().compiled, ids=name_of)
@@ -100,9 +105,19 @@ def test_a_rule_says_who_wrote_it_and_what_it_guards_against(compiled: Compiled)
     assert f"attack.{compiled.document.file.parent.name.replace('_', '-')}" in compiled.rule.tags
 
 
-@pytest.mark.parametrize("compiled", shipped().compiled, ids=name_of)
-def test_a_rule_does_what_its_samples_say(compiled: Compiled) -> None:
-    outcomes = list(run_samples(compiled))
+@pytest.mark.parametrize("found", shipped().correlations, ids=lambda c: c.document.file.stem)
+def test_a_correlation_says_who_wrote_it_and_what_it_guards_against(
+    found: CompiledCorrelation,
+) -> None:
+    assert found.correlation.author == "Vedette project"
+    assert any(TECHNIQUE.fullmatch(tag) for tag in found.correlation.tags)
+    assert found.document.value["falsepositives"]
+    assert len(str(found.document.value["description"])) >= 60
+
+
+@pytest.mark.parametrize("of", subjects(shipped()), ids=lambda of: of.file.stem)
+def test_rules_correlations_and_filters_do_what_their_samples_say(of: Subjects) -> None:
+    outcomes = list(run_file(of, shipped_bundle()))
     assert {outcome.is_met for outcome in outcomes} == {True, False}
     for outcome in outcomes:
         assert outcome.is_expected, f"{outcome.place}: {'; '.join(outcome.reasons)}"
@@ -127,6 +142,7 @@ def test_a_quiet_device_stays_quiet() -> None:
         (rule.title, fields)
         for category, fields in benign_events(10_000, seed=1)
         for rule in engine.match(category, fields)
+        if rule.is_reported
     ]
     assert len(found) <= 1, found[:5]
 
