@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
+from random import Random
 
 from vedette.cli._rule_folder import collect
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not, Rule
@@ -41,7 +42,10 @@ def scaled(rules: Sequence[Rule], wanted: int) -> tuple[Rule, ...]:
 
 
 def _compiled(folder: Path) -> tuple[Rule, ...]:
-    return tuple(found.rule for found in collect([folder]).compiled)
+    """In a random order that is always the same, so that the first ones are as mixed as all."""
+    rules = [found.rule for found in collect([folder]).compiled]
+    Random(17).shuffle(rules)
+    return tuple(rules)
 
 
 def _endless(rules: Sequence[Rule]) -> Iterator[Rule]:

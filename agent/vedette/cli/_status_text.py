@@ -13,6 +13,7 @@ from vedette.codec.text import escape, human_age, human_size
 
 Table = dict[str, Json]
 _DOWN = "uplink-down"
+MAX_MUTED = 3
 
 
 def render(answer: Table, painter: Painter) -> list[str]:
@@ -87,6 +88,11 @@ def _rules(rules: Table, painter: Painter) -> str:
     shown = escape(f"{words}, counter {_shown(rules, 'counter')}")
     if not rules.get("rules"):
         shown = painter.paint("none: nothing can be found; build them: vedette rules build", RED)
+    muted = _rows(rules, "muted")
+    if muted:
+        names = ", ".join(str(row.get("title")) for row in muted[:MAX_MUTED])
+        more = f" and {len(muted) - MAX_MUTED} more" if len(muted) > MAX_MUTED else ""
+        shown += "; " + painter.paint(f"muted for a while: {names}{more}", YELLOW)
     return _with_reason(shown, rules, painter)
 
 

@@ -151,9 +151,9 @@ class Answers:
             }
             for row in self._sentinel.agent.ledger.rows()
         ]  # fmt: skip
-        engine = self._sentinel.agent.engine
-        if engine is not None:
-            counters = engine.counters()
+        detection = self._sentinel.agent.detection
+        if detection.engine is not None:
+            counters = detection.engine.counters()
             rows.append(
                 {
                     "stage": "engine", "class": "all", "in": counters["in"],
@@ -161,6 +161,14 @@ class Answers:
                     "counters": dict(counters),
                 }
             )  # fmt: skip
+        counters = detection.correlator.counters()
+        rows.append(
+            {
+                "stage": "correlation", "class": "all", "in": counters["in"],
+                "out": counters["met"], "dropped": counters["evicted"], "losses": 0,
+                "counters": dict(counters),
+            }
+        )  # fmt: skip
         for name, sensor in self._sentinel.ladder.sensors():
             counters = sensor.counters()
             classes = "+".join(tier.event_class for tier in sensor.tiers)
@@ -208,14 +216,28 @@ class Answers:
     def _rules(self) -> dict[str, Json]:
         chosen = self._sentinel.chosen
         bundle = chosen.content
+        engine = self._sentinel.agent.engine
         return {
             "bundle": bundle.name if bundle else "",
             "digest": bundle.digest if bundle else "",
             "counter": bundle.counter if bundle else 0,
             "rules": len(bundle.rules) if bundle else 0,
+            "correlations": len(bundle.correlations) if bundle else 0,
+            "muted": self._muted(),
+            "excluded": dict(engine.excluded()) if engine is not None else {},
             "expires_s": bundle.expires_s if bundle else 0,
             "reason": chosen.refused or "; ".join(chosen.problems),
         }
+
+    def _muted(self) -> list[Json]:
+        """The rules that exceeded their budgets, and until when (CLOCK_BOOTTIME)."""
+        return [
+            {
+                "rule": rule_id, "title": muted.rule.title, "reason": muted.reason,
+                "until_s": muted.until_s, "held": muted.held,
+            }
+            for rule_id, muted in self._sentinel.agent.detection.budgets.muted.items()
+        ]  # fmt: skip
 
 
 def _tier(report: TierReport, ladder: Ladder) -> dict[str, Json]:

@@ -35,7 +35,10 @@ ANSWER: Table = {
         "spent_bytes": 34_100, "budget_bytes": 1_000_000,
         "conditions": {"uplink-down": "connection refused", "uplink-budget": "used\x07up"},
     },
-    "rules": {"bundle": "base", "counter": 3, "rules": 31, "expires_s": 0, "reason": ""},
+    "rules": {
+        "bundle": "base", "counter": 3, "rules": 31, "expires_s": 0, "reason": "",
+        "muted": [{"title": "Loud\x07"}, {"title": "b"}, {"title": "c"}, {"title": "d"}],
+    },
     "profile": {
         "state": "in force", "name": "cam\x07", "counter": 4, "drift": 2, "expired": True,
         "reason": "",
@@ -53,7 +56,7 @@ sources
   log      nothing  not watched
 
 rules, profile, journal, uplink
-  rules     31 of bundle base, counter 3
+  rules     31 of bundle base, counter 3; muted for a while: Loud\\x07, b, c and 1 more
   profile   in force: cam\\x07, counter 4, 2 thing(s) left it: vedette profile drift; past its date
   learning  learning, 1 min of 2 h; some of it had no room: vedette learn status
   journal   301 entries in epoch 2, 120 kB of 17 MB, 0 dropped; in memory only; No space left\\e[2J
