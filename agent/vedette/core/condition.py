@@ -55,10 +55,14 @@ Check: TypeAlias = Callable[[View], bool]
 
 def view(fields: Fields) -> View:
     """Prepare an event for checks; None stands for a field that it has not."""
-    plain = fields
     if max(map(len, fields.values()), default=0) > SCAN_CHARS:
-        plain = {name: cut(value) for name, value in fields.items()}
-    return View(_Folded(plain), plain)
+        fields = {name: cut(value) for name, value in fields.items()}
+    return short_view(fields)
+
+
+def short_view(fields: Fields) -> View:
+    """As `view`, for an event of which no looked-at value is longer than SCAN_CHARS."""
+    return View(_Folded(fields), fields)
 
 
 def compile_condition(condition: Condition) -> Check:

@@ -18,7 +18,8 @@ from dataclasses import replace
 from typing import NamedTuple, Self
 
 from vedette.core.comparison import PATTERNS, compile_test
-from vedette.core.condition import Check, View, compile_condition
+from vedette.core.condition import Check, View, compile_condition, short_view, view
+from vedette.core.cut import SCAN_CHARS
 from vedette.core.exclusions import Exclusions
 from vedette.core.partition import Partition, matches_of
 from vedette.errors import RuleError
@@ -303,7 +304,7 @@ class Engine:
             numbers = self._timed_candidates(partition, fields, stopwatch)
         if not numbers:
             return _NOTHING
-        event = partition.view(fields)
+        event = view(fields) if chars > SCAN_CHARS else short_view(fields)
         rules = self._bundle.rules
         found: list[Rule] = []
         excluded: list[int] = []

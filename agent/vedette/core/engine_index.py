@@ -113,6 +113,8 @@ class FieldIndex:
         self._suffixes: dict[str, list[int]] = {}
         self._prefix_sizes: list[int] = []
         self._suffix_sizes: list[int] = []
+        self._first_chars: frozenset[str] = frozenset()
+        self._last_chars: frozenset[str] = frozenset()
         self._substrings: dict[str, list[int]] = {}
         self._wide = _Words(step=4)
         self._medium = _Words(step=2)
@@ -145,7 +147,9 @@ class FieldIndex:
             self._add_substring(text, number)
 
     def freeze(self) -> None:
-        """Choose how to search for substrings; nothing is added after this."""
+        """Choose how to search; nothing is added after this."""
+        self._first_chars = frozenset(text[0] for text in self._prefixes)
+        self._last_chars = frozenset(text[-1] for text in self._suffixes)
         for gate, few in ((self._wide, FEW), (self._medium, MANY)):
             if len(gate.texts) > few:
                 self._gates.append(gate)
@@ -221,14 +225,16 @@ class FieldIndex:
         value = plain.lower()
         found = set(self._exact.get(value, ()))
         # A slice longer than the value is the whole value, which no text of that size equals.
-        for size in self._suffix_sizes:
-            numbers = self._suffixes.get(value[-size:])
-            if numbers:
-                found.update(numbers)
-        for size in self._prefix_sizes:
-            numbers = self._prefixes.get(value[:size])
-            if numbers:
-                found.update(numbers)
+        if value[-1:] in self._last_chars:
+            for size in self._suffix_sizes:
+                numbers = self._suffixes.get(value[-size:])
+                if numbers:
+                    found.update(numbers)
+        if value[:1] in self._first_chars:
+            for size in self._prefix_sizes:
+                numbers = self._prefixes.get(value[:size])
+                if numbers:
+                    found.update(numbers)
         if self._substrings:
             self._scan_substrings(value, found)
         for test, is_plain, number in self._slow:

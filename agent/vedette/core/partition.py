@@ -7,7 +7,7 @@ from typing import Generic, TypeAlias, TypeVar, assert_never
 
 from vedette.core.arguments import SOURCES, place_of
 from vedette.core.comparison import FIELD_OPERATORS
-from vedette.core.condition import FIELD_ALIASES, Fields, View, view
+from vedette.core.condition import FIELD_ALIASES, Fields
 from vedette.core.engine_index import FieldIndex
 from vedette.core.memo import Memo
 from vedette.core.triggers import trigger
@@ -88,10 +88,6 @@ class Partition(Generic[Answer]):
         if self._names:
             return tuple(map(fields.get, self._names))
         return (*fields, *fields.values())  # keyword rules look at all of them
-
-    def view(self, fields: Fields) -> View:
-        """An event as these rules see it."""
-        return view(fields)
 
     def candidates(self, fields: Fields) -> set[int]:
         """Numbers of the rules that an event may meet."""
