@@ -44,7 +44,7 @@ RING_BYTES: Final = 1 << 20
 """4,000 executions: half a second of the fastest storm, and some seconds of a busy device."""
 BATCH_RECORDS: Final = 256
 """Read in one go: 5 ms at most with every rule asked, then the loop gets its turn."""
-PACE_S: Final = 0.005
+PACE_S: Final = 0.01
 CALM_S: Final = 0.02
 """A wake-up this long after the last one is served at once."""
 LOSS_PERIOD_S: Final = 1.0
