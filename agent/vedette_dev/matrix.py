@@ -27,7 +27,7 @@ from vedette_dev.tiers import tiers_in_use
 
 SCENES: tuple[tuple[str, ...], ...] = (
     (),
-    ("ebpf", "fanotify", "conntrack"),
+    ("ebpf", "fanotify"),
     ("ebpf", "audit", "fanotify", "inotify", "conntrack"),
     ("ebpf", "audit", "proc_connector", "fanotify", "inotify", "conntrack", "procnet"),
 )
