@@ -35,7 +35,14 @@ TOUCH_EVERY = 64
 ROOTS = frozenset({0, 1, 2})
 """The idle task, init and kthreadd belong to no tree: everything comes from them."""
 MULTI_CALL = frozenset({"busybox", "toybox", "busybox.static", "busybox.nosuid", "busybox.suid"})
-"""Programs that are many programs; which one they are is said by argv[0]."""
+"""Programs that are many programs; which one they are is said by argv[0], or their first word."""
+
+LINKED = frozenset({
+    "kmod", "systemctl", "pgrep", "killall5", "xtables-nft-multi", "xtables-legacy-multi",
+    "dropbearmulti", "uclient-fetch", "coreutils",
+})  # fmt: skip
+"""Programs that do other things under other names: kmod as lsmod, systemctl as reboot, pgrep as
+pkill, uclient-fetch as wget. Under their own name they have no alias."""
 
 
 class Process:
@@ -245,12 +252,15 @@ def facts(process: Process, users: dict[int, str]) -> ProcessFacts:
 def alias_of(image: str, argv0: str, command_line: str) -> str:
     """The path of the applet a multi-call program was run as, "" for every other program.
 
-    `/bin/busybox` run as `wget` (or as `busybox wget`) is `/bin/wget`.
+    `/bin/busybox` run as `wget` (or as `busybox wget`) is `/bin/wget`; so is `/usr/bin/kmod` run as
+    `lsmod` that.
     """
     folder, _, name = image.rpartition("/")
-    if name not in MULTI_CALL:
+    if name not in MULTI_CALL and name not in LINKED:
         return ""
     applet = argv0.lstrip("-").rpartition("/")[2]
+    if applet == name and name in LINKED:
+        return ""
     if applet in MULTI_CALL:
         words = command_line.split(" ", 2)
         applet = words[1] if len(words) > 1 else ""

@@ -189,6 +189,10 @@ def test_two_processes_of_one_program_are_running_until_both_end() -> None:
 @pytest.mark.parametrize(
     ("image", "argv0", "command_line", "alias"),
     [
+        ("/usr/bin/kmod", "/sbin/lsmod", "/sbin/lsmod", "/usr/bin/lsmod"),
+        ("/usr/bin/pgrep", "pkill", "pkill -9 cron", "/usr/bin/pkill"),
+        ("/usr/bin/systemctl", "systemctl", "systemctl stop x", ""),
+        ("/usr/bin/systemctl", "reboot", "reboot", "/usr/bin/reboot"),
         ("/bin/busybox", "wget", "wget http://x", "/bin/wget"),
         ("/bin/busybox", "-ash", "-ash", "/bin/ash"),
         ("/bin/busybox", "/usr/bin/tftp", "/usr/bin/tftp -g", "/bin/tftp"),
