@@ -319,6 +319,13 @@ class TestBacktest:
         assert found.fired["shell"].count == 2500
         assert len(found.fired["shell"].examples) == 3
 
+    @pytest.mark.timeout(20)
+    def test_a_wake_up_that_comes_by_a_rounding_too_early_holds_nothing_up(
+        self, tmp_path: Path
+    ) -> None:
+        day = [observed(1.0 + number * 0.05, "/bin/sh", f"sh {number}") for number in range(4000)]
+        assert backtest(record(tmp_path, list(day)), bundle(SHELL)).events == 4000
+
     def test_memory_is_bounded(self, tmp_path: Path) -> None:
         def lines(number: int) -> tuple[LogLine, ...]:
             return tuple(
