@@ -23,7 +23,7 @@ _COMMON = frozenset((
 """Ours: names that a device's own scripts meet all the time, so that they lead to few rules."""
 
 _COMMON_COST = 0.2
-_SLOW_COST = 0.5  # asked of every new value of its field
+_SLOW_COST = 3.0  # searched in every new value of its field: dearer than rules asked for nothing
 _KEYWORD_FACTOR = 4.0  # asked of every field
 _GATED_CHARS = 7  # shorter substrings are searched one by one (core/engine_index.py)
 _SHORT_COST = 0.01
