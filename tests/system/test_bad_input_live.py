@@ -220,7 +220,7 @@ REUSE = """
 import os, sys
 def wait(pid):
     os.waitpid(pid, 0)
-token, former = sys.argv[1:]
+token, former = sys.argv[1], os.environ["FORMER"]
 first = os.posix_spawn(former, ["former", token], {})
 wait(first)
 for attempt in range(50):
@@ -250,7 +250,7 @@ def test_a_pid_used_again_lends_nobody_its_former_owner(site: Site) -> None:
     former = site.folder / "former"
     shutil.copy("/bin/true", former)
     with subprocess.Popen(
-        [sys.executable, "-c", REUSE, token, str(former)],
+        [sys.executable, "-c", REUSE, token], env={"FORMER": str(former)},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as story:  # fmt: skip
         assert story.stdin is not None
