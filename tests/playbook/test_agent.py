@@ -145,6 +145,17 @@ def test_a_shell_of_a_web_server_becomes_an_incident_with_its_chain() -> None:
     assert "password=[redacted]" in json.dumps(document)
 
 
+def test_arguments_apart_are_never_told_since_secrets_are_found_in_the_line_alone() -> None:
+    story = Story()
+    story.see(1.0, started(10, 1, "/usr/sbin/httpd", 1.0))
+    event = started(11, 10, "/bin/sh", 2.0, "sh -c id password=hunter2")
+    story.see(2.0, event._replace(arguments="sh\0-c\0id\0password\0=hunter2"))
+    story.answer(2.1)
+    (document,) = story.documents()
+    assert "hunter2" not in json.dumps(document)
+    assert "password=[redacted]" in json.dumps(document)
+
+
 def test_a_storm_asks_once_and_tells_once() -> None:
     story = Story()
     story.see(1.0, started(10, 1, "/usr/sbin/httpd", 1.0))

@@ -34,6 +34,8 @@ MAX_BODY_BYTES = 64 << 10
 TEXT_LIMITS = (4096, 1024, 256, 64)
 """Characters shown of each text; the last one always fits, whatever is escaped how."""
 MAX_SUBJECT = 256
+NEVER_SHOWN = frozenset({"Arguments"})
+"""CommandLine shows them, joined by the blanks that the patterns of secrets count on."""
 NO_TREE = ProcessKey(0, 0)
 
 
@@ -186,13 +188,18 @@ class Findings:
             tier=seen.tier,
             at_s=at_s,
             wall_s=wall_s,
-            fields={name: self.redact(value) for name, value in seen.fields.items()},
+            fields=self._shown(seen.fields),
             chain=tuple(map(self._facts, chain)),
             losses=self._ledger.losses(seen.event_class, at_s),
             bundle=self.bundle,
         )
         self._ask_or_tell(_Pending(key, finding), chain)
         return True
+
+    def _shown(self, fields: Mapping[str, str]) -> dict[str, str]:
+        return {
+            name: self.redact(value) for name, value in fields.items() if name not in NEVER_SHOWN
+        }
 
     def _facts(self, process: Process) -> ProcessFacts:
         link = facts(process, self.users)
