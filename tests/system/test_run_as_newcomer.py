@@ -147,7 +147,8 @@ def test_nobody_catches_what_its_sources_can_see(nobody: Nobody, kernel: None) -
     folder = nobody.home / "attacked"
     with DevRun(["run", "--folder", folder], python=nobody.python, cwd=Path("/")) as run:
         run.await_line("^watching ")
-        words = ["attack", "--folder", str(folder), *PLAYED_BY_NOBODY]
+        words = ["attack", "--folder", str(folder)]
+        words += [word for name in PLAYED_BY_NOBODY for word in ("--only", name)]
         with DevRun(words, python=nobody.python, cwd=Path("/")) as attack:
             assert attack.wait() == 0, attack.text
     assert "not visible without root" in attack.text
