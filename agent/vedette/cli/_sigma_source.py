@@ -15,6 +15,7 @@ from vedette.cli import _sigma_auditd
 from vedette.cli._event_fields import fields_of_category
 from vedette.cli._sigma_auditd import Missing
 from vedette.cli._sigma_document import Document
+from vedette.codec.condition import MAX_NAME_BYTES
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not
 
 _PRODUCTS = frozenset((None, "linux"))
@@ -54,6 +55,10 @@ _CATEGORIES: Mapping[str, tuple[str, Condition | None, Mapping[str, str]]] = {
 """Sigma's categories that ours serve under another name: what they ask for besides, and fields."""
 
 
+_PREFIX = "service:"
+_MAX_SOURCE_BYTES = MAX_NAME_BYTES - len(_PREFIX)
+
+
 class Part(NamedTuple):
     """What a rule asks of the events of one category."""
 
@@ -81,15 +86,20 @@ def served_by(document: Document, condition: Condition) -> Served:
     if product not in _PRODUCTS:
         place = ("logsource", "product")
         document.refuse(f"expected product linux, got {product!r}", place)
+    for key in ("category", "service"):
+        if len(str(source.get(key, "")).encode("utf-8", "replace")) > _MAX_SOURCE_BYTES:
+            document.refuse(
+                f"expected a {key} of at most {_MAX_SOURCE_BYTES} bytes", ("logsource", key)
+            )
     if source.get("category"):
         return _of_category(str(source["category"]), condition)
     service = str(source.get("service") or "")
     if service == "auditd":
         return _of_auditd(document, condition)
     if service in _ALL_SERVICES:
-        return Served((Part("service:", condition),), ())
+        return Served((Part(_PREFIX, condition),), ())
     names = _SERVICES.get(service, (service,))
-    return Served(tuple(Part(f"service:{name}", condition) for name in names), ())
+    return Served(tuple(Part(f"{_PREFIX}{name}", condition) for name in names), ())
 
 
 def field_in(category: str, field: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from collections.abc import Collection, Iterator
 from typing import Final, Protocol
 
@@ -87,14 +88,14 @@ class WatchTree:
         return True
 
     def add_tree(self, top: str) -> Iterator[tuple[str, bool]]:
-        """Watch a folder and all below it.
+        """Watch a folder and all below it, the nearest first: at the limit the deepest give way.
 
         Yields:
             Every path found below, and whether it is a folder.
         """
-        waiting = [top]
+        waiting = deque([top])
         while waiting:
-            folder = waiting.pop()
+            folder = waiting.popleft()
             if not self.add(folder):
                 continue
             for path, is_directory in self._children(folder):

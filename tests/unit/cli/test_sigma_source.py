@@ -93,6 +93,15 @@ def test_another_system_is_refused_at_its_place(tmp_path: Path) -> None:
         compiled(tmp_path, text)
 
 
+@pytest.mark.parametrize("key", ["category", "service"])
+def test_a_name_longer_than_bundles_hold_is_refused_at_its_place(key: str, tmp_path: Path) -> None:
+    text = (
+        f"logsource:\n  product: linux\n  {key}: {'x' * 121}\ndetection: {{k: [x], condition: k}}\n"
+    )
+    with pytest.raises(RuleError, match=rf"rule.yml:7:3: expected a {key} of at most 120 bytes"):
+        compiled(tmp_path, text)
+
+
 def test_arguments_are_asked_by_their_place(tmp_path: Path) -> None:
     found = auditd(tmp_path, "{s: {type: execve, a0: chmod, a1: 777}, condition: s}")
     assert [rule.category for rule in found.rules] == ["process_creation"]

@@ -92,6 +92,16 @@ def test_blind_spots_are_bounded(tmp_path: Path) -> None:
     assert tree.blind_spots[-1] == "and 40 more folders"
 
 
+def test_at_the_limit_the_deepest_folders_give_way(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "down" / "below").mkdir(parents=True)
+    (tmp_path / "near").mkdir()
+    tree = WatchTree(Counting(), 0, (), limit=3)
+    list(tree.add_tree(str(tmp_path)))
+    assert str(tmp_path / "near") in tree
+    assert str(tmp_path / "deep") in tree
+    assert str(tmp_path / "deep" / "down") not in tree
+
+
 def test_a_watch_the_kernel_gave_up_is_forgotten(tmp_path: Path) -> None:
     tree = WatchTree(Counting(), 0, ())
     assert tree.add(str(tmp_path))
