@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator
 from typing import Final, Protocol
 
 DIRECTORIES_MAX: Final = 16_384
+SPARE: Final = 2048
+"""Of these, for folders made later: an attack makes new ones, old deep ones hardly change."""
 SPOTS_MAX: Final = 20
 
 
@@ -67,11 +69,16 @@ class WatchTree:
         """The folder of a watch, or None for one that is gone."""
         return self._path_of.get(descriptor)
 
-    def add(self, path: str) -> bool:
-        """Watch one folder; False when it cannot be, which is kept as a blind spot."""
+    def add(self, path: str, *, spare: int = 0) -> bool:
+        """Watch one folder; False when it cannot be, which is kept as a blind spot.
+
+        Args:
+            path: the folder.
+            spare: how many watches have to stay free for others.
+        """
         if path in self._left_out:
             return False
-        if len(self._path_of) >= self._limit:
+        if len(self._path_of) >= self._limit - spare:
             self._miss(path, f"more than {self._limit} folders to watch")
             return False
         try:
@@ -87,8 +94,12 @@ class WatchTree:
         self._descriptor_of[path] = descriptor
         return True
 
-    def add_tree(self, top: str) -> Iterator[tuple[str, bool]]:
+    def add_tree(self, top: str, *, spare: int = 0) -> Iterator[tuple[str, bool]]:
         """Watch a folder and all below it, the nearest first: at the limit the deepest give way.
+
+        Args:
+            top: the folder.
+            spare: as `add` takes it.
 
         Yields:
             Every path found below, and whether it is a folder.
@@ -96,7 +107,7 @@ class WatchTree:
         waiting = deque([top])
         while waiting:
             folder = waiting.popleft()
-            if not self.add(folder):
+            if not self.add(folder, spare=spare):
                 continue
             for path, is_directory in self._children(folder):
                 if is_directory:

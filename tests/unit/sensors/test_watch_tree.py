@@ -92,6 +92,16 @@ def test_blind_spots_are_bounded(tmp_path: Path) -> None:
     assert tree.blind_spots[-1] == "and 40 more folders"
 
 
+def test_what_is_made_later_finds_a_watch_that_was_spared(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"old-{number}").mkdir()
+    tree = WatchTree(Counting(), 0, (), limit=4)
+    list(tree.add_tree(str(tmp_path), spare=1))
+    assert len(tree) == 3
+    (tmp_path / "new").mkdir()
+    assert tree.add(str(tmp_path / "new"))
+
+
 def test_at_the_limit_the_deepest_folders_give_way(tmp_path: Path) -> None:
     (tmp_path / "deep" / "down" / "below").mkdir(parents=True)
     (tmp_path / "near").mkdir()
