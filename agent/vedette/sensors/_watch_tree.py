@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterator
 from typing import Final, Protocol
 
 DIRECTORIES_MAX: Final = 16_384
-SPARE: Final = 2048
-"""Of these, for folders made later: an attack makes new ones, old deep ones hardly change."""
+SPARE_PART: Final = 8
+"""One in so many is kept for folders made later: an attack makes new ones, old ones stay."""
 SPOTS_MAX: Final = 20
 
 
@@ -69,16 +69,16 @@ class WatchTree:
         """The folder of a watch, or None for one that is gone."""
         return self._path_of.get(descriptor)
 
-    def add(self, path: str, *, spare: int = 0) -> bool:
+    def add(self, path: str, *, is_new: bool = True) -> bool:
         """Watch one folder; False when it cannot be, which is kept as a blind spot.
 
         Args:
             path: the folder.
-            spare: how many watches have to stay free for others.
+            is_new: it may have one of the watches that are kept for folders made later.
         """
         if path in self._left_out:
             return False
-        if len(self._path_of) >= self._limit - spare:
+        if len(self._path_of) >= self._limit - (0 if is_new else self._limit // SPARE_PART):
             self._miss(path, f"more than {self._limit} folders to watch")
             return False
         try:
@@ -94,12 +94,12 @@ class WatchTree:
         self._descriptor_of[path] = descriptor
         return True
 
-    def add_tree(self, top: str, *, spare: int = 0) -> Iterator[tuple[str, bool]]:
+    def add_tree(self, top: str, *, is_new: bool = True) -> Iterator[tuple[str, bool]]:
         """Watch a folder and all below it, the nearest first: at the limit the deepest give way.
 
         Args:
             top: the folder.
-            spare: as `add` takes it.
+            is_new: as `add` takes it.
 
         Yields:
             Every path found below, and whether it is a folder.
@@ -107,7 +107,7 @@ class WatchTree:
         waiting = deque([top])
         while waiting:
             folder = waiting.popleft()
-            if not self.add(folder, spare=spare):
+            if not self.add(folder, is_new=is_new):
                 continue
             for path, is_directory in self._children(folder):
                 if is_directory:

@@ -32,7 +32,7 @@ from vedette.ports.sensor import Sensor, SensorContext
 from vedette.sensors._file_events import changes, renamed
 from vedette.sensors._filesystems import PSEUDO, is_remote, read_mounts
 from vedette.sensors._trees import Trees, real_path
-from vedette.sensors._watch_tree import SPARE, WatchTree
+from vedette.sensors._watch_tree import WatchTree
 
 TIER: Final = "inotify"
 BATCH_PAUSE_S: Final = 0.010
@@ -130,7 +130,7 @@ class InotifySensor(Sensor):
         for folder in self._trees.above():
             watches.add(folder)
         for root in self._trees.roots:
-            for _ in watches.add_tree(root, spare=SPARE):
+            for _ in watches.add_tree(root, is_new=False):
                 pass
 
     def _readable(self) -> None:

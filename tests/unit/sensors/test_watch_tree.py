@@ -93,11 +93,11 @@ def test_blind_spots_are_bounded(tmp_path: Path) -> None:
 
 
 def test_what_is_made_later_finds_a_watch_that_was_spared(tmp_path: Path) -> None:
-    for number in range(5):
+    for number in range(9):
         (tmp_path / f"old-{number}").mkdir()
-    tree = WatchTree(Counting(), 0, (), limit=4)
-    list(tree.add_tree(str(tmp_path), spare=1))
-    assert len(tree) == 3
+    tree = WatchTree(Counting(), 0, (), limit=8)
+    list(tree.add_tree(str(tmp_path), is_new=False))
+    assert len(tree) == 7
     (tmp_path / "new").mkdir()
     assert tree.add(str(tmp_path / "new"))
 
