@@ -30,6 +30,8 @@ READ_BYTES = 256 * 1024
 MAX_CMDLINE_BYTES = 4096
 MAX_ANCESTORS = 16
 TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
+EARLY_S = 0.011
+"""audit stamps with the last timer tick (10 ms apart at CONFIG_HZ=100), in whole milliseconds."""
 
 FileKey = tuple[int, int, int, int, int]
 
@@ -172,9 +174,9 @@ def _is_other(subject: Subject, began: float) -> bool:
     """Whether the pid's process of now, begun then, had it before the event that speaks of it."""
     if began >= subject.spoken_s - TICK_S or began + TICK_S <= subject.known_s:
         return False
-    if began > subject.known_s:
+    if began > subject.known_s + EARLY_S:
         return True
-    # Within one tick the clock cannot tell which came first; another program can.
+    # So close together the clocks cannot tell which came first; another program can.
     image = _link(f"/proc/{subject.pid}/exe")
     return bool(image) and image != subject.image.removesuffix(" (deleted)")
 

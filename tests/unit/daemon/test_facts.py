@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from vedette.core.commands import Subject
 from vedette.daemon import facts
 
@@ -47,11 +49,12 @@ def test_who_is_gone_is_unknown_and_nobody_else() -> None:
     assert (detail.start_ticks, detail.is_other, detail.sha256) == (0, False, "")
 
 
-def test_within_one_tick_the_program_tells_who_is_who() -> None:
+@pytest.mark.parametrize("known_s", [0.001, -0.010])
+def test_so_close_together_the_program_tells_who_is_who(known_s: float) -> None:
     began = began_s()
     image = str(Path("/proc/self/exe").readlink())
     same, other = (
-        Subject(OWN, 0, program, began + 0.001, began + 5.0) for program in (image, "/bin/former")
+        Subject(OWN, 0, program, began + known_s, began + 5.0) for program in (image, "/bin/former")
     )
     details = facts.Facts().resolve((same, other))
     assert [detail.is_other for detail in details] == [False, True]
