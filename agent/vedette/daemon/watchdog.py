@@ -13,6 +13,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import sys
 from collections.abc import Mapping
 
 SOCKET = "notify.sock"
@@ -24,6 +25,8 @@ SILENT_S = 60.0
 START_S = 300.0
 """For a start on a slow device whose journal has to be checked first."""
 
+_F_SETOWN_EX = 15  # linux/fcntl.h; not in Python's fcntl
+_F_OWNER_TID = 0
 _MAX_BYTES = 4096
 _MAX_DATAGRAMS = 64
 """Read at one wake-up; who floods raises SIGIO again."""
@@ -118,7 +121,9 @@ def _listen(path: str) -> _socket.socket:
         ear.bind(path)
     finally:
         os.umask(before)
-    fcntl.fcntl(ear.fileno(), fcntl.F_SETOWN, os.getpid())
+    # To this thread (the first one's id is the pid): another one could not hold the signal back.
+    owner = _F_OWNER_TID.to_bytes(4, sys.byteorder) + os.getpid().to_bytes(4, sys.byteorder)
+    fcntl.fcntl(ear.fileno(), _F_SETOWN_EX, owner)
     flags = fcntl.fcntl(ear.fileno(), fcntl.F_GETFL)
     fcntl.fcntl(ear.fileno(), fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
     return ear

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,22 @@ def watchdog(tmp_path: Path) -> Iterator[Watchdog]:
     made = Watchdog(str(tmp_path), {})
     yield made
     made.close()
+
+
+def test_the_signal_is_for_this_thread_even_where_another_one_would_take_it(
+    watchdog: Watchdog,
+) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGIO})  # what a new thread inherits
+    ends = threading.Event()
+    other = threading.Thread(target=ends.wait)
+    other.start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO})
+    try:
+        assert Notifier(watchdog.environment).ready()
+        assert signal.SIGIO in signal.sigpending()
+    finally:
+        ends.set()
+        other.join()
 
 
 def test_one_that_is_not_ready_gets_longer_than_one_that_is(watchdog: Watchdog) -> None:
