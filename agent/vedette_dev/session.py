@@ -11,9 +11,11 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -142,8 +144,9 @@ class Session:
             argv = [sys.executable, "-I", "-m", "vedette.cli", "run", "--config", str(bench.config)]
             if self._record is not None:
                 argv += ["--record", str(self._record)]
-            self.agent = Child("the agent", argv, bench.agent_log, readiness.environment)
-            self._exit.callback(self._stop_agent)
+            with _uninterrupted():
+                self.agent = Child("the agent", argv, bench.agent_log, readiness.environment)
+                self._exit.callback(self._stop_agent)
             self._say(f"agent     pid {self.agent.pid}, log in {bench.agent_log}")
             try:
                 readiness.wait(
@@ -167,6 +170,22 @@ class Session:
         # After a kill the run folder holds what the next start needs to put the kernel back.
         if self._is_orderly:
             shutil.rmtree(bench.passing, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back: between a start and its registration it would leave the process behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def read_running(folder: Path) -> Running:
