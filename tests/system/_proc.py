@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from pathlib import Path
 
@@ -23,6 +24,19 @@ def socket_families(pid: int) -> set[str]:
             if match := re.fullmatch(r"socket:\[(\d+)\]", str(link.readlink())):
                 families.add(known.get(match[1], "?"))
     return families
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines of all other processes that name a text."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if text in line and path.parent.name != str(os.getpid()):
+            found.append(line)
+    return found
 
 
 def children(pid: int) -> dict[int, str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from tests.simulators.station import Operator, Publication, operator
+from tests.system import _preload
 from tests.system._live import DEVICE, Live, live
 from tests.system._site import Running, rule
 
@@ -306,13 +307,7 @@ def fill_up(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def slow_sync(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("needs a C compiler for a slow disk: apt-get install gcc")
-    library = tmp_path_factory.mktemp("slow") / "slow_sync.so"
-    source = Path(__file__).parent.parent / "simulators" / "slow_sync.c"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    return library
+    return _preload.build("slow_sync.c", tmp_path_factory.mktemp("preload"))
 
 
 def test_on_a_slow_disk_entries_go_out_in_order(start: Start, slow_sync: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.contract.test_sensor_contract import kernel_state
+from tests.system._proc import processes_with
 from tests.system._site import Site, rule
 
 from vedette.model.rule import Match
@@ -29,18 +30,6 @@ def moments(seed: int) -> list[float]:
     """One in each equal part of the start, so that no part is left out by chance."""
     chance = random.Random(seed)
     return [(part + chance.random()) * LATEST_S / MOMENTS for part in range(MOMENTS)]
-
-
-def processes_with(text: str) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if text in line and path.parent.name != str(os.getpid()):
-            found.append(line)
-    return found
 
 
 def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_behind(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 from tests.system._dev import REPOSITORY, DevRun
 from tests.system._newcomer import open_folder, readable_python
+from tests.system._proc import processes_with
 
 pytestmark = pytest.mark.system
 
@@ -81,7 +82,7 @@ def test_interrupt_in_the_middle_of_the_start_leaves_nothing(
         run.interrupt()
         assert run.wait() == 130, run.text
     assert "Traceback" not in run.text
-    assert not _commands_with(str(folder))
+    assert not processes_with(str(folder))
     assert not (folder / "running.json").exists()
 
 
@@ -91,7 +92,7 @@ def test_run_ends_by_itself_and_starts_again(tmp_path: Path, kernel: None) -> No
         with DevRun(["run", "--folder", folder, "--seconds", "1"]) as run:
             run.await_line("^watching ")
             assert run.wait() == 0, run.text
-        assert not _commands_with(str(folder))
+        assert not processes_with(str(folder))
 
 
 def test_without_a_broker_it_says_what_to_install(tmp_path: Path, as_root: None) -> None:
@@ -153,19 +154,6 @@ def test_nobody_catches_what_its_sources_can_see(nobody: Nobody, kernel: None) -
             assert attack.wait() == 0, attack.text
     assert "not visible without root" in attack.text
     assert attack.text.count(" caught ") >= 9
-
-
-def _commands_with(text: str) -> list[str]:
-    """Command lines of running processes that name this run's folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if text in line and str(os.getpid()) != path.parent.name:
-            found.append(line)
-    return found
 
 
 def test_the_programs_the_tests_hide_are_where_they_look() -> None:

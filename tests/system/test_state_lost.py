@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.system import _preload
 from tests.system._site import Running, Site, rule
 
 from vedette.errors import DeviceError
@@ -152,15 +153,7 @@ def test_a_full_tmp_stops_nothing(as_root: None, site: Site, tmp_path: Path) -> 
 
 @pytest.fixture(scope="session")
 def clock_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("needs a C compiler for a clock that jumps: apt-get install gcc")
-    library = tmp_path_factory.mktemp("clock") / "clock.so"
-    source = Path(__file__).parent.parent / "simulators" / "jumping_clock.c"
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True
-    )
-    return library
+    return _preload.build("jumping_clock.c", tmp_path_factory.mktemp("preload"))
 
 
 YEAR_S = 365 * 86400

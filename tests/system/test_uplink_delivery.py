@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -28,6 +27,7 @@ from tests.simulators.station import (
     station,
     until,
 )
+from tests.system import _preload
 
 import vedette
 from vedette.codec import report
@@ -313,15 +313,7 @@ def test_a_broker_that_does_not_know_our_certificate_is_named(
 
 @pytest.fixture(scope="session")
 def clock_in_1970(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("needs a C compiler for a clock in 1970: apt-get install gcc")
-    library = tmp_path_factory.mktemp("clock") / "clock.so"
-    source = Path(__file__).parent.parent / "simulators" / "fixed_clock.c"
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True
-    )
-    return library
+    return _preload.build("fixed_clock.c", tmp_path_factory.mktemp("preload"))
 
 
 def test_with_a_clock_in_1970_it_connects_and_says_so(broker: Broker, clock_in_1970: Path) -> None:
