@@ -6,15 +6,11 @@ machine is touched. ATT&CK T1565.001, or what the drawn rule says.
 
 from __future__ import annotations
 
-import time
-
 from vedette_dev.stage import Drawn, Stage
 
 TECHNIQUE = "T1565.001"
 EXPECTS = ("attack.t",)
 """Any technique: which one it is depends on the file."""
-INSTALLED_S = 1.0
-"""A configuration is older than the attack: sources that watch folder by folder know it then."""
 
 
 def act(stage: Stage) -> str:
@@ -25,7 +21,6 @@ def act(stage: Stage) -> str:
     target = tree / drawn.match.value.lstrip("/")
     target.parent.mkdir(parents=True)
     target.write_text("# as installed\n")
-    time.sleep(INSTALLED_S)
     stage.begin()
     with target.open("a") as config:
         config.write(f"# {stage.word()}\n")

@@ -65,13 +65,29 @@ def keep_lean() -> None:
 
 
 def settings_descriptor(settings: UplinkSettings) -> int:
-    """An inheritable descriptor that holds settings, for the command line of a child process."""
+    """An inheritable descriptor that holds settings, for the command line of a child process.
+
+    A pipe, since its bytes lie ready for whoever reads first and no file is made for them.
+
+    Raises:
+        ConfigError: they are longer than a pipe holds.
+    """
+    from vedette.errors import ConfigError  # noqa: PLC0415
     from vedette.uplink.settings import to_json  # noqa: PLC0415
 
-    descriptor = os.memfd_create("uplink-settings", 0)
-    os.write(descriptor, to_json(settings))
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    data = to_json(settings)
+    try:
+        written = os.write(writing, data)
+    finally:
+        os.close(writing)
+    if written != len(data):
+        raise ConfigError(
+            f"[uplink]: expected settings of at most {written} bytes, got {len(data)}"
+        )
+    os.set_inheritable(reading, True)
+    return reading
 
 
 def _run(settings: UplinkSettings, dns_fd: int | None) -> int:

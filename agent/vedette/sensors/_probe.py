@@ -8,13 +8,13 @@ import sys
 from binascii import crc32
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vedette.errors import SensorError
 from vedette.sensors._child import Child
 
-_PROBER = Path(__file__).with_name("_prober.py")
+_PROBER = "vedette.sensors._prober"
+"""As a module: rules judge scripts by where they lie, and a checkout may lie anywhere."""
 _FIRST_PORT = 1024
 _PORTS = 64_000
 
@@ -90,7 +90,7 @@ async def _readable(descriptor: int) -> None:
 
 
 def _start(kind: str, endpoint: Endpoint, stdout: int | None = None) -> Child:
-    argv = [sys.executable, "-I", "-S", str(_PROBER), kind, endpoint.text, str(endpoint.port)]
+    argv = [sys.executable, "-I", "-m", _PROBER, kind, endpoint.text, str(endpoint.port)]
     try:
         return Child(argv, stdout)
     except OSError as error:

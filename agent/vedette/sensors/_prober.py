@@ -1,7 +1,7 @@
 """Makes one connection or listener on loopback: what a network sensor must see of itself.
 
-Run as `python -I -S _prober.py udp|tcp|listen ADDRESS PORT`, because the sentinel may not open
-internet sockets. Standard library only; the exit status is 0 or the errno of what failed.
+Run as `python -I -m vedette.sensors._prober udp|tcp|listen ADDRESS PORT`, because the sentinel may
+not open internet sockets. Standard library only; the exit status is 0 or the errno of what failed.
 
 Rule 1: it drops root's ids first, needs no privilege and stays below its alarm's seconds.
 Rule 2: what it sends reaches this host only.

@@ -8,6 +8,7 @@ what it told until then is no whole scan.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -40,18 +41,22 @@ class ScannerProcess:
     ) -> None:
         command = [sys.executable, "-I", "-m", SCANNER, str(os.getpid()), str(turn), str(slices)]
         command += ["" if state_dir is None else str(state_dir), *roots]
-        # In memory, since a pipe that nobody reads meanwhile could fill and stop the scanner.
-        self._complaint = os.memfd_create("scanner-errors", os.MFD_CLOEXEC)
+        self._complaint, complaining = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._complaint, False)
+        # Nobody reads meanwhile: a full pipe must lose words, not stop the scanner.
+        os.set_blocking(complaining, False)
         try:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=self._complaint,
+                stderr=complaining,
             )
         except OSError as error:
             os.close(self._complaint)
             raise SensorError(f"scan: the scanner cannot be started: {error}") from error
+        finally:
+            os.close(complaining)
 
     def kill(self) -> None:
         """End the scan; `messages` then raises SensorError."""
@@ -94,6 +99,8 @@ class ScannerProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        complaint = os.pread(self._complaint, COMPLAINT_BYTES_MAX, 0).decode("utf-8", "replace")
+        complaint = b""
+        with contextlib.suppress(BlockingIOError):  # a child of the scanner's still holds the pipe
+            complaint = os.read(self._complaint, COMPLAINT_BYTES_MAX)
         os.close(self._complaint)
-        return complaint.strip() or "it said nothing"
+        return complaint.decode("utf-8", "replace").strip() or "it said nothing"
