@@ -50,6 +50,10 @@ class SensorError(DeviceError):
     """A sensor cannot see; the message says why and what would lift it."""
 
 
+class ResponseError(DeviceError):
+    """A response cannot or may not be carried out; the message is told as its outcome."""
+
+
 class StoreError(DeviceError):
     """The disk did not take or give what was asked (full, read-only, damaged)."""
 

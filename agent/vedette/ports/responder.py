@@ -1,0 +1,87 @@
+"""The port of every response: plans, acts, undoes, and always says what came of it.
+
+Rule 1: a new response is one new file in responses/ whose last line is `responder_class = TheClass`.
+Rule 2: `plan` changes nothing. What it returns is on the disk before `act` is called, so an `undo`
+after a kill -9 or a power cut in the middle of `act` finds all it needs.
+Rule 3: `undo` is exact and may be called twice, after half an `act`, and after a reboot.
+Rule 4: a target is checked again at the last moment (start time, inode, digest): in doubt the
+outcome is REFUSED, never a wrong target.
+Rule 5: only ResponseError leaves the methods; whatever the kernel or the disk says is an Outcome.
+Rule 6: calls block and run in a worker thread; none takes longer than `timeout_s`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from vedette.model.response import Order, Outcome, Target, UndoRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ResponderContext:
+    """What a responder is given.
+
+    Attributes:
+        state_dir: its own folder, kept over a reboot (0700).
+        run_dir: its own folder, gone after a reboot (0700).
+        untouchable_pids: who may never be stopped, whatever the order says: the agent's own
+            processes; pid 1 is always among them.
+        untouchable_paths: files and folders that may never be moved: the agent's own.
+        options: the responder's own table of the configuration, already checked.
+    """
+
+    state_dir: Path
+    run_dir: Path
+    untouchable_pids: frozenset[int] = frozenset({1})
+    untouchable_paths: tuple[str, ...] = ()
+    options: Mapping[str, int | str | bool] = field(default_factory=dict)
+
+
+class Responder(ABC):
+    """Carries out one kind of response."""
+
+    target_type: ClassVar[type[Target]]
+    """What it acts on; an order with another target is refused."""
+
+    has_undo: ClassVar[bool]
+    """False where nothing can be brought back (a killed process)."""
+
+    outlives_reboot: ClassVar[bool] = False
+    """Whether it must hold after a reboot, and so is applied again at the start."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+    """Linux capabilities it needs, as daemon.privileges names them: "net_admin"."""
+
+    timeout_s: ClassVar[float] = 5.0
+
+    def __init__(self, context: ResponderContext) -> None:
+        self.context = context
+
+    @abstractmethod
+    def unavailable(self) -> str:
+        """Why this device cannot do it and what would lift that, or "" when it can."""
+
+    @abstractmethod
+    def plan(self, order: Order) -> UndoRecord:
+        """What `undo` will need; nothing is changed.
+
+        Raises:
+            ResponseError: it cannot or may not be done; the message is told as the outcome.
+        """
+
+    @abstractmethod
+    def act(self, order: Order, record: UndoRecord) -> Outcome:
+        """Do it; also called at the start for what has to hold after a reboot."""
+
+    @abstractmethod
+    def undo(self, order: Order, record: UndoRecord) -> Outcome:
+        """Bring back exactly what was before; UNDONE also when there is nothing left to undo."""
+
+    def holds(self, order: Order, record: UndoRecord) -> bool:
+        """Whether what was done is still in force: somebody may have taken it away."""
+        del order, record
+        return True
