@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vedette.codec import bpf, netlink, nf_tables
+from vedette.codec import bpf, netlink, nf_tables, nfnetlink
 from vedette.codec.audit_control import NETLINK_AUDIT
+from vedette.kernel.netlink_talk import NETLINK_NETFILTER
 from vedette.sensors._audit_link import open_socket, register
-from vedette.sensors._netlink_talk import NETLINK_NETFILTER
 
 SYS_PIDFD_GETFD = 438
 NOBODY = 0x7FFF0001
@@ -98,8 +98,9 @@ def delete_table(pid: int) -> None:
     """Delete the nft table through the socket that owns it, the only one the kernel lets."""
     with netlink_sockets(pid, NETLINK_NETFILTER) as sockets:
         for one in sockets:
-            request, _ = nf_tables.delete_request(sequence=1)
-            one.send(request)
+            requests = nf_tables.delete("vedette")
+            subsystem = nfnetlink.NFNL_SUBSYS_NFTABLES
+            one.send(nfnetlink.batch(subsystem, requests, sequence=1).data)
             try:
                 answer = one.recv(1 << 16)
             except BlockingIOError:

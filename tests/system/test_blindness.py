@@ -23,9 +23,9 @@ from tests.system._proc import children
 from tests.system._site import DEADLINE_S, Running, Site, rule
 
 from vedette.codec import audit_control as control
+from vedette.kernel.netlink_talk import NETLINK_NETFILTER
 from vedette.model.rule import Match
 from vedette.sensors._audit_link import AuditLink
-from vedette.sensors._netlink_talk import NETLINK_NETFILTER
 
 pytestmark = [pytest.mark.system, pytest.mark.kernel, pytest.mark.usefixtures("as_root", "kernel")]
 

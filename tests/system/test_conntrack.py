@@ -125,18 +125,18 @@ SLEEPER = """
 import asyncio, sys
 from pathlib import Path
 from vedette.ports.sensor import SensorContext
-from vedette.sensors import _conntrack_table
+from vedette.kernel.own_table import OwnTable
 from vedette.sensors.conntrack import ConntrackSensor
 
 if sys.argv[2] == "old kernel":
-    create = _conntrack_table.ConntrackTable._create
+    create = OwnTable._create
 
-    def refuse_owner(self, *, is_owned):
+    def refuse_owner(self, elements, *, is_owned):
         if is_owned:
             raise OSError(22, "Invalid argument")
-        create(self, is_owned=False)
+        create(self, elements, is_owned=False)
 
-    _conntrack_table.ConntrackTable._create = refuse_owner
+    OwnTable._create = refuse_owner
 
 async def main():
     folder = Path(sys.argv[1])

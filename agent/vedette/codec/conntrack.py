@@ -12,10 +12,11 @@ from struct import Struct
 from typing import NamedTuple
 
 from vedette.codec import netlink
+from vedette.codec.nfnetlink import HEADER_BYTES as _NFGENMSG_BYTES
+from vedette.codec.nfnetlink import NFNL_SUBSYS_CTNETLINK
 from vedette.errors import ParseError
 from vedette.model.event import Protocol
 
-NFNL_SUBSYS_CTNETLINK = 1
 IPCTNL_MSG_CT_NEW = 0
 EVENT_NEW = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW
 GROUP_NEW = 1  # NFNLGRP_CONNTRACK_NEW
@@ -39,7 +40,6 @@ _CTA_PROTO_SRC_PORT = 2
 _CTA_PROTO_DST_PORT = 3
 
 _PROTOCOLS: dict[int, Protocol] = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp"}
-_NFGENMSG_BYTES = 4
 _PORT_BYTES = 2
 _HEADER = Struct("=IHH")
 _NESTED = netlink.NLA_F_NESTED

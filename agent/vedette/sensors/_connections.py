@@ -13,8 +13,8 @@ from typing import NamedTuple
 from vedette.codec import sock_diag
 from vedette.codec.conntrack import AF_INET, AF_INET6
 from vedette.codec.sock_diag import SocketRecord
+from vedette.kernel.netlink_talk import NetlinkTalk
 from vedette.model.event import Protocol
-from vedette.sensors._netlink_talk import NetlinkTalk
 from vedette.sensors._sockets import dump
 
 MAX_REMEMBERED = 4_096

@@ -1,36 +1,50 @@
-"""Our nftables table: conntrack sees nothing until a rule asks for it.
+"""The nftables table that makes conntrack see: it tracks nothing until a rule asks for it.
 
-Rule 1: the table is named `vedette` and holds one counting rule; doctor names it.
-Rule 2: where the kernel can (Linux 5.12), the table belongs to our socket and ends with it, also
-at SIGKILL; elsewhere a note in the run folder, written first, lets `restore` remove it.
-Rule 3: a table of our name that another process owns is left alone.
+Rule 1: the table is named `vedette` and holds one counting rule, which accepts and changes nothing;
+doctor names it.
+Rule 2: a single ct expression anywhere makes the kernel track connections in this namespace.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 from pathlib import Path
 
+from vedette.codec import nf_expressions as nft
 from vedette.codec import nf_tables
 from vedette.errors import SensorError
-from vedette.sensors._netlink_talk import NETLINK_NETFILTER, NetlinkTalk
+from vedette.kernel import own_table
+from vedette.kernel.own_table import OwnTable
 
-NOTE = "conntrack.table"
+NAME = "vedette"
+
+_STATE_NEW = 8  # NF_CT_STATE_BIT(IP_CT_NEW), linux/netfilter/nf_conntrack_common.h
+_COUNT_NEW = (
+    nft.connection_state()
+    + nft.mask(nft.host_u32(_STATE_NEW))
+    + nft.compare(nft.host_u32(0), nft.NOT_EQUAL)
+    + nft.counter()
+)
+"""`ct state new counter`, as nft compiles it."""
+
+TABLE = nf_tables.Table(
+    NAME, (nf_tables.Chain("conntrack", nf_tables.LOCAL_OUT, 0, (_COUNT_NEW,)),)
+)
 
 
 class ConntrackTable:
     """Makes the table and removes it.
 
     Args:
-        run_dir: where the note goes.
+        run_dir: where the note of it goes (kernel/own_table.py).
     """
 
     def __init__(self, run_dir: Path) -> None:
-        self._note = run_dir / NOTE
-        self._talk = NetlinkTalk(NETLINK_NETFILTER)
-        self.is_owned = False
-        self.stands = False
+        self._table = OwnTable(TABLE, run_dir)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was made and not removed."""
+        return self._table.stands
 
     def make(self) -> None:
         """Make the table, or replace one that a killed instance left.
@@ -38,84 +52,25 @@ class ConntrackTable:
         Raises:
             SensorError: the kernel has no nf_tables, does not allow it, or another owns the name.
         """
-        self._note.write_text("inet vedette\n", encoding="ascii")
         try:
-            self._make()
+            self._table.make()
         except OSError as error:
-            self._note.unlink(missing_ok=True)
-            raise SensorError(_reason(error)) from error
-        self.stands = True
+            why = own_table.reason(NAME, error, "CONFIG_NFT_CT")
+            raise SensorError(f"conntrack: {why}") from error
 
     def remove(self) -> None:
         """Remove the table if it stands; one that is gone already is no error."""
-        if not self.stands:
-            return
-        self.stands = False
-        _delete(self._talk)
-        self._note.unlink(missing_ok=True)
+        self._table.remove()
 
     def close(self) -> None:
         """Remove the table and give up the socket. Safe to call twice."""
-        # Where removing fails, closing the socket does it, or the note tells `restore` to.
-        with contextlib.suppress(OSError):
-            self.remove()
-        self._talk.close()
-
-    def _make(self) -> None:
-        for is_owned in (True, False):
-            try:
-                self._create(is_owned=is_owned)
-            except OSError as error:
-                # An older kernel knows no owner flag.
-                if is_owned and error.errno in {errno.EINVAL, errno.EOPNOTSUPP}:
-                    continue
-                raise
-            self.is_owned = is_owned
-            return
-
-    def _create(self, *, is_owned: bool) -> None:
-        def request(sequence: int) -> tuple[bytes, int]:
-            return nf_tables.table_request(is_owned=is_owned, sequence=sequence)
-
-        try:
-            self._talk.batch(request)
-        except FileExistsError:
-            _delete(self._talk)
-            self._talk.batch(request)
+        self._table.close()
 
 
 def restore(run_dir: Path) -> list[str]:
     """Remove the table of an instance that was killed; says so if there was one to remove."""
-    note = run_dir / NOTE
-    if not note.exists():
-        return []
     try:
-        talk = NetlinkTalk(NETLINK_NETFILTER)
-        try:
-            was_there = _delete(talk)
-        finally:
-            talk.close()
+        was_there = own_table.restore(NAME, run_dir)
     except OSError as error:
-        return [f"conntrack: nft table inet {nf_tables.TABLE} could not be removed: {error}"]
-    note.unlink(missing_ok=True)
-    return [f"conntrack: removed nft table inet {nf_tables.TABLE}"] if was_there else []
-
-
-def _delete(talk: NetlinkTalk) -> bool:
-    try:
-        talk.batch(lambda n: nf_tables.delete_request(sequence=n))
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.EPERM:
-        return (
-            f"conntrack: the kernel refuses nft table inet {nf_tables.TABLE}: run with "
-            "CAP_NET_ADMIN, and end any other process that owns the table"
-        )
-    return (
-        f"conntrack: nft table inet {nf_tables.TABLE} cannot be made: {error.strerror}; "
-        "it needs a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET and CONFIG_NFT_CT"
-    )
+        return [f"conntrack: nft table inet {NAME} could not be removed: {error}"]
+    return [f"conntrack: removed nft table inet {NAME}"] if was_there else []

@@ -22,10 +22,10 @@ from vedette.codec.addresses import address_text
 from vedette.codec.conntrack import Flow
 from vedette.codec.conntrack_filter import own_flows
 from vedette.errors import ParseError
+from vedette.kernel.netlink_talk import NETLINK_NETFILTER, NETLINK_SOCK_DIAG, NetlinkTalk
 from vedette.model.event import ConnectionOpened, Event, EventClass, EventsLost
 from vedette.sensors._connections import Connection, Connections
 from vedette.sensors._host_addresses import HostAddresses
-from vedette.sensors._netlink_talk import NETLINK_NETFILTER, NETLINK_SOCK_DIAG, NetlinkTalk
 from vedette.sensors._owners import OwnerFinder
 from vedette.sensors._probe import Endpoint
 from vedette.sensors._sockets import socket_of

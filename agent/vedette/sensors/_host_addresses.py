@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from vedette.codec import rtnetlink
 from vedette.errors import ParseError
-from vedette.sensors._netlink_talk import NETLINK_ROUTE, NetlinkTalk
+from vedette.kernel.netlink_talk import NETLINK_ROUTE, NetlinkTalk
 
 _DISCARD_BYTES = 1 << 16
 _LOOPBACK = 127

@@ -8,7 +8,7 @@ from vedette.codec import sock_diag
 from vedette.codec.conntrack import Flow
 from vedette.codec.sock_diag import SocketRecord
 from vedette.errors import ParseError
-from vedette.sensors._netlink_talk import NetlinkTalk
+from vedette.kernel.netlink_talk import NetlinkTalk
 
 _NUMBERS = {"tcp": sock_diag.IPPROTO_TCP, "udp": sock_diag.IPPROTO_UDP}
 

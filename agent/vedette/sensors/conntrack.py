@@ -18,13 +18,13 @@ from typing import ClassVar, Final
 
 from vedette.codec import conntrack
 from vedette.errors import ParseError, SensorError
+from vedette.kernel.netlink_talk import NETLINK_NETFILTER, NetlinkTalk
 from vedette.model.event import Event, EventClass, EventsLost
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
 from vedette.sensors import _conntrack_table, _probe
 from vedette.sensors._conntrack_table import ConntrackTable
 from vedette.sensors._flow_watch import NAME, FlowWatch
-from vedette.sensors._netlink_talk import NETLINK_NETFILTER, NetlinkTalk
 
 FILL_PERIOD_S: Final = 10.0
 FULL_PERCENT: Final = 80

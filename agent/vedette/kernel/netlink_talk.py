@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 from vedette.codec import netlink
 from vedette.codec.netlink import Message
+from vedette.codec.nfnetlink import Batch
 from vedette.errors import ParseError
 
 NETLINK_ROUTE = 0
@@ -56,16 +57,26 @@ class NetlinkTalk:
         """Every answer to a dump request, as it comes."""
         yield from self._ask(request(self._next()))
 
-    def batch(self, request: Callable[[int], tuple[bytes, int]]) -> None:
+    def batch(self, request: Callable[[int], Batch]) -> None:
         """Send an nfnetlink batch; it is carried out wholly, or not at all and raises."""
         sequence = self._next()
-        data, acknowledgements = request(sequence)
+        data, awaited = request(sequence)
         self._socket.send(data)
-        while acknowledgements > 0:
+        while awaited > 0:
             for message in self._receive():
-                if message.type == netlink.NLMSG_ERROR:
+                # What is left of a batch that was refused at its first request is not for us.
+                if message.type == netlink.NLMSG_ERROR and message.sequence == sequence:
                     _raise_for(message.payload)
-                    acknowledgements -= 1
+                    awaited -= 1
+
+    def order(self, request: Callable[[int], bytes]) -> None:
+        """Have one request carried out that brings an acknowledgement (NLM_F_ACK).
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        for _ in self._ask(request(self._next())):
+            pass
 
     def close(self) -> None:
         """Close the socket; what it owns in the kernel ends with it."""

@@ -1,0 +1,1 @@
+"""What sensors and responses both ask of the kernel; no decision is made here."""
