@@ -11,17 +11,32 @@ from vedette.errors import ParseError
 
 _STAT_FIELDS_AFTER_NAME: Final = 20
 """proc(5): state is field 3, start time field 22."""
+_PF_KTHREAD: Final = 0x0020_0000
 _UNIT_SUFFIXES: Final = (".service", ".scope", ".socket", ".mount", ".timer")
 
 
 class Stat(NamedTuple):
-    """Fields of /proc/PID/stat; `start_ticks` is field 22, clock ticks since boot."""
+    """Fields of /proc/PID/stat.
+
+    Attributes:
+        start_ticks: field 22, clock ticks since boot.
+        group, session: fields 5 and 6, inherited at birth; -1 once it has ended.
+        flags: field 9, PF_* of linux/sched.h.
+    """
 
     pid: int
     name: str
     state: str
     ppid: int
     start_ticks: int
+    group: int
+    session: int
+    flags: int
+
+    @property
+    def is_kernel_thread(self) -> bool:
+        """PF_KTHREAD is set: no program, and no signal ends it."""
+        return bool(self.flags & _PF_KTHREAD)
 
 
 def parse_stat(data: bytes) -> Stat:
@@ -45,6 +60,9 @@ def parse_stat(data: bytes) -> Stat:
         state=fields[0].decode("ascii", "replace"),
         ppid=_number(fields[1], closing),
         start_ticks=_number(fields[19], closing),
+        group=_id(fields[2], closing),
+        session=_id(fields[3], closing),
+        flags=_number(fields[6], closing),
     )
 
 
@@ -113,6 +131,10 @@ def cgroup_path(data: bytes) -> str:
         if found > rank and (text != "/" or not best):
             best, rank = text, found
     return best
+
+
+def _id(text: bytes, offset: int) -> int:
+    return -1 if text == b"-1" else _number(text, offset)
 
 
 def _number(text: bytes, offset: int) -> int:

@@ -17,10 +17,20 @@ class Mode(StrEnum):
 
 
 class ProcessTarget(NamedTuple):
-    """A process with all its descendants, those born meanwhile included."""
+    """A process with all its descendants, those born meanwhile included.
+
+    Attributes:
+        key: start ticks of 0 where the source does not tell them (audit).
+        seen_at_s: CLOCK_BOOTTIME of an event that spoke of it; whoever began later is another one.
+            0 where nobody knows.
+        kin: descendants as the process table knows them, also those that were given to init because
+            what lay between has ended; without start ticks they are left alone.
+    """
 
     key: ProcessKey
     image: str
+    seen_at_s: float = 0.0
+    kin: tuple[ProcessKey, ...] = ()
 
 
 class FileTarget(NamedTuple):

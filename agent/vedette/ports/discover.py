@@ -7,6 +7,7 @@ import os
 from importlib.machinery import all_suffixes
 from types import ModuleType
 
+from vedette.ports.responder import Responder
 from vedette.ports.sensor import Sensor
 
 
@@ -31,4 +32,14 @@ def sensor_classes(package: ModuleType) -> list[type[Sensor]]:
         offered = getattr(module, "sensor_class", None)
         if isinstance(offered, type) and issubclass(offered, Sensor):
             found.append(offered)
+    return found
+
+
+def responder_classes(package: ModuleType) -> dict[str, type[Responder]]:
+    """The classes that the modules of a package offer as `responder_class`, by module name."""
+    found: dict[str, type[Responder]] = {}
+    for module in modules(package):
+        offered = getattr(module, "responder_class", None)
+        if isinstance(offered, type) and issubclass(offered, Responder):
+            found[module.__name__.rpartition(".")[2]] = offered
     return found

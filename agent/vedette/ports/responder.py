@@ -1,6 +1,7 @@
 """The port of every response: plans, acts, undoes, and always says what came of it.
 
-Rule 1: a new response is one new file in responses/, its last line `responder_class = TheClass`.
+Rule 1: a new response is one new file in responses/ that ends with `responder_class = TheClass`,
+and one in tests/contract/scenes/.
 Rule 2: `plan` changes nothing. What it returns is on the disk before `act` is called, so an `undo`
 after a kill -9 or a power cut in the middle of `act` finds all it needs.
 Rule 3: `undo` is exact and may be called twice, after half an `act`, and after a reboot.

@@ -11,11 +11,24 @@ from hypothesis import strategies as st
 from vedette.codec import procfs
 from vedette.errors import ParseError
 
-STAT = b"42 (sh) S 7 42 42 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 123456 2000000 300 0 0\n"
+STAT = b"42 (sh) S 7 40 39 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 123456 2000000 300 0 0\n"
 
 
-def test_stat_gives_parent_and_start() -> None:
-    assert procfs.parse_stat(STAT) == procfs.Stat(42, "sh", "S", 7, 123456)
+def test_stat_gives_parent_start_and_what_is_inherited() -> None:
+    expected = procfs.Stat(42, "sh", "S", 7, 123456, group=40, session=39, flags=0x400000)
+    assert procfs.parse_stat(STAT) == expected
+    assert not expected.is_kernel_thread
+
+
+def test_one_that_has_ended_has_no_group_and_no_session() -> None:
+    stat = procfs.parse_stat(STAT.replace(b"S 7 40 39", b"X 7 -1 -1"))
+    assert (stat.group, stat.session) == (-1, -1)
+
+
+def test_a_kernel_thread_is_told_by_its_flags() -> None:
+    name = b"(" + b"kworker/0:0" + b")"
+    stat = procfs.parse_stat(STAT.replace(b"(sh)", name).replace(b"4194304", b"69238880"))
+    assert stat.is_kernel_thread
 
 
 @pytest.mark.parametrize("name", ["a) R 1 2", "(", ")", "", " ", "\n", "x" * 15, "42 (sh) S 9"])
