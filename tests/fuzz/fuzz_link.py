@@ -13,9 +13,11 @@ _MESSAGE = Message(
 SEEDS = [
     link.encode(frame)
     for frame in (
-        link.Open("acme", "cam-7", _MESSAGE, _MESSAGE),
+        link.Open("acme", "cam-7", _MESSAGE, _MESSAGE, ("cameras",)),
         link.Publish(1, _MESSAGE),
         link.Leave(),
+        link.Down(b"\x00", 1),
+        link.Hearing("no"),
         link.Result(1, Outcome(9, 0)),
         link.Hints((("a.example", 1),), (("a.example", "192.0.2.1", 60),), 0),
     )

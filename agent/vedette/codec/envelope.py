@@ -24,6 +24,9 @@ class Purpose(StrEnum):
     INCIDENT = "incident"
     STATE = "state"
     RECEIPT = "receipt"
+    """What became of an operator's command."""
+    COLLECTED = "collected"
+    UPDATE = "update"
     CHECKPOINT = "checkpoint"
     POSTURE = "posture"
     BIRTH = "birth"
@@ -33,7 +36,9 @@ class Purpose(StrEnum):
 _BY_SUFFIX = {
     "up/finding": (Purpose.INCIDENT,),
     "up/model": (Purpose.INCIDENT,),
-    "up/update": (Purpose.RECEIPT,),
+    "up/update": (Purpose.UPDATE,),
+    "up/receipt": (Purpose.RECEIPT,),
+    "up/collected": (Purpose.COLLECTED,),
     "up/evidence": (Purpose.CHECKPOINT,),
     "up/posture": (Purpose.POSTURE,),
     "state": (Purpose.STATE, Purpose.WILL),

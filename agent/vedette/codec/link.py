@@ -4,6 +4,7 @@ Rule 1: any bytes give a frame or a ParseError; the sentinel trusts nothing that
 Rule 2: a frame names the MQTT session it belongs to, so that what crosses a reconnect on the way is
 dropped and not published twice.
 Rule 3: events that come back are hints: their time and tier are set by the sentinel.
+Rule 4: what is handed down is bytes that the uplink did not look at; the sentinel verifies them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ MAX_FRAME_BYTES = 65536
 
 MAX_HINTS = 256
 """DNS hints in one frame."""
+MAX_DOWN_BYTES = 16 << 10
+"""Of one thing handed down: codec.command.MAX_BYTES."""
+MAX_GROUPS = 16
 
 _MAX_TEXT = 4096
 _MAX_ATTRIBUTES = 16
@@ -33,12 +37,16 @@ _MAX_U32 = 2**32 - 1
 
 
 class Open(NamedTuple):
-    """Sentinel: begin; `birth` is published at each connect, `will` is left with the broker."""
+    """Sentinel: begin; `birth` is published at each connect, `will` is left with the broker.
+
+    What the broker has for the device, and for its groups, is handed down.
+    """
 
     tenant: str
     device: str
     birth: Message
     will: Message
+    groups: tuple[str, ...] = ()
 
 
 class Publish(NamedTuple):
@@ -74,9 +82,22 @@ class Hints(NamedTuple):
     lost: int
 
 
-Frame: TypeAlias = Open | Publish | Leave | Session | Result | Hints
+class Down(NamedTuple):
+    """Uplink: what somebody published for this device; `lost` more were too many or too large."""
 
-_OPEN, _PUBLISH, _LEAVE, _SESSION, _RESULT, _HINTS = range(6)
+    data: bytes
+    lost: int
+
+
+class Hearing(NamedTuple):
+    """Uplink: whether the broker lets us hear what is for us; `refusal` says why not, or ""."""
+
+    refusal: str
+
+
+Frame: TypeAlias = Open | Publish | Leave | Session | Result | Hints | Down | Hearing
+
+_OPEN, _PUBLISH, _LEAVE, _SESSION, _RESULT, _HINTS, _DOWN, _HEARING = range(8)
 
 
 def encode(frame: Frame) -> bytes:
@@ -119,8 +140,8 @@ def hints(events: Sequence[NameQueried | NameResolved], lost: int) -> Hints:
 
 def _packed(frame: Frame) -> list[Any]:
     match frame:
-        case Open(tenant, device, birth, will):
-            return [_OPEN, tenant, device, list(birth), list(will)]
+        case Open(tenant, device, birth, will, groups):
+            return [_OPEN, tenant, device, list(birth), list(will), groups]
         case Publish(session, message):
             return [_PUBLISH, session, list(message)]
         case Leave():
@@ -131,12 +152,18 @@ def _packed(frame: Frame) -> list[Any]:
             return [_RESULT, session, list(outcome)]
         case Hints(queried, resolved, lost):
             return [_HINTS, queried, resolved, lost]
+        case Down(data, lost):
+            return [_DOWN, data, lost]
+        case Hearing(refusal):
+            return [_HEARING, refusal]
 
 
 def _frame(kind: Any, rest: list[Any]) -> Frame:
     match kind, rest:
-        case 0, [tenant, device, birth, will]:
-            return Open(_text(tenant), _text(device), _message(birth), _message(will))
+        case 0, [tenant, device, birth, will, list(groups)]:
+            return Open(
+                _text(tenant), _text(device), _message(birth), _message(will), _groups(groups)
+            )
         case 1, [session, message]:
             return Publish(_number(session), _message(message))
         case 2, []:
@@ -151,6 +178,10 @@ def _frame(kind: Any, rest: list[Any]) -> Frame:
             return Result(_number(session), outcome)
         case 5, [list(queried), list(resolved), lost]:
             return _hints(queried, resolved, _number(lost))
+        case 6, [data, lost]:
+            return Down(_bytes(data, MAX_DOWN_BYTES), _number(lost))
+        case 7, [refusal]:
+            return Hearing(_text(refusal))
     raise ParseError(f"expected a frame of a known kind, got kind {str(kind)[:32]!a}")
 
 
@@ -205,15 +236,21 @@ def _hints(queried: list[Any], resolved: list[Any], lost: int) -> Hints:
     return Hints(tuple(asked), tuple(answered), lost)
 
 
+def _groups(items: list[Any]) -> tuple[str, ...]:
+    if len(items) > MAX_GROUPS:
+        raise ParseError(f"expected at most {MAX_GROUPS} groups, got {len(items)}")
+    return tuple(_text(item) for item in items)
+
+
 def _text(value: Any, longest: int = _MAX_TEXT) -> str:
     if not isinstance(value, str) or len(value) > longest:
         raise ParseError(f"expected text of at most {longest} characters, got {_kind(value)}")
     return value
 
 
-def _bytes(value: Any) -> bytes:
-    if not isinstance(value, bytes):
-        raise ParseError(f"expected bytes, got {_kind(value)}")
+def _bytes(value: Any, most: int = MAX_FRAME_BYTES) -> bytes:
+    if not isinstance(value, bytes) or len(value) > most:
+        raise ParseError(f"expected at most {most} bytes, got {_kind(value)}")
     return value
 
 
@@ -230,4 +267,5 @@ def _number(value: Any, highest: int = _MAX_NUMBER) -> int:
 
 
 def _kind(value: Any) -> str:
-    return f"a longer {type(value).__name__}" if isinstance(value, str) else type(value).__name__
+    name = type(value).__name__
+    return f"a longer {name}" if isinstance(value, str | bytes) else name

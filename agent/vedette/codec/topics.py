@@ -1,8 +1,9 @@
-"""The topics of a fleet: `fleet/v1/{tenant}/{device}/...`.
+"""The topics of a fleet: `fleet/v1/{tenant}/{device}/...`, and of its groups.
 
 Rule 1: tenant and device are lower-case letters, digits and hyphens, 1 to 64 of them: wildcards and
 separators in names have broken brokers' access lists before (GHSA-vcg2-pq78-9mhr).
 Rule 2: only the suffixes listed here exist; at most seven slashes, so that every broker takes them.
+Rule 3: what is for a whole group travels below `_group`, which can be no device's name.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ ROOT = "fleet/v1"
 STATE = "state"
 BIRTH = "birth"
 FINDING = "up/finding"
+RECEIPT = "up/receipt"
+COLLECTED = "up/collected"
+COMMAND = "down/cmd"
+GROUPS = "_group"
 
 _SEGMENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _SUFFIX = re.compile(
-    r"state|birth|up/(?:finding|update|model|posture|evidence)|down/[a-z][a-z0-9-]{0,31}"
+    r"state|birth|up/(?:finding|update|model|posture|evidence|receipt|collected)|down/[a-z][a-z0-9-]{0,31}"
 )
 _PARTS = 4  # fleet, v1, tenant, device
 
@@ -51,6 +56,19 @@ def build(tenant: str, device: str, suffix: str) -> str:
     if _SUFFIX.fullmatch(suffix) is None:
         raise ValueError(f"expected a suffix such as up/finding or state, got {suffix!a}")
     return f"{ROOT}/{tenant}/{device}/{suffix}"
+
+
+def for_commands(tenant: str, name: str, *, is_group: bool) -> str:
+    """The topic on which a device, or all devices of a group, hear their operators.
+
+    Raises:
+        ValueError: a part is not of the form that rule 1 demands.
+    """
+    if not is_group:
+        return build(tenant, name, COMMAND)
+    if not (is_segment(tenant) and is_segment(name)):
+        raise ValueError(f"expected tenant and group as topics have them, got {tenant!a}, {name!a}")
+    return f"{ROOT}/{tenant}/{GROUPS}/{name}/{COMMAND}"
 
 
 def parse(topic: str) -> Topic:

@@ -136,6 +136,7 @@ def link_uplink(config: Config) -> LinkUplink:
         tenant=config.device.tenant,
         device=config.device.id,
         peer_uid=peer_uid,
+        groups=config.device.groups,
     )
 
 

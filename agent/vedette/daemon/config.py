@@ -52,6 +52,9 @@ _CLASS = Text(
     r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?",
     "nothing, or 1 to 64 letters, digits, dots, _ and - (a letter or digit first)",
 )
+_SEGMENT = Text(
+    r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", "1 to 64 characters a-z, 0-9 and inner hyphens"
+)
 _HOST = Text(
     r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}",
     "a host name or address without port and brackets",
@@ -87,12 +90,14 @@ class Device:
         id: with the tenant a level of the MQTT topic.
         class_: `class` in the file: which of the rules' filters for kinds of devices are for it.
         firmware: what runs on it, for profiles; "" takes it from os-release(5).
+        groups: which operators' commands for many devices are for this one too.
     """
 
     id: str = setting(_NAME, "")
     tenant: str = setting(_NAME, "default")
     class_: str = setting(_CLASS, "")
     firmware: str = setting(_FIRMWARE, "")
+    groups: tuple[str, ...] = setting(Many(_SEGMENT, 0, 16), ())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

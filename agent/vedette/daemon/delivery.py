@@ -35,6 +35,7 @@ STATE_EXPIRY_S = 86400
 """MQTT 5.0 3.3.2.3.3: a retained state that old says nothing about a device."""
 
 SILENT: Final = "uplink-silent"
+DEAF: Final = "uplink-deaf"
 
 _FRAME_MARGIN_BYTES = 1024
 _LARGEST_BYTES = link.MAX_FRAME_BYTES - _FRAME_MARGIN_BYTES
@@ -55,6 +56,7 @@ class Delivery:
         clock: seconds that never jump, such as CLOCK_BOOTTIME.
         wall_clock: Unix time, for `time` of state and birth.
         on_events: takes the hints that come from the uplink.
+        on_down: takes what was published for this device, unverified, and how much more was lost.
         told: conditions that an earlier process told and that have not ended, with their details.
     """
 
@@ -71,6 +73,7 @@ class Delivery:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         on_events: Callable[[tuple[Event, ...]], None],
+        on_down: Callable[[bytes, int], None] = lambda _data, _lost: None,
         told: Mapping[str, str] | None = None,
     ) -> None:
         self._journal = journal
@@ -82,6 +85,7 @@ class Delivery:
         self._clock = clock
         self._wall_clock = wall_clock
         self._on_events = on_events
+        self._on_down = on_down
         found = journal.status()
         self._outbox = Outbox(found.delivered, budget_bytes_per_day, found.spent, told)
         self._marked, self._noted_bytes = found.delivered, found.spent.size_bytes
@@ -93,6 +97,7 @@ class Delivery:
         self._work = asyncio.Event()
         self._moved = asyncio.Event()
         self._is_silent = False
+        self._deaf = ""
         self._heard_s = 0.0
         self.sent = 0
         self.acknowledged = 0
@@ -106,7 +111,9 @@ class Delivery:
         Raises:
             UplinkError: the uplink cannot be opened.
         """
-        listener = UplinkListener(self._outcome, self._session_changed, self._on_events)
+        listener = UplinkListener(
+            self._outcome, self._session_changed, self._on_events, self._on_down, self._hearing
+        )
         self._birth = self._unqueued(topics.BIRTH, Purpose.BIRTH, birth)
         await self._uplink.open(
             listener, birth=self._birth, will=self._unqueued(topics.STATE, Purpose.WILL, will)
@@ -278,6 +285,11 @@ class Delivery:
             self._is_silent = is_silent
             detail = f"the uplink process owes outcomes for {SILENT_TIMEOUT_S:g} s"
             self._report(SILENT, detail if is_silent else "")
+
+    def _hearing(self, refusal: str) -> None:
+        if refusal != self._deaf:
+            self._deaf = refusal
+            self._report(DEAF, refusal)
 
     def _tell(self) -> None:
         for notice in self._outbox.take_notices():

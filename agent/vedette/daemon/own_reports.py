@@ -14,7 +14,7 @@ from vedette.codec import ocsf, strict_json
 from vedette.core.outbox import Condition
 from vedette.daemon import keeper_report
 from vedette.daemon.content_source import Chosen
-from vedette.daemon.delivery import SILENT
+from vedette.daemon.delivery import DEAF, SILENT
 from vedette.daemon.shell import Shell
 from vedette.errors import ParseError
 from vedette.model.finding import Severity
@@ -35,6 +35,7 @@ _UPLINK = {
     Condition.BUDGET: (Severity.HIGH, "The data budget of the day is used up"),
     Condition.BARREN: (Severity.HIGH, "Sessions end before anything is acknowledged"),
     SILENT: (Severity.HIGH, "The uplink process has stopped answering"),
+    DEAF: (Severity.HIGH, "The broker does not let this device hear its operators"),
 }
 """Unheard is low: it is so from each first start until an operator subscribes."""
 

@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+EVERY_GROUP = "*"
+
+
+class Grant(NamedTuple):
+    """What one operator's key may command, and whom.
+
+    Attributes:
+        verbs: such as "isolate" (model.command.Verb); those of a later edition are kept.
+        groups: whose devices it may command, one at a time or all at once; EVERY_GROUP stands for
+            all devices, those of no group included.
+    """
+
+    verbs: frozenset[str]
+    groups: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +29,12 @@ class Role:
     Attributes:
         keys: raw Ed25519 public keys (32 bytes) by key id (SHA-256 of the raw key in hex).
         threshold: from 1 to the number of keys.
+        grants: of the purpose "operators" alone, by key id; a key without one may command nothing.
     """
 
     keys: Mapping[str, bytes]
     threshold: int
+    grants: Mapping[str, Grant] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

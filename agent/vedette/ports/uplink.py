@@ -18,11 +18,16 @@ class UplinkListener:
         on_outcome: one call for each message that was handed over while the session was up.
         on_session: the session came up or went down; what was in flight must be sent again.
         on_events: DNS hints and losses of the link.
+        on_down: what somebody published for this device, as it came, and how many more could not be
+            handed down; nothing of it is verified.
+        on_hearing: why the broker does not let us hear what is for us, or "" when it does.
     """
 
     on_outcome: Callable[[Outcome], None]
     on_session: Callable[[SessionChanged], None]
     on_events: Callable[[tuple[Event, ...]], None]
+    on_down: Callable[[bytes, int], None]
+    on_hearing: Callable[[str], None]
 
 
 class Uplink(ABC):

@@ -21,8 +21,8 @@ from vedette.model.trust import TrustDocument
 from vedette.ports.signer import Verifier
 from vedette.ports.state import Shelf, State
 from vedette.trust import signed
+from vedette.trust.time_floor import TIME_FLOOR, trusted_now
 
-TIME_FLOOR = "time.floor"
 KEPT = 2
 """Files on the shelf: the one in use, and the one before for the day its block goes bad."""
 
@@ -120,7 +120,7 @@ class ContentGate(Generic[Content]):
 
     def now(self, wall_s: float) -> float:
         """The time that dates are held against: never before the build or a verified issue."""
-        return max(float(self._build_s), float(self._state.number(TIME_FLOOR)), wall_s)
+        return trusted_now(self._state, self._build_s, wall_s)
 
     def accept(self, data: bytes, wall_s: float) -> Accepted[Content]:
         """Take content into use, durably.

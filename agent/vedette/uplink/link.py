@@ -47,12 +47,16 @@ class LinkUplink(Uplink):
         tenant: first part of all topics.
         device: second part of all topics.
         peer_uid: the user the uplink process runs as.
+        groups: whose commands are for this device too.
     """
 
-    def __init__(self, path: Path, *, tenant: str, device: str, peer_uid: int) -> None:
+    def __init__(
+        self, path: Path, *, tenant: str, device: str, peer_uid: int, groups: tuple[str, ...] = ()
+    ) -> None:
         self._path = path
         self._tenant = tenant
         self._device = device
+        self._groups = groups
         self._peer_uid = peer_uid
         self._listening: socket.socket | None = None
         self._peer: socket.socket | None = None
@@ -72,7 +76,9 @@ class LinkUplink(Uplink):
             UplinkError: the path cannot be listened on.
         """
         self._listener = listener
-        self._opening = link.encode(link.Open(self._tenant, self._device, birth, will))
+        self._opening = link.encode(
+            link.Open(self._tenant, self._device, birth, will, self._groups)
+        )
         try:
             self._listening = _listen(self._path, self._peer_uid)
         except OSError as error:
@@ -202,6 +208,10 @@ class LinkUplink(Uplink):
                 listener.on_outcome(outcome)
             case link.Hints():
                 listener.on_events(_events(frame))
+            case link.Down(data, lost):
+                listener.on_down(data, lost)
+            case link.Hearing(refusal):
+                listener.on_hearing(refusal)
             case link.Open() | link.Publish() | link.Leave():
                 self._drop_peer("the uplink process sent a frame that only the sentinel sends")
             case _:

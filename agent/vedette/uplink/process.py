@@ -116,7 +116,12 @@ class Bridge:
             try:
                 connection = await connect(settings, self._context)
                 self._session = session = Session(
-                    settings, opening, connection.stream, self._report(wire, self._number)
+                    settings,
+                    opening,
+                    connection.stream,
+                    self._report(wire, self._number),
+                    on_down=wire.hand_down,
+                    on_hearing=lambda refusal: wire.say(link.Hearing(refusal)),
                 )
                 change = await session.begin()
                 began_s = loop.time()

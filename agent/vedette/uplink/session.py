@@ -4,6 +4,7 @@ Rule 1: a paho client lives as long as its connection. What was unacknowledged i
 sentinel; paho, left alive, would send it too, and for ever if the broker refuses its size.
 Rule 2: paho says "published" for what the broker denied: only the reason code of PUBACK counts.
 Rule 3: paho has no thread here: idle, the loop wakes four times a keepalive.
+Rule 4: what others publish for this device is handed on as it came, and read by nobody here.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ from paho.mqtt.client import (
     Client,
     ConnectFlags,
     DisconnectFlags,
+    MQTTMessage,
     MQTTv5,
 )
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from vedette.codec import cloudevents, topics
-from vedette.codec.link import Open
+from vedette.codec.link import MAX_DOWN_BYTES, Open
 from vedette.errors import UplinkError
 from vedette.model.message import Message, Outcome, SessionChanged
 from vedette.uplink.settings import UplinkSettings
@@ -41,6 +44,8 @@ PROTOCOL_ERROR = 0x82
 DISCONNECT_WITH_WILL = 0x04
 UNLIMITED_PACKET = 2**28 - 1 + 5
 """The largest that the format allows (MQTT 5.0 1.5.5), where the broker names no maximum."""
+LARGEST_DOWN = MAX_DOWN_BYTES + 4096
+"""Packets above it are not sent to us (MQTT 5.0 3.1.2.11.4): a command, topic and properties."""
 
 _TICKS = 4
 _DEFAULT_RECEIVE_MAXIMUM = 65535  # MQTT 5.0 3.2.2.3.3
@@ -56,6 +61,8 @@ class Session:
         opening: topics, birth and will.
         stream: connected and non-blocking; the session closes it.
         on_outcome: one call for each publication that the broker answered.
+        on_down: takes what others publish for this device and its groups.
+        on_hearing: why the broker does not let us hear that, or "" when it does.
     """
 
     def __init__(
@@ -64,10 +71,15 @@ class Session:
         opening: Open,
         stream: socket.socket,
         on_outcome: Callable[[Outcome], None],
+        *,
+        on_down: Callable[[bytes], None],
+        on_hearing: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._opening = opening
         self._on_outcome = on_outcome
+        self._on_down = on_down
+        self._on_hearing = on_hearing
         self._stream = stream
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[str] = self._loop.create_future()
@@ -153,6 +165,8 @@ class Session:
         client.max_inflight_messages_set(_DEFAULT_RECEIVE_MAXIMUM)
         client.on_connect = self._connected
         client.on_publish = self._published
+        client.on_subscribe = self._subscribed
+        client.on_message = self._heard
         client.on_disconnect = self._disconnected
         client.on_log = self._logged
         client.on_socket_register_write = self._want_write
@@ -176,6 +190,7 @@ class Session:
     def _connect_properties(self) -> Properties:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = self._settings.session_expiry_s
+        properties.MaximumPacketSize = LARGEST_DOWN
         return properties
 
     def _connected(
@@ -196,7 +211,31 @@ class Session:
             maximum_packet_bytes=getattr(properties, "MaximumPacketSize", UNLIMITED_PACKET),
             receive_maximum=getattr(properties, "ReceiveMaximum", _DEFAULT_RECEIVE_MAXIMUM),
         )
+        self._subscribe()
         self._born_mid = self._publish(self._opening.birth)
+
+    def _subscribe(self) -> None:
+        opening = self._opening
+        names = [topics.for_commands(opening.tenant, opening.device, is_group=False)]
+        names += [topics.for_commands(opening.tenant, g, is_group=True) for g in opening.groups]
+        # A retained command would be heard, and refused as a replay, at each connect.
+        options = SubscribeOptions(qos=_QOS, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        self._client.subscribe([(name, options) for name in names])
+
+    def _subscribed(
+        self,
+        _client: Client,
+        _userdata: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties,
+    ) -> None:
+        refused = next((reason for reason in reasons if reason.is_failure), None)
+        words = f"the broker refuses a subscription: {refused}" if refused is not None else ""
+        self._on_hearing(words)
+
+    def _heard(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        self._on_down(bytes(message.payload))
 
     def _publish(self, message: Message) -> int | None:
         topic = topics.build(self._opening.tenant, self._opening.device, message.suffix)

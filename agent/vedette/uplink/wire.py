@@ -2,7 +2,7 @@
 
 Rule 1: the loop never waits for the sentinel: what it does not take now is kept and written later.
 Rule 2: outcomes and session changes are never dropped (the sentinel's window bounds them); hints
-are, and counted.
+and what is handed down are, and counted.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from vedette.errors import ParseError
 
 MAX_WAITING = 256
 """Frames kept for a sentinel that does not read; hints above it are dropped."""
+MAX_WAITING_DOWN = 16
+"""Frames that wait when nothing more is handed down: 256 KiB of what strangers sent."""
 
 _FRAMES_PER_READ = 64
 
@@ -48,9 +50,10 @@ class Wire:
         self.ended: asyncio.Future[str] = self._loop.create_future()
         self.was_orderly = False
         self.lost_hints = 0
+        self.lost_down = 0
         self._loop.add_reader(self._socket, self._read)
 
-    def say(self, frame: link.Session | link.Result) -> None:
+    def say(self, frame: link.Session | link.Result | link.Hearing) -> None:
         """Tell what must arrive."""
         self._waiting.append(link.encode(frame))
         self._flush()
@@ -64,6 +67,15 @@ class Wire:
             frame = frame._replace(lost=frame.lost + self.lost_hints)
             self.lost_hints = 0
         self._waiting.append(link.encode(frame))
+        self._flush()
+
+    def hand_down(self, data: bytes) -> None:
+        """Hand on what was published for this device, unless it is too large or too much waits."""
+        if len(data) > link.MAX_DOWN_BYTES or len(self._waiting) >= MAX_WAITING_DOWN:
+            self.lost_down += 1
+            return
+        lost, self.lost_down = self.lost_down, 0
+        self._waiting.append(link.encode(link.Down(data, lost)))
         self._flush()
 
     def end(self, reason: str) -> None:
@@ -124,5 +136,7 @@ class Wire:
                 self.end(f"the sentinel is gone: {error.strerror}")
                 break
             self._waiting.popleft()
+        if self.lost_down and not self._waiting:
+            self.hand_down(b"")  # nothing more may come that could say so
         with contextlib.suppress(ValueError):
             self._loop.remove_writer(self._socket)

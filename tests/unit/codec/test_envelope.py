@@ -55,7 +55,7 @@ def test_a_sequence_out_of_range_is_refused(sequence: int) -> None:
 
 
 def test_no_purpose_travels_under_two_meanings() -> None:
-    suffixes = ("up/finding", "up/update", "up/evidence", "up/posture", "birth")
+    suffixes = ("up/finding", "up/update", "up/receipt", "up/evidence", "up/posture", "birth")
     for one, other in itertools.combinations(suffixes, 2):
         assert not set(purposes_of(one)) & set(purposes_of(other))
     assert purposes_of("state") == (Purpose.STATE, Purpose.WILL)

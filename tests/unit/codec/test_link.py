@@ -22,10 +22,13 @@ CHANGE = SessionChanged(
 FRAMES: dict[str, link.Frame] = {
     "open": link.Open("acme", "cam-7", MESSAGE, MESSAGE._replace(sequence=0)),
     "publish": link.Publish(3, MESSAGE),
+    "open with groups": link.Open("acme", "cam-7", MESSAGE, MESSAGE, ("cameras", "site-3")),
     "leave": link.Leave(),
     "session": link.Session(3, CHANGE),
     "result": link.Result(3, Outcome(9, 0x87)),
     "hints": link.Hints((("a.example", 28),), (("a.example", "192.0.2.1", 60),), 2),
+    "down": link.Down(b"\x00whatever", 3),
+    "hearing": link.Hearing("the broker refuses"),
 }
 JSONISH = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.binary() | st.text(),
@@ -68,6 +71,11 @@ HOSTILE = {
     "too many hints": [5, [["a", 1]] * 300, [], 0],
     "a name beyond all names": [5, [["a" * 2000, 1]], [], 0],
     "a reason longer than a line": [3, 1, [False, "x" * 5000, 0, 0]],
+    "more handed down than a command can be": [6, bytes(link.MAX_DOWN_BYTES + 1), 0],
+    "text handed down": [6, "text", 0],
+    "a negative loss": [6, b"", -1],
+    "too many groups": [0, "acme", "cam-7", list(MESSAGE), list(MESSAGE), ["g"] * 17],
+    "a group that is a number": [0, "acme", "cam-7", list(MESSAGE), list(MESSAGE), [1]],
     "a map": {"kind": 1},
     "nothing": [],
 }

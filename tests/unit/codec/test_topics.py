@@ -10,7 +10,7 @@ from vedette.codec import topics
 from vedette.codec.topics import Topic
 from vedette.errors import ParseError
 
-SUFFIXES = ("state", "birth", "up/finding", "up/update", "up/evidence", "down/isolate")
+SUFFIXES = ("state", "birth", "up/finding", "up/update", "up/evidence", "up/receipt", "down/cmd")
 BAD_SEGMENTS = ("", "a/b", "+", "#", "A", "-a", "a-", "ä", "a" * 65, "a\n", "a b")
 
 
@@ -45,6 +45,18 @@ def test_any_text_gives_a_topic_or_a_parse_error(text: str) -> None:
     with contextlib.suppress(ParseError):
         found = topics.parse(text)
         assert topics.build(*found) == text
+
+
+def test_no_device_is_named_as_what_groups_hear() -> None:
+    device = topics.for_commands("acme", "cam-7", is_group=False)
+    group = topics.for_commands("acme", "cameras", is_group=True)
+    assert device == "fleet/v1/acme/cam-7/down/cmd"
+    assert group == "fleet/v1/acme/_group/cameras/down/cmd"
+    with pytest.raises(ParseError):
+        topics.parse(group)
+    for name in BAD_SEGMENTS:
+        with pytest.raises(ValueError, match="expected"):
+            topics.for_commands("acme", name, is_group=True)
 
 
 def test_subscriptions_cover_what_devices_say_and_no_commands() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vedette.codec import trust_document as codec
 from vedette.errors import ParseError
-from vedette.model.trust import Role, TrustDocument
+from vedette.model.trust import EVERY_GROUP, Grant, Role, TrustDocument
 
 KEYS = [bytes([number]) * 32 for number in range(1, 20)]
 
@@ -25,7 +25,20 @@ DOCUMENT = TrustDocument(
     issued_s=1_800_000_000,
     expires_s=1_900_000_000,
     root=role(KEYS[0], KEYS[1], KEYS[2], threshold=2),
-    purposes={"rules": role(KEYS[3]), "a-later-purpose": role(KEYS[4])},
+    purposes={
+        "rules": role(KEYS[3]),
+        "a-later-purpose": role(KEYS[4]),
+        "operators": Role(
+            role(KEYS[7], KEYS[8]).keys,
+            1,
+            {
+                codec.key_id(KEYS[7]): Grant(
+                    frozenset({"isolate", "reflash"}), frozenset({EVERY_GROUP})
+                ),
+                codec.key_id(KEYS[8]): Grant(frozenset({"kill"}), frozenset({"cameras", "site-3"})),
+            },
+        ),
+    },
 )
 WHOLE = codec.encode(DOCUMENT)
 
@@ -86,6 +99,31 @@ HOSTILE = {
     "a purpose with a dot": changed("purposes", {"ru.les": json.loads(WHOLE)["root"]}),
     "33 purposes": changed(
         "purposes", {"p" + "x" * i: {"keys": [HEX], "threshold": 1} for i in range(33)}
+    ),
+    "grants for another purpose": changed(
+        "purposes.rules.grants", {KEYS[3].hex(): {"groups": ["*"], "verbs": ["kill"]}}
+    ),
+    "a grant for a key that is none of theirs": changed(
+        "purposes.operators.grants", {HEX: {"groups": ["*"], "verbs": ["kill"]}}
+    ),
+    "no grants, written": changed("purposes.operators.grants", {}),
+    "a grant without groups": changed(
+        "purposes.operators.grants", {KEYS[7].hex(): {"verbs": ["kill"]}}
+    ),
+    "a grant of no verb": changed(
+        "purposes.operators.grants", {KEYS[7].hex(): {"groups": ["*"], "verbs": []}}
+    ),
+    "verbs out of order": changed(
+        "purposes.operators.grants", {KEYS[7].hex(): {"groups": ["*"], "verbs": ["undo", "kill"]}}
+    ),
+    "a verb that is a number": changed(
+        "purposes.operators.grants", {KEYS[7].hex(): {"groups": ["*"], "verbs": [1]}}
+    ),
+    "a verb of two words": changed(
+        "purposes.operators.grants", {KEYS[7].hex(): {"groups": ["*"], "verbs": ["a b"]}}
+    ),
+    "a group that is a wildcard of topics": changed(
+        "purposes.operators.grants", {KEYS[7].hex(): {"groups": ["+"], "verbs": ["kill"]}}
     ),
     "purposes as a list": changed("purposes", []),
     "not an object": b"[]",

@@ -22,8 +22,9 @@ from vedette.codec.bundle import PAYLOAD_TYPE
 from vedette.errors import ParseError, StoreError, TrustError
 from vedette.model.rule import Bundle
 from vedette.model.trust import Role
-from vedette.trust.content_gate import TIME_FLOOR, Accepted, ContentGate, ContentKind
+from vedette.trust.content_gate import Accepted, ContentGate, ContentKind
 from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
+from vedette.trust.time_floor import TIME_FLOOR
 
 ROOT, RULES, OTHER, FIRMWARE, EVIL = (signer(number) for number in range(1, 6))
 VERIFIER = Ed25519Verifier()

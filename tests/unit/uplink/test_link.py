@@ -31,6 +31,8 @@ class Heard:
     outcomes: list[Outcome] = field(default_factory=list)
     sessions: list[SessionChanged] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    down: list[tuple[bytes, int]] = field(default_factory=list)
+    hearing: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -71,7 +73,10 @@ async def bench(peer_uid: int | None = None) -> AsyncIterator[Bench]:
         path = Path(name) / "uplink.sock"
         uid = os.geteuid() if peer_uid is None else peer_uid
         uplink = LinkUplink(path, tenant="acme", device="cam-7", peer_uid=uid)
-        listener = UplinkListener(heard.outcomes.append, heard.sessions.append, heard.events.extend)
+        listener = UplinkListener(
+            heard.outcomes.append, heard.sessions.append, heard.events.extend,
+            lambda data, lost: heard.down.append((data, lost)), heard.hearing.append,
+        )  # fmt: skip
         await uplink.open(listener, birth=MESSAGE, will=MESSAGE)
         try:
             yield Bench(uplink, path, heard)
@@ -190,5 +195,19 @@ def test_closing_asks_the_peer_to_leave() -> None:
                 group.create_task(leave())
                 group.create_task(found.uplink.close())
             assert not found.path.exists()
+
+    asyncio.run(story())
+
+
+def test_what_is_handed_down_arrives_as_it_came_and_so_does_a_refusal_to_hear() -> None:
+    async def story() -> None:
+        async with bench() as found:
+            with await found.with_session() as peer:
+                peer.send(link.encode(link.Down(b"\x00anything", 0)))
+                peer.send(link.encode(link.Down(b"", 7)))
+                peer.send(link.encode(link.Hearing("not authorized")))
+                await until(lambda: found.heard.hearing)
+        assert found.heard.down == [(b"\x00anything", 0), (b"", 7)]
+        assert found.heard.hearing == ["not authorized"]
 
     asyncio.run(story())
