@@ -61,6 +61,34 @@ class FanotifyEvent(NamedTuple):
     old_name: bytes
 
 
+class Opened(NamedTuple):
+    """An event of a group that hands out descriptors; the reader has to close it, if it is >= 0."""
+
+    mask: int
+    pid: int
+    descriptor: int
+
+
+def parse_opened(data: bytes) -> list[Opened]:
+    """Read everything that one read(2) of a group without file identifiers gave.
+
+    Raises:
+        ParseError: the bytes are not whole events of version 3.
+    """
+    events: list[Opened] = []
+    offset, end = 0, len(data)
+    while offset < end:
+        if end - offset < _METADATA.size:
+            raise ParseError(
+                f"expected {_METADATA.size} bytes of event metadata, got {end - offset}", offset
+            )
+        length, version, _, head, mask, descriptor, pid = _METADATA.unpack_from(data, offset)
+        _check_metadata(length, version, head, NO_DESCRIPTOR, offset, end)
+        events.append(Opened(mask, pid, descriptor))
+        offset += length
+    return events
+
+
 def handle_of(key: bytes) -> bytes:
     """The struct file_handle of a key, as open_by_handle_at(2) takes it."""
     return key[FSID_BYTES:]

@@ -1,5 +1,7 @@
 """Sockets as /proc/net/{tcp,tcp6,udp,udp6} lists them (proc(5)), for kernels without sock_diag.
 
+Beside them what /proc/net/route says about the way out.
+
 Rule 1: any bytes give records or a ParseError that names the line's offset.
 Rule 2: the result is what codec/sock_diag.py gives, so that its readers need not know the source.
 """
@@ -16,6 +18,7 @@ MAX_SOCKETS: Final = 65_536
 
 _FAMILIES: Final = {8: 2, 32: 10}  # hex digits of an address: its family
 _FIELDS: Final = 10
+_ROUTE_FIELDS: Final = 8
 _MAX_PORT: Final = 0xFFFF
 _LOCAL, _REMOTE, _STATE, _UID, _INODE = 1, 2, 3, 7, 9
 
@@ -46,6 +49,27 @@ def parse_table(data: bytes, byte_order: str) -> list[SocketRecord]:
     if len(records) > MAX_SOCKETS:
         raise ParseError(f"expected at most {MAX_SOCKETS} sockets", offset)
     return records
+
+
+def default_interfaces(text: str) -> list[str]:
+    """Names of the interfaces that an IPv4 default route leads out by, each once.
+
+    Args:
+        text: of /proc/net/route, its heading included (proc(5)).
+
+    Raises:
+        ParseError: a line has another form.
+    """
+    found: dict[str, None] = {}
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) < _ROUTE_FIELDS:
+            raise ParseError(f"expected a route of {_ROUTE_FIELDS} fields, got {line[:60]!a}")
+        name, destination, mask = fields[0], fields[1], fields[7]
+        # A name with a slash or dots would lead elsewhere in /sys; the kernel gives none such.
+        if destination == mask == "00000000" and "/" not in name and name not in {".", ".."}:
+            found[name] = None
+    return list(found)
 
 
 def _record(fields: list[bytes], byte_order: str) -> SocketRecord:

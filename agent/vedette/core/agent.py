@@ -319,7 +319,8 @@ class Agent:
         self._findings.of_ours("tier-changed", _title_of(event), _severity_of(event), seen)
 
     def _reported(self, given: Reported) -> None:
-        seen = Sighting(EventClass.AGENT, "agent", given.at_s, given.fields, None)
+        process = self.processes.get(given.pid) if given.pid else None
+        seen = Sighting(EventClass.AGENT, "agent", given.at_s, given.fields, process)
         self._findings.of_ours(given.condition, given.title, given.severity, seen)
 
     def _append(self, kind: str, at_s: float, body: bytes) -> None:

@@ -146,6 +146,7 @@ class Reported(NamedTuple):
     """The shell noticed something about the agent itself that people must know.
 
     `condition` is a stable word such as "tier-lost"; it becomes the rule id "vedette:<condition>".
+    `pid` is who did it, 0 where nobody is known.
     """
 
     at_s: float
@@ -154,6 +155,7 @@ class Reported(NamedTuple):
     title: str
     severity: Severity
     fields: Mapping[str, str]
+    pid: int = 0
 
 
 Input: TypeAlias = (

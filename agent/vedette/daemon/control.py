@@ -106,6 +106,8 @@ class ControlServer:
         self._streams = streams
         self._max_clients = max_clients
         self._listening: socket.socket | None = None
+        self._retired: socket.socket | None = None
+        self._accepting: asyncio.Task[socket.socket | None] | None = None
         self._clients = 0
         self.refused = 0
 
@@ -117,29 +119,36 @@ class ControlServer:
         """
         try:
             _remove_stale(self._path)
-            listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            self._listening = listening
-            before = os.umask(0o177)
-            try:
-                listening.bind(str(self._path))
-            finally:
-                os.umask(before)
-            listening.listen(BACKLOG)
+            self._listening = _listen(self._path)
         except OSError as error:
-            self.close()
             raise DeviceError(
                 f"{self._path}: cannot listen ({error.strerror or error}); the folder must exist "
                 "and be ours: start the agent with `vedette run`, which makes it"
             ) from error
 
+    def reopen(self) -> None:
+        """Make the socket anew where somebody took its name away; `serve` goes on with it.
+
+        Raises:
+            DeviceError: the folder is missing, or something else lies in its place.
+        """
+        before = self._listening
+        self.open()
+        self._retired = before
+        if self._accepting is not None:
+            self._accepting.cancel()
+
     async def serve(self) -> None:
         """Answer clients until cancelled."""
-        if self._listening is None:
-            raise RuntimeError("expected open() before serve()")
         async with asyncio.TaskGroup() as clients:
             while True:
-                connection = await self._accept(self._listening)
-                if connection is not None:
+                if self._listening is None:
+                    raise RuntimeError("expected open() before serve()")
+                self._accepting = clients.create_task(self._accept(self._listening))
+                await asyncio.wait([self._accepting])
+                if self._accepting.cancelled():
+                    self._retire()
+                elif connection := self._accepting.result():
                     clients.create_task(self._client(connection))
 
     async def _accept(self, listening: socket.socket) -> socket.socket | None:
@@ -155,10 +164,17 @@ class ControlServer:
 
     def close(self) -> None:
         """Take the socket away. Safe to call twice."""
+        self._retire()
         if self._listening is not None:
             self._listening.close()
             self._listening = None
             self._path.unlink(missing_ok=True)
+
+    def _retire(self) -> None:
+        """Close the socket that was replaced, when nothing waits at it any more."""
+        if self._retired is not None:
+            self._retired.close()
+            self._retired = None
 
     async def _client(self, connection: socket.socket) -> None:
         self._clients += 1
@@ -335,6 +351,21 @@ async def _await_hang_up(connection: socket.socket) -> None:
     except OSError as error:
         raise _HungUpError from error
     raise _HungUpError
+
+
+def _listen(path: Path) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        before = os.umask(0o177)
+        try:
+            listening.bind(str(path))
+        finally:
+            os.umask(before)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 def _remove_stale(path: Path) -> None:

@@ -49,6 +49,16 @@ def prepare(path: str, key: str, *, mode: int = PRIVATE) -> Path:
     return folder
 
 
+def prepare_if_gone(path: str, key: str) -> None:
+    """Make a folder again that somebody removed; one that is there keeps its mode.
+
+    Raises:
+        DeviceError: it cannot be made.
+    """
+    if not os.path.lexists(path):
+        prepare(path, key)
+
+
 class Kept:
     """Notices that a folder is not the one any more that was prepared.
 

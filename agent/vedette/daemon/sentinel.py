@@ -25,7 +25,7 @@ from vedette.codec import ocsf
 from vedette.codec.bundle import decode_in_slices
 from vedette.core.agent import Agent, AgentSettings
 from vedette.core.recording import encode_header
-from vedette.daemon import assembly, collector, folders, heartbeat, signals
+from vedette.daemon import assembly, collector, folders, guard, heartbeat, signals
 from vedette.daemon import config as configuration
 from vedette.daemon.answers import Answers
 from vedette.daemon.checks import Checks
@@ -33,6 +33,7 @@ from vedette.daemon.config import Config
 from vedette.daemon.content_source import Chosen, nothing_chosen
 from vedette.daemon.control import ControlServer
 from vedette.daemon.delivery import Delivery
+from vedette.daemon.guard import Guard
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.learning import LOOK_S
 from vedette.daemon.notify import Notifier
@@ -54,6 +55,7 @@ from vedette.store.journal import SqliteJournal
 from vedette.store.journal_core import JournalPlace
 from vedette.store.state import FileState
 from vedette.trust.keyfile import load_signer
+from vedette.uplink.link import LinkUplink
 
 SWEEP_S = 60.0
 DRAIN_S = 3.0
@@ -126,6 +128,7 @@ class Sentinel:
         self.notifier = Notifier(os.environ)
         self.started_s = now()[0]
         self.delivery: Delivery | None = None
+        self.guard: Guard | None = None
         self.scan: ScanSensor | None = None
         self._heartbeats = 0
         self._baseline_digest = ""
@@ -187,7 +190,8 @@ class Sentinel:
         self._own.parts()
         await self._choose_content()
         self.profiles.learning.open()
-        self.delivery = self._new_delivery(await told_before(self.journal))
+        link = assembly.link_uplink(self.config)
+        self.delivery = self._new_delivery(link, await told_before(self.journal))
         control = ControlServer(
             self.config.control_socket,
             handlers=self.answers.handlers(),
@@ -197,10 +201,13 @@ class Sentinel:
         control.open()
         birth = heartbeat.birth(self.identity, self.signer.public_key, self.chosen.digest)
         await self.delivery.open(birth=birth, will=heartbeat.WILL)
+        self.guard = guard.of_sentinel(self, control, link)
+        self.guard.open()
         assembly.drop_privileges(self.config)
         try:
             await self._run_parts(self.delivery, control)
         finally:
+            self.guard.close()
             control.close()
             await self.delivery.close()
 
@@ -237,6 +244,7 @@ class Sentinel:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.checks.run())
             group.create_task(_every(SWEEP_S, self._sweep))
+            group.create_task(_every(guard.LOOK_S, self._look))
             group.create_task(_every(heartbeat.PERIOD_S, self._beat))
             group.create_task(_every(LOOK_S, self.profiles.learning.look))
             group.create_task(self._reload_when_asked())
@@ -283,6 +291,7 @@ class Sentinel:
 
     async def _check(self, is_asked: bool) -> Sequence[TierChanged]:  # noqa: FBT001 - Checks calls
         self._look_after_folders()
+        self._look()
         changes = await self.ladder.check(is_asked=is_asked)
         self.shell.observe(changes)
         return changes
@@ -290,6 +299,10 @@ class Sentinel:
     def _sweep(self) -> None:
         self._look_after_folders()
         self.shell.sweep()
+
+    def _look(self) -> None:
+        if self.guard is not None:
+            self.guard.look()
 
     def _look_after_folders(self) -> None:
         for folder in self._folders.lost():
@@ -340,10 +353,10 @@ class Sentinel:
             self.delivery.poke()
         self.answers.recorded(incidents)
 
-    def _new_delivery(self, told: Mapping[str, str]) -> Delivery:
+    def _new_delivery(self, link: LinkUplink, told: Mapping[str, str]) -> Delivery:
         return Delivery(
             self.journal,
-            assembly.link_uplink(self.config),
+            link,
             self.signer,
             self.identity,
             encoding=self.config.uplink.encoding,

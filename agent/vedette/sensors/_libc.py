@@ -53,6 +53,10 @@ class FanotifyCalls:
         flags = FAN_MARK_ADD | FAN_MARK_FILESYSTEM
         _checked(self._mark(group, flags, mask, AT_FDCWD, os.fsencode(path)))
 
+    def mark_file(self, group: int, mask: int, path: str) -> None:
+        """Watch one file, or a folder; doing it twice changes nothing."""
+        _checked(self._mark(group, FAN_MARK_ADD, mask, AT_FDCWD, os.fsencode(path)))
+
     def open_by_handle(self, mount: int, handle: bytes) -> int:
         """Open what a handle names as O_PATH; `handle` is a whole struct file_handle.
 

@@ -88,6 +88,30 @@ class LinkUplink(Uplink):
             ) from error
         asyncio.get_running_loop().add_reader(self._listening, self._accept)
 
+    def reopen(self) -> None:
+        """Listen anew where somebody took the socket's name away; the peer that is there stays.
+
+        Raises:
+            UplinkError: the path cannot be listened on.
+        """
+        try:
+            listening = _listen(self._path, self._peer_uid)
+        except OSError as error:
+            raise UplinkError(
+                f"{self._path}: cannot listen again for the uplink: {error.strerror}"
+            ) from error
+        loop = asyncio.get_running_loop()
+        if self._listening is not None:
+            loop.remove_reader(self._listening)
+            self._listening.close()
+        self._listening = listening
+        loop.add_reader(listening, self._accept)
+
+    @property
+    def peer_pid(self) -> int:
+        """The uplink process; 0 while none is connected."""
+        return _credentials(self._peer)[0] if self._peer is not None else 0
+
     def send(self, message: Message) -> bool:
         """Hand one message over; False when the window is full or the session is down.
 
@@ -145,7 +169,7 @@ class LinkUplink(Uplink):
         found.setblocking(False)
         if self._peer is not None:
             self._notice_a_dead_peer(self._peer)
-        if self._peer is not None or _peer_uid(found) != self._peer_uid:
+        if self._peer is not None or _credentials(found)[1] != self._peer_uid:
             self.refused_peers += 1
             found.close()
             return
@@ -259,10 +283,11 @@ def _listen(path: Path, peer_uid: int) -> socket.socket:
     return listening
 
 
-def _peer_uid(peer: socket.socket) -> int:
+def _credentials(peer: socket.socket) -> tuple[int, int]:
+    """Process and user of the other end, as they were when it connected (unix(7))."""
     raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    _, uid, _ = _UCRED.unpack(raw)
-    return int(uid)
+    pid, uid, _ = _UCRED.unpack(raw)
+    return int(pid), int(uid)
 
 
 def _events(frame: link.Hints) -> tuple[Event, ...]:

@@ -1,0 +1,199 @@
+"""Guards the agent itself: looks every LOOK_S at what it stands on, puts back, and tells.
+
+Rule 1: what the kernel tells as it happens (who opens our memory, writes in our folders) is told at
+once; everything else is found by a look.
+Rule 2: a look is cheap: some twenty stat(2) calls and four small reads, well below a millisecond;
+the programs' folders, which take longer, are looked at in every sixth.
+Rule 3: nothing here decides whether a change was legitimate: an operator's own are told as well,
+and their findings are the trace of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import vedette
+from vedette.daemon import folders, own_files
+from vedette.daemon.clock_watch import ClockWatch
+from vedette.daemon.config import Config
+from vedette.daemon.meddling import Meddling, MeddlingWatch
+from vedette.daemon.neighbours import Neighbours
+from vedette.daemon.own_files import OwnFiles
+from vedette.daemon.pressure import Pressure
+from vedette.daemon.shell import now
+from vedette.daemon.tamper_reports import TamperReports
+from vedette.daemon.watchdog import SOCKET as NOTIFY_SOCKET
+from vedette.daemon.way_out import WayOut
+from vedette.errors import DeviceError, UplinkError
+
+if TYPE_CHECKING:
+    from vedette.daemon.control import ControlServer
+    from vedette.daemon.sentinel import Sentinel
+    from vedette.uplink.link import LinkUplink
+
+LOOK_S: Final = 10.0
+PROGRAMS_EVERY: Final = 6
+
+
+class Situation(NamedTuple):
+    """What the guard has to know of the other parts at a look.
+
+    Attributes:
+        pids: the agent's other processes by name, 0 where one does not run.
+        journal_trouble: why the journal is kept in memory, or "".
+        is_connected: whether there is a session with the broker, or none is wanted.
+    """
+
+    pids: Mapping[str, int]
+    journal_trouble: str
+    is_connected: bool
+
+
+class Guard:
+    """Looks after the agent's own.
+
+    Args:
+        config: names our files.
+        config_path: itself one of them.
+        reports: takes what is found.
+        situation: asked at every look.
+        who: the pid last seen to change a path, 0 where nobody knows.
+        reopen: makes a socket anew, by its path; what cannot be listened on raises.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        config_path: Path,
+        reports: TamperReports,
+        *,
+        situation: Callable[[], Situation],
+        who: Callable[[str], int],
+        reopen: Mapping[str, Callable[[], None]],
+    ) -> None:
+        self._config, self._reports, self._situation, self._who = config, reports, situation, who
+        self._reopen = reopen
+        self._files = OwnFiles(_listings(config, config_path))
+        self._sockets = OwnFiles({"socket": own_files.files(*reopen)})
+        self._programs = OwnFiles({"program": own_files.programs(vedette.__path__[0])})
+        self._pressure = Pressure(Path(config.paths.state))
+        self._clock = ClockWatch(*now())
+        self._neighbours = Neighbours()
+        self._way_out = WayOut(now()[0])
+        self._meddling = MeddlingWatch(self._meddled, self._own)
+        self._looks = 0
+        self._journal_trouble = ""
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """What cannot be watched as it happens, and why; one line each."""
+        return tuple(self._meddling.lacking)
+
+    def open(self) -> None:
+        """Begin, when all sockets are open; `look` is to be called every LOOK_S from now on."""
+        self._sockets.expect("socket")
+        state = Path(self._config.paths.state)
+        below = sorted(str(path) for path in state.iterdir() if path.is_dir())
+        self._meddling.open([str(state), *below, self._config.paths.run])
+        self._meddling.guard(self._own())
+
+    def look(self) -> None:
+        """Compare, put back and tell."""
+        situation = self._situation()
+        self._looks += 1
+        self._look_at_files()
+        self._look_at_sockets()
+        self._meddling.guard(self._own())
+        for held in self._neighbours.held(situation.pids):
+            self._reports.held(held)
+        for pressed in self._pressure.begun():
+            self._reports.pressed(pressed)
+        boot_s, wall_s = now()
+        if step_s := self._clock.stepped_s(boot_s, wall_s):
+            self._reports.clock_set(step_s)
+        if blocked := self._way_out.blocked(boot_s, is_up=situation.is_connected):
+            self._reports.way_out_blocked(blocked)
+        if situation.journal_trouble and not self._journal_trouble:
+            self._reports.journal_in_memory(situation.journal_trouble)
+        self._journal_trouble = situation.journal_trouble
+
+    def close(self) -> None:
+        """Stop watching. Safe to call twice."""
+        self._meddling.close()
+
+    def _look_at_files(self) -> None:
+        found = self._files.changed()
+        if self._looks % PROGRAMS_EVERY == 0:
+            found += self._programs.changed()
+        for change in found:
+            self._reports.file(change, self._who(change.path))
+
+    def _look_at_sockets(self) -> None:
+        for change in self._sockets.changed():
+            what = f"{change.what}, and it was made anew"
+            try:
+                folders.prepare_if_gone(self._config.paths.run, "[paths] run")
+                self._reopen[change.path]()
+            except (DeviceError, UplinkError) as error:
+                what = f"{change.what}; it cannot be made anew: {error}"
+            self._reports.file(change._replace(what=what), self._who(change.path))
+        self._sockets.expect("socket")
+
+    def _meddled(self, seen: Meddling) -> None:
+        self._reports.meddling(seen)
+
+    def _own(self) -> set[int]:
+        return {os.getpid(), *self._situation().pids.values()} - {0}
+
+
+def _listings(config: Config, config_path: Path) -> dict[str, own_files.Listing]:
+    rules, uplink = config.rules, config.uplink
+    return {
+        "configuration": own_files.files(str(config_path)),
+        "trust": own_files.files(rules.trust),
+        "key": own_files.files(config.identity.key, uplink.key, uplink.certificate, uplink.ca),
+        "rules": own_files.files(rules.bundle, rules.profile),
+        "unit": own_files.units(),
+        "program": own_files.files(os.path.realpath(sys.executable)),
+    }
+
+
+def of_sentinel(sentinel: Sentinel, control: ControlServer, link: LinkUplink) -> Guard:
+    """The guard of a running sentinel, over its parts."""
+    config = sentinel.config
+
+    def situation() -> Situation:
+        status = sentinel.journal.status()
+        delivery = sentinel.delivery
+        is_up = delivery is not None and delivery.session.is_up
+        return Situation(
+            pids={"keeper": _keeper_pid(config), "uplink": link.peer_pid},
+            journal_trouble=status.reason if status.is_degraded else "",
+            is_connected=is_up or not config.uplink.enabled,
+        )
+
+    def who(path: str) -> int:
+        hint = sentinel.agent.hints.who(path)
+        return hint.pid if hint is not None else 0
+
+    return Guard(
+        config,
+        sentinel.config_path,
+        TamperReports(sentinel.shell),
+        situation=situation,
+        who=who,
+        reopen={
+            str(config.control_socket): control.reopen,
+            str(config.uplink_socket): link.reopen,
+        },
+    )
+
+
+def _keeper_pid(config: Config) -> int:
+    """Our parent, where it is the keeper and no service manager."""
+    is_kept = os.environ.get("NOTIFY_SOCKET", "") == f"{config.paths.run}/{NOTIFY_SOCKET}"
+    return os.getppid() if is_kept else 0

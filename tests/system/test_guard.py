@@ -1,0 +1,151 @@
+"""Somebody has a hand on a running agent: on its files, sockets, memory, journal, clock, parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.system._live import QUIET, live
+from tests.system._site import Running, Site
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+NO_SENSORS = QUIET.replace('"]', '", "inotify", "fanotify", "procnet", "procfs", "listeners"]')
+"""What is tested stands on no sensor."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path, sensors=NO_SENSORS)
+    site.offer()
+    yield site
+    shutil.rmtree(site.run, ignore_errors=True)
+
+
+def told(site: Site, condition: str) -> dict[str, Any]:
+    """The newest report of a condition, after a look that began now."""
+    site.ask("check")
+    return site.until_incident(f"vedette:{condition}")
+
+
+def reason_of(document: dict[str, Any]) -> str:
+    fields: dict[str, str] = document["evidences"][0]["data"]
+    return fields["Reason"]
+
+
+def _replace_key(site: Site) -> None:
+    key = site.folder / "device.key"
+    other = site.folder / "other.key"
+    other.write_bytes(key.read_bytes())
+    other.rename(key)
+
+
+TAMPERING: dict[str, tuple[Callable[[Site], object], str, str]] = {
+    "the configuration is appended to": (
+        lambda site: site.config.write_text(f"{site.config.read_text()}\n# quiet\n"),
+        "own-configuration-changed", "its content was changed",
+    ),
+    "the trust document is made writable": (
+        lambda site: (site.folder / "trust.json").chmod(0o666), "own-trust-changed",
+        "its mode is 0666 now",
+    ),
+    "the signing key is replaced": (_replace_key, "own-key-changed", "another file lies in"),
+    "the offered rules are removed": (
+        lambda site: site.bundle.unlink(), "own-rules-changed", "it was removed",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", TAMPERING)
+def test_a_file_of_ours_that_is_changed_is_a_finding(site: Site, way: str) -> None:
+    tamper, condition, what = TAMPERING[way]
+    with Running(site):
+        site.ask("check")
+        assert site.find(f"vedette:{condition}") is None
+        tamper(site)
+        assert what in reason_of(told(site, condition))
+
+
+def test_a_control_socket_that_is_taken_away_is_made_anew(site: Site) -> None:
+    control = site.run / "control.sock"
+    with Running(site):
+        # An open stream asks for a look although the name is gone.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+            stream.connect(str(control))
+            control.unlink()
+            stream.sendall(b'{"do": "check"}\n')
+            assert b'"ok"' in stream.makefile("rb").readline()
+        document = site.until_incident("vedette:own-socket-changed")
+        assert reason_of(document) == f"{control}: it was removed, and it was made anew"
+        assert control.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_uplink_that_finds_no_socket_gets_one(site: Site) -> None:
+    path = site.run / "uplink.sock"
+    with Running(site):
+        path.unlink()
+        assert "made anew" in reason_of(told(site, "own-socket-changed"))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as uplink:
+            uplink.connect(str(path))
+            assert uplink.recv(65536)
+
+
+def test_who_opens_our_memory_is_named(as_root: None, site: Site) -> None:
+    with Running(site) as running:
+        memory = f"/proc/{running.process.pid}/mem"
+        spy = f"import sys; open({memory!r}, 'rb'); print('open', flush=True); sys.stdin.read()"
+        with subprocess.Popen(
+            [sys.executable, "-c", spy], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"open\n"
+            document = site.until_incident("vedette:own-memory-opened")
+            assert reason_of(document) == f"pid {process.pid} opened {memory}"
+            assert document["severity"] == "Critical"
+            process.communicate(b"")
+
+
+def test_who_writes_into_our_journal_is_named(as_root: None, site: Site) -> None:
+    with Running(site):
+        journal = site.state / "journal" / "journal.db"
+        with subprocess.Popen(
+            ["dd", f"of={journal}", "bs=1", "seek=100000", "conv=notrunc", "status=none"],
+            stdin=subprocess.PIPE,
+        ) as process:
+            process.communicate(b"x")
+            document = site.until_incident("vedette:own-state-changed")
+            assert reason_of(document) == f"pid {process.pid} changed {journal}"
+
+
+def test_our_own_writing_is_no_news(as_root: None, site: Site) -> None:
+    with Running(site):
+        for _ in range(3):
+            site.ask("check")  # leaves an entry each
+        assert site.find("vedette:own-state-changed") is None
+        assert site.find("vedette:own-memory-opened") is None
+
+
+def test_a_stopped_uplink_is_told_and_goes_on(as_root: None, tmp_path: Path) -> None:
+    with live(tmp_path / "device") as (device, broker):
+        broker.start()
+        device.site.offer()
+        device.start()
+        device.until(lambda: device.site.ask("status")["uplink"]["state"] == "up", "a session")
+        uplink = device.pid("uplink")
+        os.kill(uplink, signal.SIGSTOP)
+        device.site.ask("check")
+        document = device.site.until_incident("vedette:part-stopped")
+        assert reason_of(document) == f"uplink (pid {uplink}) was stopped, and was told to go on"
+        device.until(lambda: "T (stopped)" not in _state(uplink), "the uplink to go on")
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text().split("State:")[1].split("\n")[0]
