@@ -146,13 +146,14 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 def _difference(
     before: os.stat_result | tuple[int, str] | None, after: os.stat_result | tuple[int, str] | None
 ) -> str:
-    if before is None or after is None:
-        return "" if before is after else ("it was removed" if after is None else "it is new")
+    if after is None:
+        return "it was removed" if before is not None else ""
+    if before is None:
+        return "it is new"
     if isinstance(before, os.stat_result) and isinstance(after, os.stat_result):
         return _words(before, after)
-    if isinstance(before, tuple) and isinstance(after, tuple) and before[0] != after[0]:
-        return f"what lies in it changed, {after[1] or 'a removal'} last"
-    return ""
+    is_same = before[0] == after[0]
+    return "" if is_same else f"what lies in it changed, {after[1] or 'a removal'} last"
 
 
 def _words(before: os.stat_result, after: os.stat_result) -> str:

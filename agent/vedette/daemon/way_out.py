@@ -30,7 +30,9 @@ class WayOut:
 
     def __init__(self, now_s: float, proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> None:
         self._proc, self._sys = proc, sys
-        self._begin(now_s)
+        self._since_s = now_s
+        self._is_told = False
+        self._before = self._received()
 
     def blocked(self, now_s: float, *, is_up: bool) -> str:
         """What speaks for a blocked way out, for people; "" while nothing does, or it was told."""
