@@ -246,11 +246,12 @@ def test_acting_twice_is_acting_once(name: str, world: World) -> None:
     before = world.scene.state()
     order = world.order()
     record = done(world.responder(), order)
-    again = world.responder().act(order, record)
-    told(again, ResponseStatus.DONE)
+    # As after a start: what an end of the agent took along holds as long as this one lives.
+    started = world.responder()
+    told(started.act(order, record), ResponseStatus.DONE)
     assert world.scene.is_contained()
     if CLASSES[name].has_undo:
-        undone(world.responder(), order, record)
+        undone(started, order, record)
         assert world.scene.state() == before
 
 
@@ -385,9 +386,10 @@ def test_after_a_reboot_it_is_applied_again_or_over(name: str, world: World) -> 
     shutil.rmtree(world.run_dir)
     world.run_dir.mkdir(mode=0o700)
     if CLASSES[name].outlives_reboot:
-        told(world.responder().act(order, record), ResponseStatus.DONE)
+        started = world.responder()
+        told(started.act(order, record), ResponseStatus.DONE)
         assert world.scene.is_contained()
-        undone(world.responder(), order, record)
+        undone(started, order, record)
         assert world.scene.state() == before
     else:
         undone(world.responder(), order, record)

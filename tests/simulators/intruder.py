@@ -94,11 +94,11 @@ def flush_marks(pid: int) -> None:
                 raise OSError(ctypes.get_errno(), "fanotify_mark")
 
 
-def delete_table(pid: int) -> None:
+def delete_table(pid: int, name: str = "vedette") -> None:
     """Delete the nft table through the socket that owns it, the only one the kernel lets."""
     with netlink_sockets(pid, NETLINK_NETFILTER) as sockets:
         for one in sockets:
-            requests = nf_tables.delete("vedette")
+            requests = nf_tables.delete(name)
             subsystem = nfnetlink.NFNL_SUBSYS_NFTABLES
             one.send(nfnetlink.batch(subsystem, requests, sequence=1).data)
             try:

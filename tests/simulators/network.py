@@ -68,6 +68,11 @@ class Namespace:
         self.close()
 
 
+def enter(fd: int) -> None:
+    """Have the main thread in this network namespace from now on."""
+    _check(_libc.setns(fd, CLONE_NEWNET))
+
+
 def join(left: Namespace, left_name: str, right: Namespace, right_name: str) -> None:
     """Lay a cable (veth pair) between two namespaces, both ends up."""
     left.run(

@@ -20,6 +20,9 @@ _IPV6_GROUPS = 8
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
 _IPV6 = re.compile(r"[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}")
 _MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
+_LOOPBACK = 127
+_IPV6_LOOPBACK = bytes(15) + b"\1"
+_MAPPED_LOOPBACK = _MAPPED_PREFIX + b"\x7f"
 
 
 def address_text(raw: bytes) -> str:
@@ -38,6 +41,13 @@ def address_text(raw: bytes) -> str:
     if raw.startswith(_MAPPED_PREFIX):
         return _ipv4_text(raw[12:])
     return _ipv6_text(_EIGHT_GROUPS.unpack(raw))
+
+
+def is_loopback(raw: bytes) -> bool:
+    """Whether an address is within 127.0.0.0/8, also in its IPv6 form, or ::1."""
+    if len(raw) == _IPV4_BYTES:
+        return raw[0] == _LOOPBACK
+    return raw == _IPV6_LOOPBACK or raw.startswith(_MAPPED_LOOPBACK)
 
 
 def network_of(text: str) -> str:

@@ -13,6 +13,7 @@ from vedette.codec import netlink
 from vedette.errors import ParseError
 
 SOCK_DIAG_BY_FAMILY = 20
+SOCK_DESTROY = 21
 IPPROTO_TCP = 6
 IPPROTO_UDP = 17
 
@@ -27,6 +28,14 @@ _REPLY = Struct("=BB2x4s16s16s12xIIIII")
 _ADDRESS_BYTES = {2: 4, 10: 16}
 _NO_COOKIE = b"\xff" * 8
 _ANY_INTERFACE = bytes(4)
+_REPLY_ID = slice(4, 52)
+"""Struct inet_diag_sockid of a reply: ports, addresses, interface and cookie."""
+
+_INET_DIAG_REQ_BYTECODE = 1
+_INET_DIAG_BC_D_COND = 8
+_CONDITION_OP = Struct("=BBH")
+_CONDITION = Struct("=BBxxi")
+_ANY_PORT = -1
 
 
 class SocketRecord(NamedTuple):
@@ -91,6 +100,49 @@ def dump_request(family: int, protocol: int, states: int, *, sequence: int) -> b
         netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP,
         sequence,
         _REQUEST.pack(family, protocol, 0, states) + bytes(48),
+    )
+
+
+def peer_request(family: int, protocol: int, states: int, peer: bytes, *, sequence: int) -> bytes:
+    """Ask for the sockets that are connected to one address; the kernel itself looks.
+
+    Args:
+        family: of the sockets; those of family 10 may be connected to an IPv4 address.
+        protocol: IPPROTO_TCP or IPPROTO_UDP.
+        states: bit n for state n.
+        peer: raw address, 4 or 16 bytes.
+        sequence: comes back in the replies.
+    """
+    peer_family = 2 if len(peer) == _ADDRESS_BYTES[2] else 10
+    condition = _CONDITION.pack(peer_family, len(peer) * 8, _ANY_PORT) + peer
+    # Bytecode (net/ipv4/inet_diag.c): a jump to its end is yes, one of 4 bytes beyond it is no.
+    end = _CONDITION_OP.size + len(condition)
+    program = _CONDITION_OP.pack(_INET_DIAG_BC_D_COND, end, end + 4) + condition
+    return netlink.pack(
+        SOCK_DIAG_BY_FAMILY,
+        netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP,
+        sequence,
+        _REQUEST.pack(family, protocol, 0, states)
+        + bytes(48)
+        + netlink.attribute(_INET_DIAG_REQ_BYTECODE, program),
+    )
+
+
+def destroy_request(protocol: int, reply: bytes, *, sequence: int) -> bytes:
+    """End the socket that a reply describes; it alone, by its cookie (Linux 4.5).
+
+    Its owner gets ECONNABORTED; the request is acknowledged.
+
+    Args:
+        protocol: IPPROTO_TCP or IPPROTO_UDP.
+        reply: the payload, as `parse_socket` read it.
+        sequence: comes back in the acknowledgement.
+    """
+    return netlink.pack(
+        SOCK_DESTROY,
+        netlink.NLM_F_REQUEST | netlink.NLM_F_ACK,
+        sequence,
+        _REQUEST.pack(reply[0], protocol, 0, ALL_STATES) + reply[_REPLY_ID],
     )
 
 

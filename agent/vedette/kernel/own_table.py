@@ -105,6 +105,10 @@ class OwnTable:
         # Where removing fails, closing the socket does it, or the note tells `restore` to.
         with contextlib.suppress(OSError):
             self.remove()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Give up the socket, as the end of this process would: an owned table ends with it."""
         self._talk.close()
 
     def _make(self, elements: tuple[Request, ...]) -> None:

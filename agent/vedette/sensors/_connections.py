@@ -11,19 +11,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vedette.codec import sock_diag
+from vedette.codec.addresses import is_loopback
 from vedette.codec.conntrack import AF_INET, AF_INET6
 from vedette.codec.sock_diag import SocketRecord
 from vedette.kernel.netlink_talk import NetlinkTalk
+from vedette.kernel.sockets import dump
 from vedette.model.event import Protocol
-from vedette.sensors._sockets import dump
 
 MAX_REMEMBERED = 4_096
 """Hashes of connections told lately: 0.4 MB, and some seconds of a busy device."""
 
-_IPV4_BYTES = 4
-_LOOPBACK = 127
-_IPV6_LOOPBACK = bytes(15) + b"\1"
-_MAPPED_LOOPBACK = bytes(10) + b"\xff\xff\x7f"  # RFC 4291 2.5.5.2
 _TCP_OPEN = sock_diag.ALL_STATES & ~(1 << sock_diag.TCP_LISTEN | 1 << sock_diag.TCP_CLOSE)
 _UDP_CONNECTED = 1 << sock_diag.TCP_ESTABLISHED
 _DUMPS: tuple[tuple[Protocol, int, int], ...] = (
@@ -103,13 +100,6 @@ def connection_of(
     if record.local == record.remote or is_loopback(record.remote):
         return None
     return Connection(protocol, *remote, *local, False, *owner)
-
-
-def is_loopback(address: bytes) -> bool:
-    """Whether a raw address is within 127.0.0.0/8, also in its IPv6 form, or ::1."""
-    if len(address) == _IPV4_BYTES:
-        return address[0] == _LOOPBACK
-    return address == _IPV6_LOOPBACK or address.startswith(_MAPPED_LOOPBACK)
 
 
 def _key(connection: Connection) -> int:

@@ -10,12 +10,11 @@ import socket
 from collections.abc import Callable
 
 from vedette.codec import rtnetlink
-from vedette.errors import ParseError
+from vedette.codec.addresses import is_loopback
+from vedette.kernel.addresses import addresses_of_host
 from vedette.kernel.netlink_talk import NETLINK_ROUTE, NetlinkTalk
 
 _DISCARD_BYTES = 1 << 16
-_LOOPBACK = 127
-_IPV4_BYTES = 4
 
 
 class HostAddresses:
@@ -37,9 +36,7 @@ class HostAddresses:
 
     def has(self, address: bytes) -> bool:
         """Whether an address is this host's; all of 127.0.0.0/8 is."""
-        if address in self.current:
-            return True
-        return len(address) == _IPV4_BYTES and address[0] == _LOOPBACK
+        return address in self.current or is_loopback(address)
 
     def close(self) -> None:
         """Stop listening. Safe to call twice."""
@@ -55,18 +52,10 @@ class HostAddresses:
             return
         except OSError:
             pass  # ENOBUFS: notices were lost, which is why the content of none is used
-        addresses = self._ask()
-        if addresses != self.current:
-            self.current = addresses
+        found = self._ask()
+        if found != self.current:
+            self.current = found
             self._changed()
 
     def _ask(self) -> frozenset[bytes]:
-        found = set()
-        for message in self._talk.dump(lambda n: rtnetlink.addresses_request(sequence=n)):
-            try:
-                address = rtnetlink.parse_address(message)
-            except ParseError:
-                continue  # an address in a form of its own cannot match a flow's
-            if address is not None:
-                found.add(address)
-        return frozenset(found)
+        return addresses_of_host(self._talk)

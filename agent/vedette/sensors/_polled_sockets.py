@@ -12,9 +12,9 @@ from vedette.codec import sock_diag
 from vedette.codec.conntrack import AF_INET, AF_INET6
 from vedette.codec.sock_diag import SocketRecord
 from vedette.kernel.netlink_talk import NETLINK_SOCK_DIAG, NetlinkTalk
+from vedette.kernel.sockets import dump
 from vedette.model.event import Protocol
 from vedette.sensors import _proc_net
-from vedette.sensors._sockets import dump
 
 _NUMBERS = {"tcp": sock_diag.IPPROTO_TCP, "udp": sock_diag.IPPROTO_UDP}
 

@@ -1,8 +1,6 @@
-"""The kernel's sockets: all of a kind, or the one that a flow belongs to."""
+"""The socket that a flow belongs to."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from vedette.codec import sock_diag
 from vedette.codec.conntrack import Flow
@@ -11,23 +9,6 @@ from vedette.errors import ParseError
 from vedette.kernel.netlink_talk import NetlinkTalk
 
 _NUMBERS = {"tcp": sock_diag.IPPROTO_TCP, "udp": sock_diag.IPPROTO_UDP}
-
-
-def dump(talk: NetlinkTalk, family: int, protocol: int, states: int) -> Iterator[SocketRecord]:
-    """All sockets of a family, protocol and set of states.
-
-    Raises:
-        OSError: the kernel refuses; ENOENT means that it lacks this part of sock_diag.
-    """
-
-    def request(sequence: int) -> bytes:
-        return sock_diag.dump_request(family, protocol, states, sequence=sequence)
-
-    for message in talk.dump(request):
-        try:
-            yield sock_diag.parse_socket(message.payload)
-        except ParseError:
-            continue  # a socket of a family that nobody asked for
 
 
 def socket_of(talk: NetlinkTalk, flow: Flow, *, is_initiated: bool) -> SocketRecord | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.codec.addresses import address_text, network_of
+from vedette.codec.addresses import address_text, is_loopback, network_of
 from vedette.errors import ParseError
 
 RFC_5952 = {
@@ -61,3 +61,13 @@ def test_the_network_of_an_address_holds_it_and_is_its_own(
 )  # fmt: skip
 def test_what_is_no_address_has_no_network(text: str) -> None:
     assert network_of(text) == ""
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+def test_loopback_is_known_in_all_its_forms(text: str) -> None:
+    assert is_loopback(ipaddress.ip_address(text).packed)
+
+
+@pytest.mark.parametrize("text", ["128.0.0.1", "::", "::2", "::ffff:126.0.0.1", "7f00::"])
+def test_what_only_looks_like_loopback_is_none(text: str) -> None:
+    assert not is_loopback(ipaddress.ip_address(text).packed)

@@ -82,3 +82,29 @@ def test_a_dump_request_names_family_protocol_and_states() -> None:
     (message,) = netlink.messages(sock_diag.dump_request(10, 17, 1 << 7, sequence=9))
     assert message.flags == netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP
     assert struct.unpack_from("=BBBxI", message.payload) == (10, 17, 0, 1 << 7)
+
+
+def test_the_kernel_itself_looks_for_the_sockets_of_one_peer() -> None:
+    for peer, family, size in (("192.0.2.1", 2, 4), ("2001:db8::1", 10, 16)):
+        data = sock_diag.peer_request(10, sock_diag.IPPROTO_TCP, 1 << 1, packed(peer), sequence=3)
+        (message,) = netlink.messages(data)
+        assert message.flags == netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP
+        assert message.payload[:2] == b"\x0a\x06"
+        (program,) = netlink.attributes(message.payload[56:]).values()
+        code, yes, no = struct.unpack_from("=BBH", program)
+        assert (code, yes, no) == (8, len(program), len(program) + 4)
+        assert program[4:6] == bytes((family, size * 8))
+        assert program[8:12] == b"\xff" * 4
+        assert program[12:] == packed(peer)
+
+
+def test_a_socket_is_ended_by_all_that_names_it() -> None:
+    cookie = struct.pack("=III", 0, 1, 2)
+    for data, family in ((V4, 2), (V6, 10)):
+        request = sock_diag.destroy_request(sock_diag.IPPROTO_TCP, data, sequence=8)
+        (message,) = netlink.messages(request)
+        assert message.type == sock_diag.SOCK_DESTROY
+        assert message.flags == netlink.NLM_F_REQUEST | netlink.NLM_F_ACK
+        assert message.payload[:2] == bytes((family, 6))
+        assert message.payload[8:] == data[4:52]
+        assert message.payload.endswith(cookie)
