@@ -25,24 +25,25 @@ if words[0] in world["hangs"]:
 if words[0] == "is-system-running":
     print(world["state"])
     sys.exit(world["state"] != "running")
-name = words[-1]
-unit = world["units"].get(name)
 if words[0] == "show":
-    shown = dict(world["blank"], Id=name) if unit is None else unit["shown"]
+    unit = world["units"].get(words[-1])
+    shown = dict(world["blank"], Id=words[-1]) if unit is None else unit["shown"]
     print("".join(f"{{key}}={{value}}\\n" for key, value in shown.items()), end="")
     sys.exit(0)
-if unit is None:
-    print(f"Failed to {{words[0]}} {{name}}: Unit {{name}} not found.", file=sys.stderr)
-    sys.exit(5)
-if words[0] in unit["refuses"]:
-    print(f"Job for {{name}} failed.", file=sys.stderr)
-    sys.exit(1)
-if words[0] in ("stop", "restart"):
-    unit["shown"].update(ActiveState="inactive", SubState="dead", MainPID="0")
-if words[0] in ("start", "restart"):
-    world["number"] += 1
-    unit["shown"].update(ActiveState="active", SubState="running")
-    unit["shown"].update(InvocationID=f"{{world['number']:032x}}", MainPID="77")
+for name in words[2:]:
+    unit = world["units"].get(name)
+    if unit is None:
+        print(f"Failed to {{words[0]}} {{name}}: Unit {{name}} not found.", file=sys.stderr)
+        sys.exit(5)
+    if words[0] in unit["refuses"]:
+        print(f"Job for {{name}} failed.", file=sys.stderr)
+        sys.exit(1)
+    if words[0] in ("stop", "restart"):
+        unit["shown"].update(ActiveState="inactive", SubState="dead", MainPID="0")
+    if words[0] in ("start", "restart"):
+        world["number"] += 1
+        unit["shown"].update(ActiveState="active", SubState="running")
+        unit["shown"].update(InvocationID=f"{{world['number']:032x}}", MainPID="77")
 with open(path + ".new", "w") as stream:
     json.dump(world, stream)
 os.replace(path + ".new", path)

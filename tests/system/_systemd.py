@@ -97,11 +97,9 @@ def systemd(folder: Path, units: Mapping[str, str]) -> Iterator[Systemd]:
         folder: of the test.
         units: text by name; "default.target" is added.
     """
-    hierarchy = next((path for path in UNIFIED if (path / "cgroup.procs").exists()), None)
-    if os.geteuid() != 0 or not SYSTEMD.exists() or hierarchy is None:
-        pytest.skip("needs root, systemd's program and a cgroup v2 hierarchy")
-    if not all(Path(name).is_symlink() for name in ("/bin", "/sbin", "/lib", "/lib64")):
-        pytest.skip("needs a merged /usr: nothing else of the host is shown")
+    if reason := refusal():
+        pytest.skip(reason)
+    hierarchy = _hierarchy()
     written = folder / "units"
     written.mkdir(parents=True)
     for name, text in {"default.target": "[Unit]\nDescription=units of a test\n", **units}.items():
@@ -120,6 +118,19 @@ def systemd(folder: Path, units: Mapping[str, str]) -> Iterator[Systemd]:
             started.wait(DEADLINE_S)
     finally:
         _remove(group)
+
+
+def refusal() -> str:
+    """Why this machine can't run one, or ""."""
+    if os.geteuid() != 0 or not SYSTEMD.exists() or not (_hierarchy() / "cgroup.procs").exists():
+        return "needs root, systemd's program and a cgroup v2 hierarchy"
+    if not all(Path(name).is_symlink() for name in ("/bin", "/sbin", "/lib", "/lib64")):
+        return "needs a merged /usr: nothing else of the host is shown"
+    return ""
+
+
+def _hierarchy() -> Path:
+    return next((path for path in UNIFIED if (path / "cgroup.procs").exists()), UNIFIED[-1])
 
 
 def _start(group: Path, root: Path, units: Path) -> subprocess.Popen[bytes]:

@@ -1,6 +1,7 @@
 """Runs a program of the system and takes what it says; blocks, so for a worker thread only.
 
-Rule 1: it gets no shell, no descriptor of ours but its output, and nothing of our environment.
+Rule 1: it gets no shell, no descriptor of ours but its output and its lock, and nothing of our
+environment.
 Rule 2: it never outlives its time: then it is killed, and that is told as TimeoutError.
 """
 
@@ -33,12 +34,14 @@ class Ran(NamedTuple):
     output: str
 
 
-def run(argv: Sequence[str], timeout_s: float) -> Ran:
+def run(argv: Sequence[str], timeout_s: float, *, lock: int = -1) -> Ran:
     """Run a program to its end.
 
     Args:
         argv: the first is an absolute path.
         timeout_s: what it has.
+        lock: a descriptor that is locked (flock(2)): the program holds that lock as long as it
+            runs, also when whoever started it was killed; -1 for none.
 
     Raises:
         TimeoutError: it had to be killed.
@@ -47,7 +50,7 @@ def run(argv: Sequence[str], timeout_s: float) -> Ran:
     ends_s = time.monotonic() + timeout_s
     reading, writing = os.pipe()
     try:
-        pid = _start(argv, writing)
+        pid = _start(argv, writing, lock)
     except OSError:
         os.close(reading)
         raise
@@ -65,7 +68,8 @@ def run(argv: Sequence[str], timeout_s: float) -> Ran:
     return Ran(os.waitstatus_to_exitcode(status), output.decode("utf-8", "replace"))
 
 
-def _start(argv: Sequence[str], output: int) -> int:
+def _start(argv: Sequence[str], output: int, lock: int) -> int:
+    held = [(os.POSIX_SPAWN_DUP2, lock, 3)] if lock >= 0 else []
     return os.posix_spawn(
         argv[0],
         list(argv),
@@ -74,6 +78,7 @@ def _start(argv: Sequence[str], output: int) -> int:
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, output, 1),
             (os.POSIX_SPAWN_DUP2, output, 2),
+            *held,
         ],
         setsigmask=(),
         setsigdef=_DEFAULT_SIGNALS,

@@ -4,13 +4,17 @@ Rule 1: only units whose name was read by codec/units.py are named to it, after 
 Rule 2: what holds the device or the agent together is refused here, whoever orders it: see
 `why_untouchable`.
 Rule 3: a supervisor that is not systemd is not touched: `unavailable` says so.
+Rule 4: a systemctl that outlived a killed agent is waited for before anything else is decided.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import time
+from collections.abc import Iterator
 
 from vedette.codec.text import escape, quoted
 from vedette.codec.units import PROPERTIES, UnitState, parse_state, unit_name
@@ -25,6 +29,8 @@ ASK_TIMEOUT_S = 3.0
 CHANGE_TIMEOUT_S = 20.0
 """systemd itself waits up to TimeoutStopSec (90 s) before it kills; what is not down by then is
 told as not yet done, and systemd goes on by itself."""
+SETTLE_S = 5.0
+"""A systemctl that still works after so long hangs with its systemd."""
 
 _RUNNING = frozenset({"running", "degraded", "starting", "maintenance"})
 """systemctl(1), "is-system-running": what it says of a manager that takes jobs."""
@@ -45,6 +51,7 @@ class ServiceManager:
 
     def __init__(self, context: ResponderContext) -> None:
         self._untouchable = context.untouchable_pids
+        self._lock = context.run_dir / "systemctl.lock"
         self._program = str(context.options.get("systemctl", "")) or _found()
 
     def unavailable(self) -> str:
@@ -76,6 +83,9 @@ class ServiceManager:
             kind = type(order.target).__name__
             raise ResponseError(f"expected a unit to act on, got a {kind}")
         state = self.state(order.target.unit)
+        if state.unit != order.target.unit:
+            alias = quoted(order.target.unit)
+            raise ResponseError(f"expected a unit's first name, {alias} is one of {state.unit}")
         if why := self.why_untouchable(state):
             raise ResponseError(why)
         if state.load != "loaded":
@@ -109,11 +119,14 @@ class ServiceManager:
             raise ResponseError(str(error)) from error
 
     def change(self, verb: str, *units: str) -> str:
-        """Have units started, stopped or restarted, and wait for it.
+        """Have units started, stopped or restarted together, and wait for it.
+
+        One systemctl does it all: it ends its work also when the agent is killed meanwhile, and a
+        socket that was stopped cannot be started while its service runs.
 
         Args:
             verb: of systemctl: "start", "stop", "restart".
-            units: names that systemd itself gave, the ones to begin with first.
+            units: names that systemd itself gave.
 
         Returns:
             "" or why it was not done, or not yet.
@@ -121,22 +134,40 @@ class ServiceManager:
         Raises:
             ResponseError: systemd cannot be asked.
         """
-        ends_s = time.monotonic() + CHANGE_TIMEOUT_S
-        for unit in units:
-            try:
-                ran = self._run([verb, "--", unit_name(unit)], ends_s - time.monotonic())
-            except TimeoutError:
-                return f"systemd was asked to {verb} {unit}, and is still at it"
-            except ParseError as error:
-                return str(error)
-            if ran.status:
-                return f"systemctl {verb} {unit} left with {ran.status}: {_last(ran)}"
-        return ""
+        names = ", ".join(units)
+        try:
+            words = [verb, "--", *map(unit_name, units)]
+            with self._alone() as lock:
+                ran = self._run(words, CHANGE_TIMEOUT_S, lock=lock)
+        except TimeoutError:
+            return f"systemd was asked to {verb} {names}, and is still at it"
+        except ParseError as error:
+            return str(error)
+        return (
+            f"systemctl {verb} {names} left with {ran.status}: {_last(ran)}" if ran.status else ""
+        )
 
-    def _run(self, words: list[str], timeout_s: float) -> Ran:
+    def settle(self) -> None:
+        """Wait until no systemctl that an earlier agent started is still at work."""
+        with self._alone():
+            return
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[int]:
+        """Hold the lock that every systemctl of ours inherits; one that hangs is not waited for."""
+        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            ends_s = time.monotonic() + SETTLE_S
+            while not _is_locked(lock) and time.monotonic() < ends_s:
+                time.sleep(_program.LOOK_S)
+            yield lock
+        finally:
+            os.close(lock)
+
+    def _run(self, words: list[str], timeout_s: float, *, lock: int = -1) -> Ran:
         argv = [self._program, "--no-ask-password", "--no-pager", *words]
         try:
-            return _program.run(argv, max(timeout_s, 0.1))
+            return _program.run(argv, timeout_s, lock=lock)
         except TimeoutError as error:
             if words[0] != "show":
                 raise
@@ -147,6 +178,14 @@ class ServiceManager:
 
 def _found() -> str:
     return next((path for path in PROGRAMS if os.access(path, os.X_OK)), "")
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _last(ran: Ran) -> str:

@@ -43,13 +43,16 @@ class RestartUnit(Responder):
     def act(self, order: Order, record: UndoRecord) -> Outcome:
         """Restart it, and look whether another run of it is up; a second call changes nothing."""
         unit, before = str(record["unit"]), str(record["invocation"])
-        state = self._manager.target(order)
-        if state.unit != unit:
-            return Outcome(ResponseStatus.REFUSED, f"{unit} now is {state.unit}", {})
-        problem = ""
-        if state.invocation == before or not state.is_up:
-            problem = self._manager.change("restart", unit)
-            state = self._manager.state(unit)
+        try:
+            self._manager.settle()
+            state, problem = self._manager.target(order), ""
+            if state.invocation == before or not state.is_up:
+                problem = self._manager.change("restart", unit)
+                state = self._manager.state(unit)
+        except ResponseError as error:
+            return Outcome(ResponseStatus.REFUSED, str(error), {"unit": unit})
+        except OSError as error:
+            return Outcome(ResponseStatus.FAILED, f"not begun: {error}", {"unit": unit})
         facts = {"unit": unit, "active": state.active, "invocation": state.invocation}
         if state.is_up and state.invocation != before:
             return Outcome(ResponseStatus.DONE, f"{unit} was restarted", facts)
