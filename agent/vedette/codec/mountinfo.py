@@ -15,6 +15,18 @@ FIELDS_MIN: Final = (
     9  # proc(5): six fixed fields, the separator, type and source; options may be ""
 )
 
+PSEUDO: Final = frozenset(
+    (
+        "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts",
+        "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs",
+        "securityfs", "selinuxfs", "sysfs", "tracefs",
+    )
+)  # fmt: skip
+"""Types of file systems that the kernel makes up."""
+REMOTE: Final = frozenset(
+    ("9p", "afs", "ceph", "cifs", "coda", "nfs", "nfs4", "smb3", "smbfs", "virtiofs")
+)
+
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
@@ -28,6 +40,11 @@ class Mount(NamedTuple):
     kind: str
     source: str
     is_read_only: bool
+
+
+def is_remote(kind: str) -> bool:
+    """Whether another host or a user's process answers for this type of file system."""
+    return kind in REMOTE or kind == "fuse" or kind.startswith("fuse.")
 
 
 def parse_mounts(data: bytes) -> list[Mount]:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from vedette.codec.mountinfo import PSEUDO, is_remote
 from vedette.codec.scan_stream import (
     Differs,
     Finished,
@@ -32,7 +33,7 @@ from vedette.daemon.file_walk import Entry, plain_record, read_record, walk
 from vedette.errors import ParseError, StoreError
 from vedette.model.baseline import FileRecord, ScanCounts
 from vedette.ports.baseline import Baseline
-from vedette.sensors._filesystems import PSEUDO, is_remote, read_mounts
+from vedette.sensors._filesystems import read_mounts
 
 PR_SET_PDEATHSIG: Final = 1
 IOPRIO_WHO_PROCESS: Final = 1

@@ -14,21 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from vedette.codec.mountinfo import Mount, parse_mounts
+from vedette.codec.mountinfo import PSEUDO, Mount, is_remote, parse_mounts
 from vedette.sensors._trees import Trees, nearest_existing
 
 MOUNTINFO: Final = Path("/proc/self/mountinfo")
-
-PSEUDO: Final = frozenset(
-    (
-        "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts",
-        "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs",
-        "securityfs", "selinuxfs", "sysfs", "tracefs",
-    )
-)  # fmt: skip
-REMOTE: Final = frozenset(
-    ("9p", "afs", "ceph", "cifs", "coda", "nfs", "nfs4", "smb3", "smbfs", "virtiofs")
-)
 
 _FSID = struct.Struct("=II")
 
@@ -87,11 +76,6 @@ def is_there(filesystem: Filesystem) -> bool:
 
 def _fsid(status: os.statvfs_result) -> bytes:
     return _FSID.pack(status.f_fsid & 0xFFFF_FFFF, status.f_fsid >> 32 & 0xFFFF_FFFF)
-
-
-def is_remote(kind: str) -> bool:
-    """Whether another host or a user's process answers for this type of file system."""
-    return kind in REMOTE or kind == "fuse" or kind.startswith("fuse.")
 
 
 def _holder(directory: str, mounts: Sequence[Mount]) -> Mount | None:

@@ -25,12 +25,13 @@ from vedette.codec.fanotify import (
     ONDIR,
     Q_OVERFLOW,
 )
+from vedette.codec.mountinfo import PSEUDO, is_remote
 from vedette.errors import ParseError, SensorError
 from vedette.model.event import Event, EventClass, EventsLost
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
 from vedette.sensors._file_events import changes, renamed
-from vedette.sensors._filesystems import PSEUDO, is_remote, read_mounts
+from vedette.sensors._filesystems import read_mounts
 from vedette.sensors._trees import Trees, real_path
 from vedette.sensors._watch_tree import WatchTree
 

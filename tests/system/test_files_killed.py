@@ -1,0 +1,124 @@
+"""A responder on files, killed between any two of its steps: the undo is exact all the same.
+
+A child runs one step under a tracer that sends SIGKILL before the n-th line of our code, for every
+n until the step runs through; then another instance undoes what the child had begun.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from tests.simulators.file_state import FileState, context, file_state, order_on
+
+from vedette.model.response import Order, ResponseStatus, UndoRecord
+from vedette.ports.responder import Responder
+from vedette.responses import quarantine as quarantine_module
+from vedette.responses.quarantine import Quarantine
+
+pytestmark = pytest.mark.usefixtures("as_root")
+
+OURS = str(Path(quarantine_module.__file__).parent)
+STEPS_MAX = 5000
+EVERY_UNDO_LINE = 3
+"""Undos of states from every line are cut off at one line in three: 40,000 would take minutes."""
+
+
+class Killer:
+    """Ends this process with SIGKILL before the n-th line of the responders' modules."""
+
+    def __init__(self, line: int) -> None:
+        self._left = line
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> Killer | None:
+        if not frame.f_code.co_filename.startswith(OURS):
+            return None
+        if event == "line":
+            self._left -= 1
+            if self._left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self
+
+
+def is_killed(step: Callable[[], object], line: int) -> bool:
+    """Run a step in a child that is killed before a line; False when it ran through."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            sys.settrace(Killer(line))
+            step()
+            sys.settrace(None)
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the step raised"
+    return os.WIFSIGNALED(status)
+
+
+@pytest.fixture(params=["same file system", "another one"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "place"
+    if request.param == "another one":
+        folder = Path("/dev/shm") / f"vedette-killed-{os.getpid()}"
+    folder.mkdir()
+    made = folder / "evil"
+    made.write_bytes(b"evil" * 100)
+    os.chown(made, 1, 2)
+    os.setxattr(made, "security.capability", bytes.fromhex("01000002000400000000" + "00" * 10))
+    made.chmod(0o4755)
+    os.utime(made, ns=(1_000_000_000_000_000_001, 1_000_000_000_000_000_002))
+    yield made
+    shutil.rmtree(folder)
+
+
+def check_undone(make: Callable[[], Responder], order: Order, record: UndoRecord) -> None:
+    outcome = make().undo(order, record)
+    assert outcome.status is ResponseStatus.UNDONE, outcome
+
+
+def play(make: Callable[[], Responder], order: Order, check: Callable[[], None]) -> int:
+    """Kill `act` before every line, undo each; then kill the undo as well. Returns the kills."""
+    record = make().plan(order)
+    kills = 0
+    for line in range(STEPS_MAX):
+        if not is_killed(lambda: make().act(order, record), line):
+            break
+        kills += 1
+        if line % EVERY_UNDO_LINE == 0:
+            is_killed(lambda: make().undo(order, record), 2 * line)
+        check_undone(make, order, record)
+        check()
+    for line in range(STEPS_MAX):
+        record = make().plan(order)  # a copy that was brought back is a file of its own
+        assert make().act(order, record).status in {ResponseStatus.DONE, ResponseStatus.PARTLY}
+        was_killed = is_killed(lambda: make().undo(order, record), line)
+        check_undone(make, order, record)
+        check()
+        kills += was_killed
+        if not was_killed:
+            break
+    return kills
+
+
+def test_a_quarantine_killed_anywhere_is_undone_exactly(file: Path, tmp_path: Path) -> None:
+    before: FileState = file_state(file)
+
+    def check() -> None:
+        assert file_state(file) == before
+        assert list(file.parent.iterdir()) == [file]
+        assert list((tmp_path / "state").iterdir()) == []
+
+    def make() -> Responder:
+        return Quarantine(context(tmp_path))
+
+    kills = play(make, order_on(file), check)
+    assert kills > 200, "the tracer saw fewer lines than there are"
