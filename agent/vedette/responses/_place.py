@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from vedette.codec.mountinfo import is_remote, parse_mounts
-from vedette.codec.text import escape
+from vedette.codec.text import escape, quoted, shorten
 from vedette.errors import ResponseError
 from vedette.responses._file_calls import mount_of
 
@@ -30,8 +30,17 @@ _FOLDER: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
+PATH_SHOWN: Final = 120
+"""Characters of a path in what people are told, of which there may be two."""
+
+
 class RefusedError(ResponseError):
     """The target may not be touched, or is no longer the one that was meant."""
+
+
+def shown(path: str) -> str:
+    """A path for people: escaped, and with its middle left out where it is long."""
+    return shorten(escape(path), PATH_SHOWN)
 
 
 class Place(NamedTuple):
@@ -76,7 +85,7 @@ def held(path: str) -> Iterator[Place]:
     """
     names = [name for name in path.split("/") if name not in {"", "."}]
     if not path.startswith("/") or not names or "\0" in path or names[-1] == "..":
-        raise RefusedError(f'expected the absolute path of a file, got "{escape(path[:200])}"')
+        raise RefusedError(f"expected the absolute path of a file, got {quoted(path, PATH_SHOWN)}")
     walk = _Walk()
     try:
         walk.go(names[:-1])
@@ -141,7 +150,7 @@ class _Walk:
         self._links -= 1
         if not is_guarded or not self.is_guarded:
             raise RefusedError(
-                f"{escape(self.path(name))} is a link that others than root can put there or "
+                f"{shown(self.path(name))} is a link that others than root can put there or "
                 "replace: it is not followed; name the path behind it"
             )
         if self._links < 0:
@@ -168,6 +177,6 @@ def _refuse_remote(mount: int, path: str) -> None:
     kind = kinds.get(mount, "unknown")
     if is_remote(kind):
         raise RefusedError(
-            f"{escape(path)} is served by another host or a user's process ({escape(kind)}): "
+            f"{shown(path)} is served by another host or a user's process ({escape(kind)}): "
             "respond where the files are kept"
         )

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar, Final, NamedTuple
 
-from vedette.codec.text import escape
 from vedette.errors import ResponseError
 from vedette.model.response import (
     FileTarget,
@@ -32,7 +31,7 @@ from vedette.ports.responder import Responder, ResponderContext
 from vedette.responses._file_calls import flags_of, mount_of, read_only, reopened, set_flags
 from vedette.responses._file_outcome import told
 from vedette.responses._file_users import mapped_by, running
-from vedette.responses._place import Place, RefusedError, held
+from vedette.responses._place import Place, RefusedError, held, shown
 from vedette.responses._twin import HASH_BYTES_MAX, digest_of, is_regular
 from vedette.responses._vault import Kept, Vault
 
@@ -58,7 +57,7 @@ class Quarantine(Responder):
     capabilities: ClassVar[frozenset[str]] = frozenset(
         ("chown", "dac_override", "fowner", "fsetid", "linux_immutable", "setfcap")
     )
-    timeout_s: ClassVar[float] = 60.0
+    timeout_s: ClassVar[float] = 30.0
 
     def __init__(self, context: ResponderContext) -> None:
         super().__init__(context)
@@ -79,7 +78,7 @@ class Quarantine(Responder):
                 _judge(opened, target)
                 return _record(opened)
         except OSError as error:
-            raise ResponseError(f"{escape(target.path)}: {error.strerror}") from error
+            raise ResponseError(f"{shown(target.path)}: {error.strerror}") from error
 
     @told
     def act(self, order: Order, record: UndoRecord) -> Outcome:
@@ -90,6 +89,7 @@ class Quarantine(Responder):
             if lies_there is not None:
                 return self._again(order, record, place, lies_there)
         with _opened(str(record["path"])) as opened:
+            self._guard(opened)
             if _identity(opened.status) != record["file"]:
                 raise RefusedError("another file has its name since it was judged: look again")
             if str(opened.status.st_ctime_ns) != record["ctime_ns"]:
@@ -104,14 +104,14 @@ class Quarantine(Responder):
             if not place.is_guarded and place.identity != record["folder"]:
                 raise RefusedError(
                     "the folder is not the one that it was taken from, and others than root can "
-                    f"have replaced it: the file stays in {self._vault.path_of(key, place)}"
+                    f"have replaced it: the file stays in {shown(self._vault.path_of(key, place))}"
                 )
             if _is_in_place(place, record) or self._is_returned(key, place, record):
                 self._vault.forget(key, place)
             elif not self._give_back(key, place, mode):
                 return _nothing_left(place, record)
             _finish(place, record)
-            return _outcome(ResponseStatus.UNDONE, f"{escape(place.path)} is back", place.path)
+            return _outcome(ResponseStatus.UNDONE, f"{shown(place.path)} is back", place.path)
 
     def holds(self, order: Order, record: UndoRecord) -> bool:
         """Whether the file still lies in the quarantine."""
@@ -127,12 +127,12 @@ class Quarantine(Responder):
         for untouchable in self.context.untouchable_paths:
             plain = untouchable.rstrip("/")
             if path == plain or path.startswith(plain + "/"):
-                raise RefusedError(f"{escape(path)} is the agent's own: never moved")
+                raise RefusedError(f"{shown(path)} is the agent's own: never moved")
         pids = sorted({1, os.getpid(), *self.context.untouchable_pids})
         user = mapped_by(pids, opened.status, path)
         if user:
             raise RefusedError(
-                f"{escape(path)} is in use by pid {user}, which must go on: not moved"
+                f"{shown(path)} is in use by pid {user}, which must go on: not moved"
             )
 
     def _again(
@@ -149,7 +149,7 @@ class Quarantine(Responder):
                 os.fchmod(file, 0)
             return _outcome(
                 ResponseStatus.DONE,
-                f"lies in {self._vault.path_of(key, place)} already",
+                f"lies in {shown(self._vault.path_of(key, place))} already",
                 place.path,
                 sha256=digest_of(file),
             )
@@ -175,14 +175,14 @@ class Quarantine(Responder):
         place, file, status = opened
         where = self._vault.path_of(key, place)
         pids = running(status)
-        words = [f"moved to {escape(where)}"]
+        words = [f"moved to {shown(where)}"]
         if kept is Kept.BESIDE:
             words.append("it could not be copied to the agent's folder")
         if names_left:
             words.append(f"{names_left} other names of it stay, and their mode")
         if pids:
-            shown = ", ".join(map(str, pids[:SHOWN_PIDS]))
-            words.append(f"{len(pids)} processes go on running it: pid {shown}")
+            some = ", ".join(map(str, pids[:SHOWN_PIDS]))
+            words.append(f"{len(pids)} processes go on running it: pid {some}")
         return _outcome(
             ResponseStatus.PARTLY if names_left else ResponseStatus.DONE,
             "; ".join(words),
@@ -227,8 +227,8 @@ class Quarantine(Responder):
             return self._vault.give_back(key, place, mode)
         except FileExistsError as error:
             raise ResponseError(
-                f"another file has the name {escape(place.path)} by now: move that away and undo "
-                f"again; until then it stays in {self._vault.path_of(key, place)}"
+                f"another file has the name {shown(place.path)} by now: move that away and undo "
+                f"again; until then it stays in {shown(self._vault.path_of(key, place))}"
             ) from error
 
 
@@ -247,10 +247,10 @@ def _opened(path: str) -> Iterator[Opened]:
             status = os.fstat(look)
             if not is_regular(status):
                 raise RefusedError(
-                    f"expected a file at {escape(path)}, got {stat.filemode(status.st_mode)}"
+                    f"expected a file at {shown(path)}, got {stat.filemode(status.st_mode)}"
                 )
             if mount_of(look) != place.mount:
-                raise RefusedError(f"something is mounted on {escape(path)}: unmount it first")
+                raise RefusedError(f"something is mounted on {shown(path)}: unmount it first")
             file = reopened(look)
         finally:
             os.close(look)
@@ -266,10 +266,10 @@ def _judge(opened: Opened, target: FileTarget) -> None:
         return
     found = digest_of(opened.file)
     if found != target.sha256:
-        shown = found or f"a file above {HASH_BYTES_MAX >> 20} MB"
+        instead = found or f"a file above {HASH_BYTES_MAX >> 20} MB"
         raise RefusedError(
-            f"{escape(target.path)} is not the file that was judged: expected SHA-256 "
-            f"{target.sha256}, got {shown}"
+            f"{shown(target.path)} is not the file that was judged: expected SHA-256 "
+            f"{target.sha256}, got {instead}"
         )
 
 
@@ -311,11 +311,10 @@ def _nothing_left(place: Place, record: UndoRecord) -> Outcome:
     there = place.status()
     if there is not None and _looks_like(there, record):
         _finish(place, record)
-        return _outcome(ResponseStatus.UNDONE, f"{escape(place.path)} is in its place", place.path)
-    return _outcome(
-        ResponseStatus.FAILED,
-        f"{escape(place.path)} is neither in the quarantine nor in its place: somebody removed it",
-        place.path,
+        return _outcome(ResponseStatus.UNDONE, f"{shown(place.path)} is in its place", place.path)
+    raise RefusedError(
+        f"{shown(place.path)} is neither in the quarantine nor in its place: there is nothing to "
+        "bring back"
     )
 
 

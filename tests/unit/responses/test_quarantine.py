@@ -329,8 +329,9 @@ def test_a_robbed_quarantine_is_told(scene: Scene) -> None:
     record = scene.quarantine.plan(order)
     scene.quarantine.act(order, record)
     (scene.store / ID).unlink()
+    assert not scene.quarantine.holds(order, record)
     outcome = scene.quarantine.undo(order, record)
-    assert outcome.status is ResponseStatus.FAILED
+    assert outcome.status is ResponseStatus.REFUSED
     assert "neither in the quarantine nor in its place" in outcome.detail
 
 
