@@ -31,7 +31,13 @@ _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """One mount of this mount namespace; `device` is "major:minor", as st_dev would say it."""
+    """One mount of this mount namespace.
+
+    Attributes:
+        device: "major:minor", as st_dev would say it.
+        options: of the file system as a whole, joined by commas: those of a version 1 control group
+            name its controllers.
+    """
 
     mount_id: int
     device: str
@@ -40,6 +46,7 @@ class Mount(NamedTuple):
     kind: str
     source: str
     is_read_only: bool
+    options: str = ""
 
 
 def is_remote(kind: str) -> bool:
@@ -81,6 +88,7 @@ def _mount(line: bytes, offset: int) -> Mount:
         kind=_text(kind),
         source=_text(source),
         is_read_only=b"ro" in fields[5].split(b","),
+        options=_text(b" ".join(fields[separator + 3 :])),
     )
 
 

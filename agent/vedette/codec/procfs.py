@@ -133,6 +133,26 @@ def cgroup_path(data: bytes) -> str:
     return best
 
 
+def cgroup_in(data: bytes, controller: str) -> str:
+    """The path in /proc/PID/cgroup of the hierarchy that has this controller.
+
+    Args:
+        data: as read.
+        controller: such as "freezer", "" for version 2.
+
+    Returns:
+        It begins with "/"; "" where the process is in no such hierarchy (cgroups(7)).
+    """
+    wanted = controller.encode()
+    for line in data.split(b"\n"):
+        hierarchy, _, rest = line.partition(b":")
+        controllers, separator, path = rest.partition(b":")
+        is_wanted = wanted in controllers.split(b",") if wanted else hierarchy == b"0"
+        if separator and is_wanted and path.startswith(b"/"):
+            return path.decode("utf-8", "surrogateescape")
+    return ""
+
+
 def _id(text: bytes, offset: int) -> int:
     return -1 if text == b"-1" else _number(text, offset)
 

@@ -9,21 +9,25 @@ from hypothesis import strategies as st
 from vedette.codec.mountinfo import Mount, parse_mounts
 from vedette.errors import ParseError
 
-LINE = b"36 35 98:0 /root /mnt/a\\040b\\134c ro,noatime master:1 shared:2 - ext3 /dev/root rw\n"
+LINE = b"36 35 98:0 /root /mnt/a\\040b\\134c ro,noatime master:1 shared:2 - ext3 /dev/root rw,x\n"
 
 
 def test_a_line_gives_its_fields_with_octal_escapes_resolved() -> None:
     assert parse_mounts(LINE) == [
-        Mount(36, "98:0", "/root", "/mnt/a b\\c", "ext3", "/dev/root", is_read_only=True)
+        Mount(36, "98:0", "/root", "/mnt/a b\\c", "ext3", "/dev/root", True, "rw,x")
     ]
 
 
 def test_optional_fields_may_be_missing_and_the_separator_may_be_a_name() -> None:
     (mount,) = parse_mounts(b"1 2 0:5 / - rw - tmpfs - rw")
-    assert (mount.point, mount.kind, mount.source) == ("-", "tmpfs", "-")
+    assert (mount.point, mount.kind, mount.source, mount.options) == ("-", "tmpfs", "-", "rw")
+    (mount,) = parse_mounts(b"1 2 0:5 / - rw - tmpfs -")
+    assert mount.options == ""
 
 
-@pytest.mark.parametrize("length", [n for n in range(1, len(LINE)) if n < LINE.index(b" rw\n") - 9])
+@pytest.mark.parametrize(
+    "length", [n for n in range(1, len(LINE)) if n < LINE.index(b" rw,x\n") - 9]
+)
 def test_a_truncated_line_is_refused(length: int) -> None:
     with pytest.raises(ParseError):
         parse_mounts(LINE[:length])

@@ -106,3 +106,19 @@ def test_any_bytes_give_a_value_or_a_parse_error(data: bytes) -> None:
             parse(data)
     procfs.parse_cmdline(data)
     assert procfs.parse_cgroup(data) in procfs.cgroup_path(data)
+
+
+CGROUPS = b"9:name=systemd:/a\n7:cpu,freezer:/b:c/d\n0::/e\n"
+
+
+@pytest.mark.parametrize(
+    ("controller", "path"),
+    [("freezer", "/b:c/d"), ("cpu", "/b:c/d"), ("", "/e"), ("name=systemd", "/a"), ("pids", "")],
+)
+def test_the_cgroup_of_one_hierarchy(controller: str, path: str) -> None:
+    assert procfs.cgroup_in(CGROUPS, controller) == path
+
+
+@pytest.mark.parametrize("data", [b"", b"0:", b"0::", b"0::x", b"7:freezer", b"\n\n", b":::"])
+def test_a_line_that_is_none_is_no_cgroup(data: bytes) -> None:
+    assert procfs.cgroup_in(data, "") == procfs.cgroup_in(data, "freezer") == ""

@@ -1,0 +1,219 @@
+"""A process with its descendants, found while they go on being born.
+
+Rule 1: a member that is held and whose children were listed after that can have no child but those.
+Once this is so of all members, the tree is closed.
+Rule 2: a descendant whose parent ended belongs to init. It is known by what only birth gives: a
+session or a process group led by a member; or the process table knew it (ProcessTarget.kin).
+Rule 3: pid 1, the agent, kernel threads and what may not be touched are spared, with all that
+descends from them, and told.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+from vedette.codec.procfs import Stat
+from vedette.model.process import ProcessKey
+from vedette.responses._process_handle import (
+    MAX_OPEN,
+    ProcessHandle,
+    open_process,
+    read_stat,
+    read_tasks,
+)
+
+_READ_BYTES: Final = 1 << 16
+_HAS_CHILDREN_FILES: Final = Path("/proc/thread-self/children").exists()
+"""CONFIG_PROC_CHILDREN; without it each look goes through all processes."""
+
+
+class Brake(Protocol):
+    """Takes hold of processes, so that they run no further."""
+
+    def hold(self, process: ProcessHandle) -> None:
+        """Take hold of it; one that has ended is none of our business.
+
+        Raises:
+            ResponseError: the kernel does not let us.
+        """
+
+    def is_held(self, process: ProcessHandle) -> bool:
+        """Whether no child of it can be born any more that a look at its children would miss."""
+
+
+class ProcessTree:
+    """The members found so far; a context manager that lets them go.
+
+    Attributes:
+        members: by pid, in the order they were found.
+        spared: the pids that were met and left alone.
+    """
+
+    def __init__(self, brake: Brake, untouchable: frozenset[int]) -> None:
+        self.members: dict[int, ProcessHandle] = {}
+        self.spared: set[int] = set()
+        self._brake = brake
+        self._untouchable = untouchable | {1, os.getpid()}
+        self._open: dict[int, ProcessHandle] = {}
+        self._leaders: dict[int, int] = {}
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no descendant can be born unseen."""
+        return not self._open
+
+    def add(self, process: ProcessHandle) -> bool:
+        """Take hold of a process that belongs to the tree; False where it is spared."""
+        pid = process.pid
+        if pid in self.members:
+            process.close()
+            return True
+        if pid in self._untouchable or process.stat.is_kernel_thread:
+            self.spared.add(pid)
+            process.close()
+            return False
+        self.members[pid] = self._open[pid] = process
+        self._leaders[pid] = process.stat.start_ticks
+        self._brake.hold(process)
+        if len(self.members) > MAX_OPEN:
+            process.close()
+        return True
+
+    def add_led(self, key: ProcessKey) -> None:
+        """The root has ended: what it led belongs to the tree all the same."""
+        if key.start_ticks:
+            self._leaders[key.pid] = key.start_ticks
+
+    def add_kin(self, kin: Iterable[ProcessKey]) -> None:
+        """Take hold of those that are still the ones that were known."""
+        for key in kin:
+            if not key.start_ticks or key.pid in self.members:
+                continue
+            process = open_process(key.pid)
+            if process is not None and process.is_same(key.start_ticks):
+                self.add(process)
+            elif process is not None:
+                process.close()
+
+    def add_all(self, pids: Iterable[int]) -> None:
+        """Take hold of processes that are known to belong to the tree."""
+        for pid in pids:
+            process = None if pid in self.members else open_process(pid)
+            if process is not None:
+                self.add(process)
+
+    def change_brake(self, brake: Brake) -> None:
+        """Hold all members by another brake; the tree is open again until they were looked at."""
+        self._brake = brake
+        for process in self.members.values():
+            brake.hold(process)
+        self._open = dict(self.members)
+
+    def look(self) -> int:
+        """Look once at the children of all members that may still have unknown ones.
+
+        Returns:
+            How many members were found.
+        """
+        before = len(self.members)
+        held = {pid for pid, process in self._open.items() if self._brake.is_held(process)}
+        for pid, process in self._open.items():
+            if pid not in held:
+                self._brake.hold(process)  # somebody may have let it go on
+        for pid, parent in list(_children(list(self._open))):
+            self._take_child(pid, parent)
+        for pid in held:
+            del self._open[pid]
+        return len(self.members) - before
+
+    def claim(self) -> int:
+        """Go once through all processes for members that were given to init.
+
+        Returns:
+            How many were found.
+        """
+        before = len(self.members)
+        processes = scan()
+        for pid, stat in processes.items():
+            if pid not in self.members and self._is_led(stat, processes):
+                process = open_process(pid)
+                if process is None:
+                    continue
+                if process.is_same(stat.start_ticks):
+                    self.add(process)
+                else:
+                    process.close()
+        return len(self.members) - before
+
+    def _take_child(self, pid: int, parent: int) -> None:
+        if pid in self.members or pid in self.spared:
+            return
+        process = open_process(pid)
+        if process is None:
+            return
+        if process.stat.ppid == parent:
+            self.add(process)
+        else:  # it was given to init meanwhile, or its number is another's: see claim
+            process.close()
+
+    def _is_led(self, stat: Stat, processes: Mapping[int, Stat]) -> bool:
+        return stat.pid not in self.spared and any(
+            self._is_led_by(leader, stat, processes) for leader in (stat.session, stat.group)
+        )
+
+    def _is_led_by(self, leader: int, stat: Stat, processes: Mapping[int, Stat]) -> bool:
+        began = self._leaders.get(leader)
+        if began is None or stat.start_ticks < began or stat.ppid in self.spared:
+            return False
+        # While anybody is in its session or group the kernel gives the number to nobody else.
+        now = processes.get(leader)
+        return now is None or now.start_ticks == began
+
+    def close(self) -> None:
+        """Let the descriptors go; what was done to the members stays."""
+        for process in self.members.values():
+            process.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def scan() -> dict[int, Stat]:
+    """Every process of this moment, by pid."""
+    names = os.listdir("/proc")  # noqa: PTH208 - hot
+    found = (read_stat(name) for name in names if name.isdecimal())
+    return {stat.pid: stat for stat in found if stat is not None}
+
+
+def _children(parents: list[int]) -> Iterator[tuple[int, int]]:
+    """(child, parent) of all children of these."""
+    if not _HAS_CHILDREN_FILES:
+        wanted = frozenset(parents)
+        yield from ((pid, stat.ppid) for pid, stat in scan().items() if stat.ppid in wanted)
+        return
+    for parent in parents:
+        for task in read_tasks(parent):
+            for word in _read(f"/proc/{parent}/task/{task}/children").split():
+                yield int(word), parent
+
+
+def _read(path: str) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""  # that thread has ended
+    try:
+        parts = []
+        while part := os.read(descriptor, _READ_BYTES):
+            parts.append(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,237 @@
+"""Kills a process with all that descends from it, what is born meanwhile included.
+
+Rule 1: first stopped, then killed: SIGSTOP takes effect within microseconds, and nobody dies before
+the children were listed, since the children of the dead belong to init.
+Rule 2: a tree that outgrows the signals (a fork bomb) is moved into a frozen control group, inside
+which whatever is born stays. Not at once, because the first move takes 14 ms.
+Rule 3: nobody is killed before the tree is closed, so that a bomb at its limit finds no room.
+Rule 4: who cannot die now (uninterruptible sleep) has the signal pending and runs no instruction of
+its own any more; it is told as left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from vedette.errors import ResponseError
+from vedette.model.response import (
+    Order,
+    Outcome,
+    ProcessTarget,
+    ResponseStatus,
+    Target,
+    UndoRecord,
+)
+from vedette.ports.responder import Responder
+from vedette.responses._freezer import (
+    Freezer,
+    dissolve,
+    first_usable,
+    free_killed,
+    groups_named,
+    hierarchies,
+)
+from vedette.responses._process_handle import ProcessHandle
+from vedette.responses._process_tree import ProcessTree
+from vedette.responses._stop_signals import StopSignals
+from vedette.responses._target import found, pinned, process_target
+
+_SIGNALS_S: Final = 0.01
+"""How long signals alone may try; a tree of ten processes is closed in one millisecond."""
+_SMALL: Final = 16
+"""A tree of so many members is killed before all processes are gone through for lost ones."""
+_SETTLE_S: Final = 0.05
+"""Signals alone: how long nothing new is found before who still runs is taken to sleep."""
+_FROZEN_S: Final = 0.02
+"""Who has not ended by then may be frozen by somebody else's group of version 1."""
+_SHOWN: Final = 5
+_ENDED_S: Final = 1.0
+"""How long a killed process may take to end; in an uninterruptible sleep it does not."""
+_PAUSE_S: Final = 0.0002
+
+
+class Kill(Responder):
+    """Ends a process tree; there is no undo."""
+
+    target_type: ClassVar[type[Target]] = ProcessTarget
+    has_undo: ClassVar[bool] = False
+    capabilities: ClassVar[frozenset[str]] = frozenset({"kill"})
+    timeout_s: ClassVar[float] = 5.0
+
+    def unavailable(self) -> str:
+        """Needs pidfd_open(2) and pidfd_send_signal(2)."""
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except OSError as error:
+            return f"cannot hold processes by descriptor ({error.strerror}): needs Linux 5.3"
+        return ""
+
+    def plan(self, order: Order) -> UndoRecord:
+        """Pin the process by its start time."""
+        return pinned(process_target(order), self.context.untouchable_pids)
+
+    def act(self, order: Order, record: UndoRecord) -> Outcome:
+        """Kill it; DONE when all have ended, PARTLY when some are left or spared."""
+        began_s = time.monotonic()
+        try:
+            target, root = found(order, record, self.context.untouchable_pids)
+        except ResponseError as error:
+            return Outcome(ResponseStatus.REFUSED, str(error), {})
+        hunt = _Hunt(self.context.untouchable_pids, _name(order))
+        try:
+            hunt.run(root, target, began_s + self.timeout_s - 2 * _ENDED_S)
+            return hunt.outcome(target.key.pid, time.monotonic() - began_s)
+        except ResponseError as error:
+            hunt.release()
+            return Outcome(ResponseStatus.FAILED, str(error), {})
+        finally:
+            hunt.close()
+
+    def undo(self, order: Order, record: UndoRecord) -> Outcome:
+        """Nobody is brought back to life; groups that a killed agent left are taken away."""
+        del record
+        for hierarchy in hierarchies():
+            for folder in groups_named(_name(order), hierarchy):
+                dissolve(folder, hierarchy)
+        return Outcome(ResponseStatus.REFUSED, "a killed process cannot be brought back", {})
+
+
+def _name(order: Order) -> str:
+    return f"kill-{order.response_id}"
+
+
+class _Hunt:
+    """One act of killing; `close` leaves no control group of ours."""
+
+    def __init__(self, untouchable: frozenset[int], name: str) -> None:
+        self._stop = StopSignals()
+        self._tree = ProcessTree(self._stop, untouchable)
+        self._freezer: Freezer | None = None
+        self._name = name
+        self._left: list[ProcessHandle] = []
+        self._has_escaped = False
+
+    def run(self, root: ProcessHandle | None, target: ProcessTarget, until_s: float) -> None:
+        """Close the tree, kill it, look for lost ones, until there are none or the time is up.
+
+        Args:
+            root: None where it has ended.
+            target: its key with the start time that was found.
+            until_s: by time.monotonic().
+
+        Raises:
+            ResponseError: the kernel does not let us.
+        """
+        tree = self._tree
+        if root is None:
+            tree.add_led(target.key)
+        else:
+            tree.add(root)
+        tree.add_kin(target.kin)
+        self._close(until_s, signals_s=_SIGNALS_S)
+        if tree.is_closed and len(tree.members) <= _SMALL:
+            self._kill()
+        while tree.claim() and time.monotonic() < until_s:
+            self._close(until_s, signals_s=0.0 if len(tree.members) > _SMALL else _SIGNALS_S)
+        self._has_escaped = not tree.is_closed
+        self._kill()
+        self._wait_ended(time.monotonic() + _ENDED_S)
+
+    def outcome(self, pid: int, took_s: float) -> Outcome:
+        """What came of it."""
+        tree, left = self._tree, self._left
+        killed = len(tree.members) - len(left)
+        facts: dict[str, str | int] = {
+            "killed": killed,
+            "left": len(left),
+            "spared": len(tree.spared),
+            "held_by": "freezer" if self._freezer else "signals",
+            "took_us": round(took_s * 1e6),
+        }
+        if not tree.members:
+            return Outcome(ResponseStatus.FAILED, f"process {pid} had ended already", facts)
+        parts = [f"killed {killed} process{'es' * (killed != 1)}"]
+        if left:
+            names = named(process.pid for process in left)
+            parts.append(f"{names} end once out of an uninterruptible sleep")
+        if tree.spared:
+            parts.append(f"{named(tree.spared)} spared: may not be touched")
+        if self._has_escaped:
+            parts.append("new ones were born until the time was up")
+        status = ResponseStatus.DONE if len(parts) == 1 else ResponseStatus.PARTLY
+        return Outcome(status, "; ".join(parts), facts)
+
+    def release(self) -> None:
+        """Let go on whoever was held."""
+        self._stop.release()
+
+    def close(self) -> None:
+        """Take our control groups away and let the processes go."""
+        if self._freezer is not None:
+            self._freezer.dissolve()
+        self._tree.close()
+
+    def _close(self, until_s: float, *, signals_s: float) -> None:
+        """Look until the tree is closed; change from signals to the freezer when they are slow."""
+        tree = self._tree
+        quiet_s = time.monotonic()
+        freeze_s = quiet_s + signals_s
+        while True:
+            count = tree.look()
+            now_s = time.monotonic()
+            if tree.is_closed or now_s >= until_s:
+                return
+            if count:
+                quiet_s = now_s
+            elif self._freezer is None and now_s - quiet_s >= _SETTLE_S:
+                return  # they sleep uninterruptibly, and will not wake to anything but the end
+            if self._freezer is None and now_s >= freeze_s:
+                self._use_freezer()
+                freeze_s = until_s  # not again where there is none
+            elif not count:
+                time.sleep(_PAUSE_S)
+
+    def _use_freezer(self) -> None:
+        self._freezer = first_usable(self._name, self._stop)
+        if self._freezer is not None:
+            self._tree.change_brake(self._freezer)
+
+    def _kill(self) -> None:
+        freezer = self._freezer
+        if freezer is not None:
+            self._tree.add_all(freezer.members())  # born inside of parents that ended
+            freezer.kill()
+        for process in self._tree.members.values():
+            process.signal(signal.SIGKILL)
+        if freezer is not None:
+            freezer.thaw()
+
+    def _wait_ended(self, until_s: float) -> None:
+        left = list(self._tree.members.values())
+        freed_s = time.monotonic() + _FROZEN_S
+        while left := [process for process in left if not process.has_ended()]:
+            now_s = time.monotonic()
+            if now_s >= until_s:
+                break
+            if now_s >= freed_s:
+                free_killed(left)
+                freed_s = until_s
+            time.sleep(_PAUSE_S)
+        self._left = left
+
+
+def named(pids: Iterable[int]) -> str:
+    """Some processes for people: all of a few, the number of many."""
+    listed = sorted(pids)
+    if len(listed) == 1:
+        return f"process {listed[0]}"
+    shown = ", ".join(map(str, listed[:_SHOWN]))
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return f"processes {shown}{more}"
+
+
+responder_class = Kill
