@@ -33,8 +33,9 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 _MAX_CGROUP_BYTES: Final = 1 << 14
 _MAX_DEPTH: Final = 32
 _PAUSE_S: Final = 0.0005
+_MOVE_S: Final = 2.0
 _REMOVE_S: Final = 0.2
-"""How long a group is busy with processes that have ended and were not collected."""
+"""How long a group may be busy with processes that are ending."""
 
 
 class Hierarchy(NamedTuple):
@@ -227,6 +228,14 @@ def is_frozen(folder: str, hierarchy: Hierarchy) -> bool:
     return _content(f"{folder}/{hierarchy.file}").strip() == hierarchy.frozen
 
 
+def is_held_by(name: str, pid: int, hierarchy: Hierarchy) -> bool:
+    """Whether a process is in a group of this name, or below it, that is told to freeze."""
+    group = group_of(pid, hierarchy)
+    before, mark, _ = f"{group}/".partition(f"/{PREFIX}{name}/")
+    folder = f"{hierarchy.point}{before}{mark.rstrip('/')}"
+    return bool(mark) and is_told_to_freeze(folder, hierarchy)
+
+
 def is_told_to_freeze(folder: str, hierarchy: Hierarchy) -> bool:
     """Whether a group itself is to be frozen, not only one above it."""
     if hierarchy.is_killable:
@@ -240,7 +249,7 @@ def members(folder: str) -> list[int]:
 
 
 def remove(folder: str) -> bool:
-    """Remove an empty group; False where it is still in use."""
+    """Remove an empty group; False where somebody, or another group, is still in it."""
     until_s = time.monotonic() + _REMOVE_S
     while True:
         try:
@@ -248,7 +257,7 @@ def remove(folder: str) -> bool:
         except FileNotFoundError:
             return True
         except OSError:
-            if time.monotonic() >= until_s:
+            if time.monotonic() >= until_s or any(_subgroups(folder)):
                 return False
             time.sleep(_PAUSE_S)
         else:
@@ -267,7 +276,7 @@ def _is_let_go(folder: str, hierarchy: Hierarchy) -> bool:
 
 def _move_all(folder: str, target: str) -> None:
     """Until nobody is inside: they are frozen, so that nobody is born meanwhile."""
-    until_s = time.monotonic() + _REMOVE_S
+    until_s = time.monotonic() + _MOVE_S
     while (inside := members(folder)) and time.monotonic() < until_s:
         for pid in inside:
             with contextlib.suppress(OSError):  # it has ended
@@ -275,15 +284,18 @@ def _move_all(folder: str, target: str) -> None:
 
 
 def _below(folder: str, name: str, depth: int) -> Iterator[str]:
+    for below in _subgroups(folder) if depth else ():
+        yield from _below(below, name, depth - 1)
+        if below.rpartition("/")[2] == name:
+            yield below
+
+
+def _subgroups(folder: str) -> list[str]:
     try:
-        entries = list(os.scandir(folder))
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
-        return
-    for entry in entries:
-        if depth > 0 and entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path, name, depth - 1)
-            if entry.name == name:
-                yield entry.path
+        return []
 
 
 def _content(path: str) -> bytes:

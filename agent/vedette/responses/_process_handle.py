@@ -100,6 +100,15 @@ def open_process(pid: int) -> ProcessHandle | None:
     return ProcessHandle(stat, descriptor)
 
 
+def pidfd_refusal() -> str:
+    """Why this kernel cannot hold processes by descriptor, or ""."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        return f"cannot hold processes by descriptor ({error.strerror}): needs Linux 5.3"
+    return ""
+
+
 def read_stat(pid: int | str) -> Stat | None:
     """What /proc says of a pid (or of "PID/task/TID"), None where there is none."""
     try:

@@ -11,6 +11,7 @@ descends from them, and told.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol, Self
@@ -25,6 +26,8 @@ from vedette.responses._process_handle import (
     read_tasks,
 )
 
+SETTLE_S: Final = 0.05
+PAUSE_S: Final = 0.0002
 _READ_BYTES: Final = 1 << 16
 _HAS_CHILDREN_FILES: Final = Path("/proc/thread-self/children").exists()
 """CONFIG_PROC_CHILDREN; without it each look goes through all processes."""
@@ -128,6 +131,29 @@ class ProcessTree:
         for pid in held:
             del self._open[pid]
         return len(self.members) - before
+
+    def settle(self, until_s: float) -> bool:
+        """Look until the tree is closed.
+
+        Args:
+            until_s: by time.monotonic().
+
+        Returns:
+            False where the time is up, or nothing new was found for SETTLE_S and some still do not
+            come to rest: they sleep uninterruptibly.
+        """
+        quiet_s = time.monotonic()
+        while True:
+            count = self.look()
+            now_s = time.monotonic()
+            if self.is_closed:
+                return True
+            if now_s >= until_s or (not count and now_s - quiet_s >= SETTLE_S):
+                return False
+            if count:
+                quiet_s = now_s
+            else:
+                time.sleep(PAUSE_S)
 
     def claim(self) -> int:
         """Go once through all processes for members that were given to init.

@@ -7,6 +7,7 @@ the process must have begun before the event that spoke of it, or run the progra
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Final
 
 from vedette.errors import ResponseError
@@ -15,6 +16,7 @@ from vedette.model.response import Order, ProcessTarget, UndoRecord
 from vedette.responses._process_handle import ProcessHandle, open_process
 
 START: Final = "start_ticks"
+_SHOWN: Final = 5
 _TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 _COARSE_S: Final = 0.011
 """audit stamps with the last timer tick, 10 ms apart at CONFIG_HZ=100."""
@@ -74,6 +76,16 @@ def found(
         + (f"began at tick {expected}" if expected else "had ended when it was planned for")
         + f", got one that began at tick {process.stat.start_ticks}"
     )
+
+
+def named(pids: Iterable[int]) -> str:
+    """Some processes for people: all of a few, the number of many."""
+    listed = sorted(pids)
+    if len(listed) == 1:
+        return f"process {listed[0]}"
+    shown = ", ".join(map(str, listed[:_SHOWN]))
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return f"processes {shown}{more}"
 
 
 def difference(process: ProcessHandle, target: ProcessTarget) -> str:

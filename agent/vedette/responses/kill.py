@@ -11,10 +11,8 @@ its own any more; it is told as left.
 
 from __future__ import annotations
 
-import os
 import signal
 import time
-from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from vedette.errors import ResponseError
@@ -35,23 +33,19 @@ from vedette.responses._freezer import (
     groups_named,
     hierarchies,
 )
-from vedette.responses._process_handle import ProcessHandle
-from vedette.responses._process_tree import ProcessTree
+from vedette.responses._process_handle import ProcessHandle, pidfd_refusal
+from vedette.responses._process_tree import PAUSE_S, ProcessTree
 from vedette.responses._stop_signals import StopSignals
-from vedette.responses._target import found, pinned, process_target
+from vedette.responses._target import found, named, pinned, process_target
 
 _SIGNALS_S: Final = 0.01
 """How long signals alone may try; a tree of ten processes is closed in one millisecond."""
 _SMALL: Final = 16
 """A tree of so many members is killed before all processes are gone through for lost ones."""
-_SETTLE_S: Final = 0.05
-"""Signals alone: how long nothing new is found before who still runs is taken to sleep."""
 _FROZEN_S: Final = 0.02
 """Who has not ended by then may be frozen by somebody else's group of version 1."""
-_SHOWN: Final = 5
 _ENDED_S: Final = 1.0
 """How long a killed process may take to end; in an uninterruptible sleep it does not."""
-_PAUSE_S: Final = 0.0002
 
 
 class Kill(Responder):
@@ -64,11 +58,7 @@ class Kill(Responder):
 
     def unavailable(self) -> str:
         """Needs pidfd_open(2) and pidfd_send_signal(2)."""
-        try:
-            os.close(os.pidfd_open(os.getpid()))
-        except OSError as error:
-            return f"cannot hold processes by descriptor ({error.strerror}): needs Linux 5.3"
-        return ""
+        return pidfd_refusal()
 
     def plan(self, order: Order) -> UndoRecord:
         """Pin the process by its start time."""
@@ -132,11 +122,11 @@ class _Hunt:
         else:
             tree.add(root)
         tree.add_kin(target.kin)
-        self._close(until_s, signals_s=_SIGNALS_S)
+        self._close(until_s)
         if tree.is_closed and len(tree.members) <= _SMALL:
             self._kill()
         while tree.claim() and time.monotonic() < until_s:
-            self._close(until_s, signals_s=0.0 if len(tree.members) > _SMALL else _SIGNALS_S)
+            self._close(until_s)
         self._has_escaped = not tree.is_closed
         self._kill()
         self._wait_ended(time.monotonic() + _ENDED_S)
@@ -175,30 +165,16 @@ class _Hunt:
             self._freezer.dissolve()
         self._tree.close()
 
-    def _close(self, until_s: float, *, signals_s: float) -> None:
-        """Look until the tree is closed; change from signals to the freezer when they are slow."""
-        tree = self._tree
-        quiet_s = time.monotonic()
-        freeze_s = quiet_s + signals_s
-        while True:
-            count = tree.look()
-            now_s = time.monotonic()
-            if tree.is_closed or now_s >= until_s:
+    def _close(self, until_s: float) -> None:
+        """Until no descendant can be born unseen: by signals, then by the freezer."""
+        if self._freezer is None:
+            has_time = len(self._tree.members) <= _SMALL
+            if has_time and self._tree.settle(time.monotonic() + _SIGNALS_S):
                 return
-            if count:
-                quiet_s = now_s
-            elif self._freezer is None and now_s - quiet_s >= _SETTLE_S:
-                return  # they sleep uninterruptibly, and will not wake to anything but the end
-            if self._freezer is None and now_s >= freeze_s:
-                self._use_freezer()
-                freeze_s = until_s  # not again where there is none
-            elif not count:
-                time.sleep(_PAUSE_S)
-
-    def _use_freezer(self) -> None:
-        self._freezer = first_usable(self._name, self._stop)
-        if self._freezer is not None:
-            self._tree.change_brake(self._freezer)
+            self._freezer = first_usable(self._name, self._stop)
+            if self._freezer is not None:
+                self._tree.change_brake(self._freezer)
+        self._tree.settle(until_s)
 
     def _kill(self) -> None:
         freezer = self._freezer
@@ -220,18 +196,8 @@ class _Hunt:
             if now_s >= freed_s:
                 free_killed(left)
                 freed_s = until_s
-            time.sleep(_PAUSE_S)
+            time.sleep(PAUSE_S)
         self._left = left
-
-
-def named(pids: Iterable[int]) -> str:
-    """Some processes for people: all of a few, the number of many."""
-    listed = sorted(pids)
-    if len(listed) == 1:
-        return f"process {listed[0]}"
-    shown = ", ".join(map(str, listed[:_SHOWN]))
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return f"processes {shown}{more}"
 
 
 responder_class = Kill
