@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 CLONE_NEWNET = 0x40000000
@@ -79,11 +80,37 @@ def join(left: Namespace, left_name: str, right: Namespace, right_name: str) -> 
         "ip", "link", "add", left_name, "type", "veth",
         "peer", "name", right_name, "netns", str(right.pid),
     )  # fmt: skip
-    left.run("ip", "link", "set", left_name, "up")
-    right.run("ip", "link", "set", right_name, "up")
+    for where, name in ((left, left_name), (right, right_name)):
+        # Else the link-local address is tentative for a second, and nothing is forwarded to it.
+        with where.entered():
+            Path(f"/proc/sys/net/ipv6/conf/{name}/accept_dad").write_text("0")
+        where.run("ip", "link", "set", name, "up")
 
 
 def give_address(namespace: Namespace, device: str, address: str) -> None:
     """Add an address with its prefix length; IPv6 skips duplicate address detection."""
     extra = ("nodad",) if ":" in address else ()
     namespace.run("ip", "address", "add", address, "dev", device, *extra)
+
+
+def route(client: Namespace, router: Namespace, server: Namespace) -> None:
+    """client 10.92.1.2 - router - 10.92.2.2 server, masqueraded towards the server."""
+    join(router, "lan", client, "eth0")
+    join(router, "wan", server, "eth0")
+    for where, device, address in (
+        (router, "lan", "10.92.1.1/24"), (router, "lan", "fd91::1/64"),
+        (client, "eth0", "10.92.1.2/24"), (client, "eth0", "fd91::2/64"),
+        (router, "wan", "10.92.2.1/24"), (router, "wan", "fd92::1/64"),
+        (server, "eth0", "10.92.2.2/24"), (server, "eth0", "fd92::2/64"),
+    ):  # fmt: skip
+        give_address(where, device, address)
+    client.run("ip", "route", "add", "default", "via", "10.92.1.1")
+    client.run("ip", "-6", "route", "add", "default", "via", "fd91::1")
+    server.run("ip", "-6", "route", "add", "default", "via", "fd92::1")
+    router.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+    router.run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
+    router.run(
+        "nft",
+        "table ip nat { chain post { type nat hook postrouting priority srcnat; "
+        'oifname "wan" masquerade; }; }',
+    )

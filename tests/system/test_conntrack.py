@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.simulators.collected import Collected
-from tests.simulators.network import Namespace, give_address, join
+from tests.simulators.network import Namespace, give_address, route
 
 from vedette.errors import SensorError
 from vedette.model.event import ConnectionOpened, Event, EventsLost
@@ -276,29 +276,6 @@ def test_a_new_address_is_taken_up_and_its_first_moments_are_a_loss(
             assert event.source_ip == "10.92.3.1"
 
     asyncio.run(story())
-
-
-def route(client: Namespace, router: Namespace, server: Namespace) -> None:
-    """client 10.92.1.2 - router - 10.92.2.2 server, masqueraded towards the server."""
-    join(router, "lan", client, "eth0")
-    join(router, "wan", server, "eth0")
-    for where, device, address in (
-        (router, "lan", "10.92.1.1/24"), (router, "lan", "fd91::1/64"),
-        (client, "eth0", "10.92.1.2/24"), (client, "eth0", "fd91::2/64"),
-        (router, "wan", "10.92.2.1/24"), (router, "wan", "fd92::1/64"),
-        (server, "eth0", "10.92.2.2/24"), (server, "eth0", "fd92::2/64"),
-    ):  # fmt: skip
-        give_address(where, device, address)
-    client.run("ip", "route", "add", "default", "via", "10.92.1.1")
-    client.run("ip", "-6", "route", "add", "default", "via", "fd91::1")
-    server.run("ip", "-6", "route", "add", "default", "via", "fd92::1")
-    router.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
-    router.run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
-    router.run(
-        "nft",
-        "table ip nat { chain post { type nat hook postrouting priority srcnat; "
-        'oifname "wan" masquerade; }; }',
-    )
 
 
 def test_it_steps_aside_where_events_are_off(namespace: Namespace, tmp_path: Path) -> None:
