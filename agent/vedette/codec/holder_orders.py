@@ -129,7 +129,8 @@ def _paths(message: bytes) -> list[object]:
 
 def _path_messages(tag: int, paths: list[str]) -> list[bytes]:
     messages: list[bytes] = []
-    pending, size = [], 1
+    pending: list[bytes] = []
+    size = 1
     for path in paths:
         raw = path.encode("utf-8", "surrogateescape")
         if pending and size + len(raw) + 1 > MESSAGE_BYTES:

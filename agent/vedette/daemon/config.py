@@ -181,6 +181,25 @@ class Control:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Deny:
+    """Denying executions before they happen: opt-in, since every one is then asked about once.
+
+    Attributes:
+        trees: the file systems that hold them, and those mounted below, are watched.
+        unknown: what happens to programs of neither the baseline nor the signed profile.
+        essential: programs that are never denied, besides those a device is reached with.
+    """
+
+    enabled: bool = setting(Flag(), default=False)
+    trees: tuple[str, ...] = setting(_TREES, ("/",))
+    unknown: Literal["allow", "observe", "deny"] = cast(
+        "Literal['allow', 'observe', 'deny']",
+        setting(Choice(("allow", "observe", "deny")), "allow"),
+    )
+    essential: tuple[str, ...] = setting(Many(AbsolutePath(), 0, 256), ())
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Config:
     """All that a person decides about this device's agent."""
 
@@ -194,11 +213,17 @@ class Config:
     journal: Journal = Journal()
     incidents: Incidents = Incidents()
     control: Control = Control()
+    deny: Deny = Deny()
 
     @property
     def control_socket(self) -> Path:
         """Where the command line reaches the sentinel."""
         return Path(self.paths.run) / "control.sock"
+
+    @property
+    def deny_socket(self) -> Path:
+        """Where a response asks for a ban."""
+        return Path(self.paths.run) / "deny.sock"
 
     @property
     def uplink_socket(self) -> Path:
