@@ -42,11 +42,21 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), f"unshare {flags:#x}")
 
 
+def setns(descriptor: int, kind: int) -> None:
+    """Join the namespace that a descriptor of /proc/PID/ns/... names (setns(2))."""
+    _check(_libc.setns(descriptor, kind), f"setns {kind:#x}")
+
+
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     """Mount a file system, or change how one is mounted (the man page has the arguments)."""
     texts = [os.fsencode(text) or None for text in (source, target, kind)]
     data = os.fsencode(options) or None
     _check(_libc.mount(*texts, ctypes.c_ulong(flags), data), f"mount {kind or source} on {target}")
+
+
+def unmount(target: str) -> None:
+    """Take a mount away at once; who still uses it keeps it until then (umount2(2))."""
+    _check(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"umount of {target}")
 
 
 def bind(source: str, target: str, *, is_read_only: bool = False) -> None:
