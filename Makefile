@@ -42,7 +42,7 @@ lint: $(VENV)/ready
 	@echo "import contracts" && $(PY) -c 'from importlinter.cli import lint_imports_command as c; c()' --no-cache | tail -n 6
 
 check: lint ## style, types, import contracts, unit tests (under a minute)
-	@$(PY) -m pytest -q tests/unit tests/playbook
+	@$(PY) -m pytest -q -n auto --dist worksteal tests/unit tests/playbook
 
 test: lint ebpf ## everything this machine can run; what it cannot is skipped with its reason
 	@$(SETUP) programs tests

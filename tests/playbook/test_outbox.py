@@ -60,10 +60,10 @@ class Story:
         while self.outbox.cursor < self.count:
             sequence = self.outbox.cursor + 1
             parcel = self.parcel(sequence)
-            verdict = self.outbox.offer(parcel, self.now_s)
+            verdict = self.outbox.offer(parcel)
             if verdict is Verdict.REDUCE:
                 parcel = self.parcel(sequence, is_reduced=True)
-                verdict = self.outbox.offer(parcel, self.now_s)
+                verdict = self.outbox.offer(parcel)
             if verdict is Verdict.STOP:
                 break
             if verdict is Verdict.SEND:
@@ -148,6 +148,21 @@ def test_a_refused_topic_waits_with_growing_pauses_and_holds_up_no_other() -> No
     story.answer(4)
     assert story.outbox.mark == 4
     assert story.notices == [(Condition.REFUSED, True), (Condition.REFUSED, False)]
+
+
+def test_no_later_entry_passes_a_held_one_when_its_time_comes_between_two_offers() -> None:
+    story = Story(1)
+    story.session(up())
+    assert story.send() == [1]
+    story.answer(1, reason=DENIED)
+    story.now_s += FIRST_PAUSE_S / 2
+    assert story.send() == []
+    story.now_s += FIRST_PAUSE_S
+    assert story.outbox.offer(story.parcel(2)) is Verdict.HOLD, "nobody has gone back to 1 yet"
+    story.count = 2
+    assert story.send() == [1]
+    story.answer(1)
+    assert story.send() == [2]
 
 
 def test_a_refused_birth_is_told_and_ends_with_an_accepted_one() -> None:

@@ -86,7 +86,7 @@ class Device:
             return 0
         draft = self.entries[sequence - 1]
         parcel = Parcel(sequence, draft.topic, draft.severity, len(draft.body) + 500, False)
-        verdict = self.outbox.offer(parcel, self.now_s)
+        verdict = self.outbox.offer(parcel)
         if verdict is Verdict.SEND:
             self.outbox.sent(parcel)
             self.sent += 1

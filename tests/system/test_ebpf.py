@@ -381,13 +381,15 @@ def of_word(world: World, word: str) -> int:
 def test_two_seconds_of_a_reader_that_stands_still_lose_nothing(
     world: World, storm: Programs
 ) -> None:
+    """At the rate of the budget, 8,500 a second (DESIGN section 11): this ring holds 17,500."""
     target = list(storm.targets)[-1]
-    stall_s, seconds = 2.0, list[float]()
+    stall_s, most, seconds = 2.0, 17_000, list[float]()
 
     async def story(_: EbpfSensor) -> None:
         end_s = time.monotonic() + stall_s
         while time.monotonic() < end_s:
-            seconds.append(run_storm(storm, target, 500, "storm-word"))
+            if 501 * len(seconds) < most - 501:
+                seconds.append(run_storm(storm, target, 500, "storm-word"))
         await until(lambda: of_word(world, "storm-word") >= 501 * len(seconds))
 
     watch(world, story, ring_kb=4096)

@@ -39,6 +39,8 @@ MAX_REMEMBERED_CHARS = 512
 FREED_TEXTS = 256
 
 _COMMON_BYTES = b" /-.aeinorst"
+_COMMON_CHARS = "xvzwy0123kgfhupmdlcbnoiratse-./ "
+"""From the rarer to the most common in command lines; what is not here is rarer than these."""
 _LOAD_WEIGHT = 2
 _ENCODING_ERRORS = "surrogatepass"  # names that are no UTF-8 arrive with lone surrogates
 
@@ -119,6 +121,7 @@ class FieldIndex:
         self._wide = _Words(step=4)
         self._medium = _Words(step=2)
         self._one_by_one: list[tuple[str, list[int]]] = []
+        self._by_rarest: tuple[tuple[str, list[tuple[str, list[int]]]], ...] = ()
         self._gates: list[_Words] = []
         self._slow: list[tuple[Test, bool, int]] = []
         self._muted: list[tuple[Test, bool, int]] = []
@@ -155,6 +158,10 @@ class FieldIndex:
                 self._gates.append(gate)
             else:
                 self._one_by_one += gate.texts
+        groups: dict[str, list[tuple[str, list[int]]]] = {}
+        for text, numbers in self._one_by_one:
+            groups.setdefault(min(text, key=_rank), []).append((text, numbers))
+        self._by_rarest = tuple(groups.items())
 
     def find(self, value: str) -> tuple[int, ...]:
         """Numbers of the rules that have to be looked at because of this value, in no order."""
@@ -243,7 +250,11 @@ class FieldIndex:
         return tuple(found)
 
     def _scan_substrings(self, value: str, found: set[int]) -> None:
-        _search(self._one_by_one, value, found)
+        for char, texts in self._by_rarest:
+            if char in value:
+                for text, numbers in texts:
+                    if text in value:
+                        found.update(numbers)
         if self._gates:
             data = value.encode("utf-8", _ENCODING_ERRORS)
             for gate in self._gates:
@@ -263,7 +274,6 @@ def _emptied(filed: dict[Key, list[Filed]]) -> Iterator[None]:
         yield
 
 
-def _search(texts: list[tuple[str, list[int]]], value: str, found: set[int]) -> None:
-    for text, numbers in texts:
-        if text in value:
-            found.update(numbers)
+def _rank(char: str) -> int:
+    """How common a character is in paths and command lines; 0 for those that are rarely there."""
+    return _COMMON_CHARS.find(char) + 1

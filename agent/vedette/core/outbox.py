@@ -83,11 +83,19 @@ class _Flying(NamedTuple):
 
 @dataclass(slots=True)
 class _Refusal:
-    """A topic that the broker does not take now, and when to try again."""
+    """A topic that the broker does not take now, and when to try again.
+
+    Only `wake` says that the time has come: between two offers it would let a later entry pass.
+    """
 
     retry_s: float
     pause_s: float
     is_probing: bool = False
+    is_due: bool = False
+
+    def is_held(self) -> bool:
+        """Whether nothing may go on the topic now."""
+        return self.is_probing or not self.is_due
 
 
 class Outbox:
@@ -171,19 +179,19 @@ class Outbox:
         self._flying.clear()
         self._walk_again()
 
-    def offer(self, parcel: Parcel, now_s: float) -> Verdict:
+    def offer(self, parcel: Parcel) -> Verdict:
         """Judge the next entry; SEND is followed by `sent` once the uplink took it.
 
         Args:
             parcel: its sequence is above `cursor`.
-            now_s: any clock that does not jump.
         """
         if parcel.sequence in self._ahead or parcel.sequence in self._flying:
             self.cursor = parcel.sequence
             return Verdict.HOLD  # neither again: on its way, or there
         if not self._may_fly():
             return Verdict.STOP
-        if self._is_refused(parcel.suffix, now_s) or self._is_over_budget(parcel):
+        refusal = self._refusals.get(parcel.suffix)
+        if (refusal is not None and refusal.is_held()) or self._is_over_budget(parcel):
             return self._hold(parcel.sequence)
         if parcel.is_reduced:
             return self._offer_reduced(parcel)
@@ -255,9 +263,10 @@ class Outbox:
         if self._budget.tell_time(now_s) and Condition.BUDGET in self._told:
             self._end(Condition.BUDGET)
             self._walk_again()
-        due_s = self.next_due_s()
-        if due_s is not None and due_s <= now_s:
-            self._walk_again()
+        for refusal in self._all_refusals():
+            if not refusal.is_probing and refusal.retry_s <= now_s:
+                refusal.is_due = True
+                self._walk_again()
 
     def _may_fly(self) -> bool:
         window = 1 if self._barren > 1 else self._receive_maximum
@@ -278,10 +287,6 @@ class Outbox:
             f"report of {parcel.size_bytes} bytes fits; raise its max_packet_size",
         )
         return self._hold(parcel.sequence)
-
-    def _is_refused(self, suffix: str, now_s: float) -> bool:
-        refusal = self._refusals.get(suffix)
-        return refusal is not None and (refusal.is_probing or refusal.retry_s > now_s)
 
     def _is_over_budget(self, parcel: Parcel) -> bool:
         budget = self._budget

@@ -17,12 +17,13 @@ _COMMON = frozenset((
     "bash", "sh", "ash", "dash", "busybox", "toybox", "python", "python3", "perl", "cat",
     "grep", "rm", "sed", "awk", "cp", "mv", "ls", "ps", "ip", "id", "curl", "wget", "chmod",
     "crontab", "echo", "env", "sleep", "date", "root", "http", "https", "tmp", "bin", "usr",
-    "etc", "var", "proc", "dev", "lib", "sbin", "local", "true", "false",
+    "etc", "var", "proc", "dev", "lib", "sbin", "local", "true", "false", "",
 ))
 # fmt: on
 """Ours: names that a device's own scripts meet all the time, so that they lead to few rules."""
 
 _COMMON_COST = 0.2
+_EVERYWHERE_COST = 2.0  # a mere "/" or " -" is in nearly every value: many rarer texts are better
 _SLOW_COST = 3.0  # searched in every new value of its field: dearer than rules asked for nothing
 _KEYWORD_FACTOR = 4.0  # asked of every field
 _GATED_CHARS = 7  # shorter substrings are searched one by one (core/engine_index.py)
@@ -105,8 +106,9 @@ def _cost(match: Match) -> float:
     factor = 1.0 if match.field else _KEYWORD_FACTOR
     if not text:
         return factor * (0.01 if match.operator == "equals" else _SLOW_COST)
-    if text.strip(" /-.") in _COMMON:
-        return factor * _COMMON_COST
+    bare = text.strip(" /-.")
+    if bare in _COMMON:
+        return factor * (_COMMON_COST if bare else _EVERYWHERE_COST)
     chance = 2.0 ** (-min(len(text.strip()), _MAX_WEIGHED_CHARS) / 1.5)
     if match.operator in ("equals", "startswith", "endswith"):
         return float(factor * chance / 2)

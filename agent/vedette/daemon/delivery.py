@@ -205,19 +205,18 @@ class Delivery:
 
     def _hand_over(self, entry: Entry) -> bool:
         """Offer one entry; False when no other one should follow now."""
-        now_s = self._clock()
         message, parcel = self._packed(entry, is_reduced=False)
-        verdict = self._outbox.offer(parcel, now_s)
+        verdict = self._outbox.offer(parcel)
         if verdict is Verdict.REDUCE:
             message, parcel = self._packed(entry, is_reduced=True)
-            verdict = self._outbox.offer(parcel, now_s)
+            verdict = self._outbox.offer(parcel)
         if verdict is Verdict.STOP:
             return False
         if verdict is Verdict.SEND:
             if not self._uplink.send(self._signed(message)):
                 return False
             if not self._outbox.in_flight:
-                self._heard_s = now_s
+                self._heard_s = self._clock()
             self._outbox.sent(parcel)
             self.sent += 1
         if self._page:  # a session that ended meanwhile emptied it
