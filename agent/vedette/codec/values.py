@@ -17,6 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from vedette.errors import ParseError
 
+_SCALARS = frozenset({bool, int, float, str, type(None)})
 MAX_ITEMS = 100_000
 """Of one list or map: a seed of all processes is the largest we write."""
 
@@ -74,6 +75,9 @@ def from_plain(annotation: Any, plain: Any, path: str = "value") -> Any:
 def _read_union(choices: tuple[Any, ...], plain: Any, path: str) -> Any:
     if plain is None and type(None) in choices:
         return None
+    if all(choice in _SCALARS for choice in choices):
+        _expect(type(plain) in choices, _names(choices), plain, path)
+        return plain
     _expect(isinstance(plain, list) and bool(plain), "a tagged list", plain, path)
     for choice in choices:
         if getattr(choice, "__name__", "") == plain[0]:

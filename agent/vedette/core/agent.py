@@ -8,12 +8,13 @@ Rule 3: findings are never fed back into detection.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, assert_never
+from typing import Any
 
 from vedette.codec import ocsf
 from vedette.core import enrich
 from vedette.core.baseline import ChangeHints
 from vedette.core.commands import Append, Command, Rescan, Wake
+from vedette.core.defence import Defence
 from vedette.core.detection import Detection
 from vedette.core.engine import Engine
 from vedette.core.findings import AgentSettings, Findings, Sighting
@@ -87,6 +88,8 @@ class Agent:
         self._findings = Findings(settings, self.processes, self.ledger, self._commands)
         self.incidents = self._findings.incidents
         self.profile = ProfileWatch(self._findings, self._commands)
+        self.defence = Defence(settings, self._findings, self.processes, self._commands)
+        self._findings.answer = self.defence.found
         self.detection = Detection(settings.device_class, self._findings, self._commands)
         self._on_event: dict[type[Any], Callable[[Any], None]] = {
             ProcessStarted: self._process_started,
@@ -122,6 +125,7 @@ class Agent:
                 self.profile.tick(given.at_s)
                 self._findings.tick(given.at_s)
                 self.detection.tick(given.at_s)
+                self.defence.tick(given.at_s)
             case Swept():
                 self.processes.sweep(given.alive, given.at_s)
             case Seeded():
@@ -152,7 +156,7 @@ class Agent:
             case Reported():
                 self._reported(given)
             case _:
-                assert_never(given)
+                self.defence.handle(given)
         return self._take_commands(given.at_s)
 
     def unknown_pids(self, events: Sequence[Event]) -> dict[int, float]:
@@ -186,6 +190,7 @@ class Agent:
     def _take_commands(self, at_s: float) -> list[Command]:
         self._findings.trim(at_s)
         held_s = _earlier(self.profile.next_s(), self.detection.next_s())
+        held_s = _earlier(held_s, self.defence.next_s())
         is_sooner = held_s is not None and self._wake_s is not None and held_s < self._wake_s
         if self._wake_s is None or self._commands or is_sooner:
             next_s = _earlier(self.incidents.next_s(), held_s)

@@ -6,6 +6,8 @@ from typing import NamedTuple, TypeAlias
 
 from vedette.model.finding import Incident
 from vedette.model.journal import EntryDraft
+from vedette.model.playbook import Promotion
+from vedette.model.response import Order
 
 
 class Subject(NamedTuple):
@@ -52,4 +54,42 @@ class Continue(NamedTuple):
     """Send Continued once all that waits now was given its turn: there is a slice of work left."""
 
 
-Command: TypeAlias = Resolve | Append | Wake | Rescan | Continue
+class Respond(NamedTuple):
+    """Carry this out and answer with Responded; in mode OBSERVE find out only whether it could be.
+
+    The shell records it before it acts; a responder with an undo acts once that is on the disk.
+    """
+
+    order: Order
+
+
+class Undo(NamedTuple):
+    """Undo a response and answer with Responded (`is_undo`); one that is unknown is FAILED."""
+
+    response_id: str
+    reason: str
+
+
+class Release(NamedTuple):
+    """A response needs no undo any more: forget its record."""
+
+    response_id: str
+
+
+class Promote(NamedTuple):
+    """Keep this decision about a playbook over a restart."""
+
+    playbook: str
+    digest: str
+    promotion: Promotion
+
+
+class Probe(NamedTuple):
+    """Probe the essential functions now and answer with EssentialProbed for each."""
+
+    reason: str
+
+
+Command: TypeAlias = (
+    Resolve | Append | Wake | Rescan | Continue | Respond | Undo | Release | Promote | Probe
+)

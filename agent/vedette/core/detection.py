@@ -136,6 +136,7 @@ class Detection:
 
     def _tell(self, rule: Rule | Correlation, seen: Sighting) -> None:
         if self.budgets.hold(rule.rule_id):
+            self._findings.unheard(rule, seen)
             return
         if self._findings.of_rule(rule, seen):
             reason = self.budgets.told(rule.rule_id, seen.at_s)

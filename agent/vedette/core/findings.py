@@ -9,7 +9,7 @@ Rule 4: a pid that was used again before its event never lends its former owner 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from vedette.model.event import EventClass
 from vedette.model.finding import Finding, Incident, Severity
 from vedette.model.journal import EntryDraft
 from vedette.model.process import ProcessFacts, ProcessKey
+from vedette.model.response import Mode
 from vedette.model.rule import Correlation, Rule
 
 OWN_AUTHOR = "Vedette"
@@ -48,6 +49,8 @@ class AgentSettings:
         boot: the kernel's boot id, 32 hex digits.
         quiet_s: an incident without findings for so long is closed.
         device_class: which exclusions hold here, "" for those of all devices.
+        response_profile: the profile of responses its owner chose, "" for that of its class.
+        response_mode: OBSERVE keeps every response from being carried out.
     """
 
     tenant: str
@@ -55,6 +58,8 @@ class AgentSettings:
     boot: str
     quiet_s: float = 120.0
     device_class: str = ""
+    response_profile: str = ""
+    response_mode: Mode = Mode.ENFORCE
 
 
 class Sighting(NamedTuple):
@@ -71,7 +76,7 @@ class Sighting(NamedTuple):
     subject: str = ""
 
 
-class _Claim(NamedTuple):
+class Claim(NamedTuple):
     """Who says so: a rule of the bundle or the agent itself."""
 
     rule_id: str
@@ -79,6 +84,10 @@ class _Claim(NamedTuple):
     author: str
     severity: Severity
     tags: tuple[str, ...]
+
+
+Answer = Callable[[Claim, Sighting, Callable[[], str]], None]
+"""Told of every match, with what gives the id of its incident."""
 
 
 class _Pending(NamedTuple):
@@ -97,6 +106,7 @@ class Findings:
         redact: takes secrets out; comes with the rules.
         users: login names by uid.
         offset_s: wall time minus CLOCK_BOOTTIME, as of the newest input.
+        answer: what is done about a match (core/defence.py), whether or not it is told.
     """
 
     def __init__(
@@ -115,13 +125,17 @@ class Findings:
         self.redact = Redactor(())
         self.users: dict[int, str] = {}
         self.offset_s = 0.0
+        self.answer: Answer = lambda _claim, _seen, _incident: None
         self._pending: dict[int, _Pending] = {}
         self._ticket = 0
 
     def of_rule(self, rule: Rule | Correlation, seen: Sighting) -> bool:
         """A rule matched; whether that is told, or only counted as more of the same."""
-        claim = _Claim(rule.rule_id, rule.title, rule.author, rule.severity, rule.tags)
-        return self._found(claim, seen)
+        return self._found(_claim(rule), seen)
+
+    def unheard(self, rule: Rule | Correlation, seen: Sighting) -> None:
+        """A rule matched that tells nothing for a while; what answers it is done all the same."""
+        self._answered(_claim(rule), seen)
 
     def of_ours(
         self,
@@ -132,7 +146,7 @@ class Findings:
         tags: tuple[str, ...] = (),
     ) -> None:
         """The agent itself has something to tell; `condition` names it for ever."""
-        self._found(_Claim(f"vedette:{condition}", title, OWN_AUTHOR, severity, tags), seen)
+        self._found(Claim(f"vedette:{condition}", title, OWN_AUTHOR, severity, tags), seen)
 
     def resolved(self, given: Resolved) -> None:
         """The answer to a question of ours; one that is not awaited is ignored."""
@@ -153,6 +167,10 @@ class Findings:
         )
         self._tell(self.incidents.tell(pending.key, replace(pending.finding, chain=chain)))
 
+    def acted(self, incident_id: str, words: str, at_s: float) -> None:
+        """Something was done about an incident; it is told at once where its budget allows."""
+        self._tell(self.incidents.acted(incident_id, self.redact(words), at_s))
+
     def tick(self, at_s: float) -> None:
         """Tell what is due."""
         self._tell_all(self.incidents.tick(at_s))
@@ -169,12 +187,12 @@ class Findings:
         self._pending.clear()
         self._tell_all(self.incidents.close_all(at_s))
 
-    def _found(self, claim: _Claim, seen: Sighting) -> bool:
+    def _found(self, claim: Claim, seen: Sighting) -> bool:
         process, at_s = seen.process, seen.at_s
         wall_s = at_s + self.offset_s
-        wanted = Key(claim.rule_id, process.tree if process else NO_TREE)
         subject = seen.subject or _subject(seen.fields)
-        key = self.incidents.count(wanted, subject, claim.severity, at_s, wall_s)
+        key = self.incidents.count(_key(claim, seen), subject, claim.severity, at_s, wall_s)
+        self._answered(claim, seen)
         if not key.rule_id:
             return False
         chain = list(self._processes.chain(process.pid)) if process else []
@@ -195,6 +213,9 @@ class Findings:
         )
         self._ask_or_tell(_Pending(key, finding), chain)
         return True
+
+    def _answered(self, claim: Claim, seen: Sighting) -> None:
+        self.answer(claim, seen, lambda: self.incidents.id_of(_key(claim, seen)))
 
     def _shown(self, fields: Mapping[str, str]) -> dict[str, str]:
         return {
@@ -233,6 +254,14 @@ class Findings:
             is_routine=False,
         )
         self._commands.append(Append(draft, incident))
+
+
+def _claim(rule: Rule | Correlation) -> Claim:
+    return Claim(rule.rule_id, rule.title, rule.author, rule.severity, rule.tags)
+
+
+def _key(claim: Claim, seen: Sighting) -> Key:
+    return Key(claim.rule_id, seen.process.tree if seen.process else NO_TREE)
 
 
 def _fitting(incident: Incident, settings: AgentSettings) -> tuple[Incident, bytes]:

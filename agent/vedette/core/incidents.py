@@ -30,6 +30,8 @@ REFILL_S = 1.0
 MAX_OPEN = 256
 MAX_BEGUN = 32
 BEGUN_WINDOW_S = 60.0
+MAX_ACTIONS = 32
+AND_MORE = "and more: see the journal's entries of this incident"
 MANY_TREES = ProcessKey(0, 0)
 
 
@@ -42,6 +44,7 @@ class Key(NamedTuple):
 
 class _Open:
     __slots__ = (
+        "actions",
         "began_s",
         "count",
         "filled_s",
@@ -56,6 +59,7 @@ class _Open:
         "severity",
         "subjects",
         "tokens",
+        "told_actions",
         "told_count",
         "told_s",
     )  # fmt: skip
@@ -67,9 +71,11 @@ class _Open:
         self.first_wall_s = self.last_wall_s = wall_s
         self.count = 0
         self.told_count = 0
+        self.told_actions = 0
         self.pause_s = UPDATE_S
         self.revision = 0
         self.subjects: set[str] = set()
+        self.actions: list[str] = []
         self.finding: Finding | None = None
         self.is_told = False
         self.tokens = float(BURST)
@@ -79,13 +85,24 @@ class _Open:
         """Whether this subject is new and may be told at once; takes a token for it."""
         if subject in self.subjects or len(self.subjects) >= MAX_SUBJECTS:
             return False
+        if not self.take_token(at_s):
+            return False
+        self.subjects.add(subject)
+        return True
+
+    def take_token(self, at_s: float) -> bool:
+        """Whether something may be told at once."""
         self.tokens = min(BURST, self.tokens + max(0.0, at_s - self.filled_s) / REFILL_S)
         self.filled_s = at_s
         if self.tokens < 1.0:
             return False
         self.tokens -= 1.0
-        self.subjects.add(subject)
         return True
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something that no report has told yet."""
+        return self.count > self.told_count or len(self.actions) > self.told_actions
 
 
 class Incidents:
@@ -135,15 +152,30 @@ class Incidents:
         incident.is_told = True
         return self._report(incident, status, finding.at_s)
 
+    def id_of(self, key: Key) -> str:
+        """The id of the open incident that findings of this key are joined to, "" for none."""
+        incident = self._open.get(key) or self._open.get(Key(key.rule_id, MANY_TREES))
+        return incident.incident_id if incident is not None else ""
+
+    def acted(self, incident_id: str, words: str, at_s: float) -> Incident | None:
+        """Add what was done; the report it calls for, None where it goes with a later one."""
+        found = (one for one in self._open.values() if one.incident_id == incident_id)
+        incident = next(found, None)
+        if incident is None or len(incident.actions) > MAX_ACTIONS:
+            return None
+        is_last = len(incident.actions) == MAX_ACTIONS
+        incident.actions.append(AND_MORE if is_last else words)
+        if not incident.is_told or not incident.take_token(at_s):
+            return None
+        return self._report(incident, IncidentStatus.UPDATED, at_s)
+
     def tick(self, at_s: float) -> list[Incident]:
         """Updates that are due, and incidents that have ended."""
         reports: list[Incident] = []
         for key, incident in list(self._open.items()):
             if self._has_ended(incident, at_s):
                 reports.extend(self._close(key, at_s))
-            elif (
-                incident.count > incident.told_count and at_s >= incident.told_s + incident.pause_s
-            ):
+            elif incident.has_news and at_s >= incident.told_s + incident.pause_s:
                 reports.extend(self._update(incident, at_s))
         while len(self._open) > MAX_OPEN:
             quietest = min(self._open, key=lambda key: self._open[key].last_s)
@@ -177,7 +209,7 @@ class Incidents:
 
     def _due_s(self, incident: _Open) -> float:
         end_s = min(incident.last_s + self._quiet_s, incident.began_s + MAX_AGE_S)
-        if incident.count > incident.told_count:
+        if incident.has_news:
             return min(end_s, incident.told_s + incident.pause_s)
         return end_s
 
@@ -200,6 +232,7 @@ class Incidents:
             raise RuntimeError(f"incident {incident.incident_id} is told before its finding")
         incident.revision += 1
         incident.told_count = incident.count
+        incident.told_actions = len(incident.actions)
         incident.told_s = at_s
         return Incident(
             incident_id=incident.incident_id,
@@ -210,5 +243,5 @@ class Incidents:
             count=incident.count,
             first_seen_wall_s=incident.first_wall_s,
             last_seen_wall_s=incident.last_wall_s,
-            actions=(),
+            actions=tuple(incident.actions),
         )

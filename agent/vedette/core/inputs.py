@@ -12,7 +12,9 @@ from typing import NamedTuple, TypeAlias
 
 from vedette.model.event import Event, ListenerOpened, ProcessStarted
 from vedette.model.finding import Severity
+from vedette.model.playbook import Playbooks, Promotion
 from vedette.model.profile import Learnt, Profile
+from vedette.model.response import Mode, Order, Outcome
 from vedette.model.rule import Bundle
 
 
@@ -158,6 +160,121 @@ class Reported(NamedTuple):
     pid: int = 0
 
 
+class PlaybooksLoaded(NamedTuple):
+    """Verified playbooks take the place of those in force; None takes them away.
+
+    Attributes:
+        promotions: what was decided about playbooks beside the set, by the playbook's digest.
+    """
+
+    at_s: float
+    wall_s: float
+    playbooks: Playbooks | None
+    promotions: Mapping[str, Promotion]
+
+
+class Guarded(NamedTuple):
+    """What may never be touched, as the shell found out; replaces what was told before.
+
+    Attributes:
+        pids: ours, and those of declared essential functions.
+        addresses: single ones and networks ("10.0.0.0/8", "fe80::/10").
+        units: with their suffix.
+        paths: files and folders with all below them.
+    """
+
+    at_s: float
+    wall_s: float
+    pids: frozenset[int]
+    addresses: frozenset[str]
+    units: frozenset[str]
+    paths: frozenset[str]
+
+
+class Ordered(NamedTuple):
+    """A verified command of an operator's: carry this order out if it may be."""
+
+    at_s: float
+    wall_s: float
+    order: Order
+
+
+class UndoOrdered(NamedTuple):
+    """An operator wants a response undone; `by` is "control" or "operator:<key id>:<number>"."""
+
+    at_s: float
+    wall_s: float
+    response_id: str
+    by: str
+
+
+class Confirmed(NamedTuple):
+    """An operator wants a response to last: it holds from now for `lasts_s`, 0 until undone."""
+
+    at_s: float
+    wall_s: float
+    response_id: str
+    lasts_s: float
+    by: str
+
+
+class ModeOrdered(NamedTuple):
+    """An operator promotes or demotes a playbook, named by its digest or, to demote, its name."""
+
+    at_s: float
+    wall_s: float
+    playbook: str
+    mode: Mode
+    by: str
+
+
+class Responded(NamedTuple):
+    """What came of a response (Respond) or of its undo (Undo)."""
+
+    at_s: float
+    wall_s: float
+    response_id: str
+    is_undo: bool
+    outcome: Outcome
+
+
+class Held(NamedTuple):
+    """A response that holds from before a restart, and for how long yet; 0 until undone."""
+
+    order: Order
+    remaining_s: float
+
+
+class Resumed(NamedTuple):
+    """What holds from before a restart, told once, before anything is observed."""
+
+    at_s: float
+    wall_s: float
+    held: tuple[Held, ...]
+
+
+class EssentialProbed(NamedTuple):
+    """What a probe of a declared essential function found."""
+
+    at_s: float
+    wall_s: float
+    name: str
+    is_up: bool
+    detail: str
+
+
+DefenceInput: TypeAlias = (
+    PlaybooksLoaded
+    | Guarded
+    | Ordered
+    | UndoOrdered
+    | Confirmed
+    | ModeOrdered
+    | Responded
+    | Resumed
+    | EssentialProbed
+)
+
 Input: TypeAlias = (
     Seeded
     | LookedUp
@@ -174,4 +291,5 @@ Input: TypeAlias = (
     | Continued
     | RuleSlow
     | Reported
+    | DefenceInput
 )

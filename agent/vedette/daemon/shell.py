@@ -14,10 +14,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, assert_never
+from typing import BinaryIO, TypeAlias, assert_never
 
 from vedette.core.agent import Agent
-from vedette.core.commands import Append, Command, Continue, Rescan, Resolve, Wake
+from vedette.core.commands import (
+    Append,
+    Command,
+    Continue,
+    Probe,
+    Promote,
+    Release,
+    Rescan,
+    Resolve,
+    Respond,
+    Undo,
+    Wake,
+)
 from vedette.core.engine import Stopwatch
 from vedette.core.inputs import (
     Continued,
@@ -48,6 +60,9 @@ MAX_GROUP = 256
 USERS_FILE = "/etc/passwd"
 
 
+DefenceCommand: TypeAlias = Respond | Undo | Release | Promote | Probe
+
+
 class Shell:
     """The core's hands and eyes.
 
@@ -57,6 +72,9 @@ class Shell:
         on_recorded: told after each durable group, with its entries.
         on_rescan: begins a comparison with the baseline, for a reason.
         record: where every input is written as well, or None.
+
+    Attributes:
+        on_defence: carries out what the core asks of the responders (daemon/responding.py).
     """
 
     def __init__(
@@ -73,6 +91,7 @@ class Shell:
         self._on_recorded = on_recorded
         self._on_rescan = on_rescan
         self._record = record
+        self.on_defence: Callable[[DefenceCommand], None] = lambda _command: None
         self._facts = facts.Facts()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="facts")
         self._questions: deque[Resolve] = deque()
@@ -183,6 +202,8 @@ class Shell:
             case Continue():
                 # In the next round of the loop: what the sensors have by then is taken as well.
                 asyncio.get_running_loop().call_soon(self._continue)
+            case Respond() | Undo() | Release() | Promote() | Probe():
+                self.on_defence(command)
             case _:
                 assert_never(command)
 

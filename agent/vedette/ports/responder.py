@@ -76,11 +76,19 @@ class Responder(ABC):
 
     @abstractmethod
     def act(self, order: Order, record: UndoRecord) -> Outcome:
-        """Do it; also called at the start for what has to hold after a reboot."""
+        """Do it, at once and again: a start of the agent calls it for what does not hold."""
 
     @abstractmethod
     def undo(self, order: Order, record: UndoRecord) -> Outcome:
         """Bring back exactly what was before; UNDONE also when there is nothing left to undo."""
+
+    def leave(self, order: Order, record: UndoRecord) -> None:
+        """The agent ends: take out of the kernel what would go on without anybody to end it.
+
+        Called at a regular stop, and by `vedette restore` after a SIGKILL. The order stays on
+        record, and `act` is called again at the next start. A file in quarantine stays there.
+        """
+        del order, record
 
     def holds(self, order: Order, record: UndoRecord) -> bool:
         """Whether what was done is still in force: somebody may have taken it away."""

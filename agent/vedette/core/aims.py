@@ -1,0 +1,61 @@
+"""From a finding to what a step of a playbook acts on.
+
+Rule 1: what the finding does not say for certain is no target: nothing is guessed.
+Rule 2: a peer is one only when a TCP connection showed it: the sender of a datagram may be anybody,
+and naming a victim there must not make us block it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vedette.core.process_table import Process, ProcessTable
+from vedette.model.playbook import Step
+from vedette.model.process import ProcessKey
+from vedette.model.response import (
+    DeviceTarget,
+    FileTarget,
+    PeerTarget,
+    ProcessTarget,
+    Target,
+    UnitTarget,
+)
+
+
+def target_of(
+    step: Step, fields: Mapping[str, str], process: Process | None, table: ProcessTable
+) -> Target | None:
+    """What the step acts on, None where the finding does not say."""
+    match step.aim:
+        case "process":
+            return _process(process)
+        case "parent":
+            return _process(table.get(process.ppid)) if process is not None else None
+        case "image":
+            return _path(process.image, "") if process is not None else None
+        case "file":
+            return _path(fields.get("TargetFilename", ""), fields.get("Digest", ""))
+        case "peer":
+            return _peer(fields)
+        case "unit":
+            return UnitTarget(step.unit)
+        case "device":
+            return DeviceTarget()
+
+
+def _process(process: Process | None) -> ProcessTarget | None:
+    if process is None or process.has_ended:
+        return None
+    return ProcessTarget(ProcessKey(process.pid, process.start_ticks), process.image)
+
+
+def _path(path: str, sha256: str) -> FileTarget | None:
+    return FileTarget(path, sha256) if path.startswith("/") else None
+
+
+def _peer(fields: Mapping[str, str]) -> PeerTarget | None:
+    if fields.get("Protocol") != "tcp":
+        return None
+    is_ours = fields.get("Initiated") == "true"
+    address = fields.get("DestinationIp" if is_ours else "SourceIp", "")
+    return PeerTarget(address) if address else None
