@@ -205,7 +205,7 @@ def test_the_incident_tells_what_was_done() -> None:
     for question in story.asked(Resolve):
         story.tell(Resolved(1.2, WALL, question.ticket, ()))
     incidents = [command.incident for command in story.asked(Append) if command.incident]
-    assert incidents[-1].actions == ("kill: done, 2 processes ended",)
+    assert incidents[-1].actions == ("kill pid 10 (/tmp/x): done, 2 processes ended",)
     assert incidents[-1].incident_id == story.orders()[0].incident_id
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 
 from vedette.codec.strict_json import Json
-from vedette.codec.text import quoted
+from vedette.codec.text import escape, quoted
 from vedette.errors import ParseError
 from vedette.model.process import ProcessKey
 from vedette.model.response import (
@@ -75,6 +75,21 @@ def plain_target(target: Target) -> dict[str, Json]:
             return {"kind": "unit", "unit": unit}
         case DeviceTarget():
             return {"kind": "device"}
+
+
+def target_words(target: Target) -> str:
+    """A target for people; what an attacker named is shown escaped."""
+    match target:
+        case ProcessTarget(key, image):
+            return f"pid {key.pid} ({escape(image)})" if image else f"pid {key.pid}"
+        case FileTarget(path, _):
+            return escape(path)
+        case PeerTarget(address):
+            return escape(address)
+        case UnitTarget(unit):
+            return escape(unit)
+        case DeviceTarget():
+            return "this device"
 
 
 def plain_outcome(outcome: Outcome) -> dict[str, Json]:

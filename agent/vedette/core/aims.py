@@ -1,14 +1,14 @@
 """From a finding to what a step of a playbook acts on.
 
 Rule 1: what the finding does not say for certain is no target: nothing is guessed.
-Rule 2: a peer is one only when a TCP connection showed it: the sender of a datagram may be anybody,
-and naming a victim there must not make us block it.
+Rule 2: a peer is one only when a TCP connection showed it that we began, or that was finished: the
+sender of a datagram, or of a handshake's first packet, may be anybody, and naming a victim there
+must not make us block it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from vedette.core.findings import Sighting
 from vedette.core.process_table import Process, ProcessTable
 from vedette.model.playbook import Step
 from vedette.model.process import ProcessKey
@@ -21,11 +21,14 @@ from vedette.model.response import (
     UnitTarget,
 )
 
+FINISHED = frozenset({"ebpf"})
+"""Sources that tell of a connection to this host when its handshake is over; others tell of its
+first packet."""
 
-def target_of(
-    step: Step, fields: Mapping[str, str], process: Process | None, table: ProcessTable
-) -> Target | None:
+
+def target_of(step: Step, seen: Sighting, table: ProcessTable) -> Target | None:
     """What the step acts on, None where the finding does not say."""
+    fields, process = seen.fields, seen.process
     match step.aim:
         case "process":
             return _process(process)
@@ -36,7 +39,7 @@ def target_of(
         case "file":
             return _path(fields.get("TargetFilename", ""), fields.get("Digest", ""))
         case "peer":
-            return _peer(fields)
+            return _peer(seen)
         case "unit":
             return UnitTarget(step.unit)
         case "device":
@@ -53,9 +56,10 @@ def _path(path: str, sha256: str) -> FileTarget | None:
     return FileTarget(path, sha256) if path.startswith("/") else None
 
 
-def _peer(fields: Mapping[str, str]) -> PeerTarget | None:
-    if fields.get("Protocol") != "tcp":
-        return None
+def _peer(seen: Sighting) -> PeerTarget | None:
+    fields = seen.fields
     is_ours = fields.get("Initiated") == "true"
+    if fields.get("Protocol") != "tcp" or not (is_ours or seen.tier in FINISHED):
+        return None
     address = fields.get("DestinationIp" if is_ours else "SourceIp", "")
     return PeerTarget(address) if address else None

@@ -70,6 +70,13 @@ class Undo(NamedTuple):
     reason: str
 
 
+class Keep(NamedTuple):
+    """A response that holds lasts for so many seconds from now; 0 until it is undone."""
+
+    response_id: str
+    lasts_s: float
+
+
 class Release(NamedTuple):
     """A response needs no undo any more: forget its record."""
 
@@ -90,6 +97,6 @@ class Probe(NamedTuple):
     reason: str
 
 
-Command: TypeAlias = (
-    Resolve | Append | Wake | Rescan | Continue | Respond | Undo | Release | Promote | Probe
-)
+DefenceCommand: TypeAlias = Respond | Undo | Keep | Release | Promote | Probe
+
+Command: TypeAlias = Resolve | Append | Wake | Rescan | Continue | DefenceCommand

@@ -18,7 +18,7 @@ from math import inf
 from typing import Literal, NamedTuple, assert_never
 
 from vedette.core import aims
-from vedette.core.commands import Command, Probe, Promote, Release, Respond, Undo
+from vedette.core.commands import Command, Keep, Probe, Promote, Release, Respond, Undo
 from vedette.core.essentials import Essentials
 from vedette.core.findings import AgentSettings, Claim, Findings, Sighting
 from vedette.core.inputs import (
@@ -134,20 +134,17 @@ class Defence:
         """Something was found: ask for what its playbooks say; `incident` gives its id."""
         for playbook in self.modes.playbooks_for(claim.rule_id, claim.tags, claim.severity):
             for step in playbook.steps:
-                target = aims.target_of(step, seen.fields, seen.process, self._processes)
+                target = aims.target_of(step, seen, self._processes)
                 if target is not None and not self._is_in_hand(step.responder, target):
                     self._answer(_Answer(playbook, step, target, claim, incident()), seen.at_s)
 
     def _ordered(self, given: Ordered) -> None:
         """An operator's verified command; budgets are for playbooks, the list is for all."""
-        order = given.order
-        why = self.untouchable.why(order.target) or self._why_full()
-        if not why and self._settings.response_mode is Mode.OBSERVE:
-            why = "this device only observes: [response] mode in its configuration"
+        why = self.why_not(given.order)
         if why:
-            self._log.outcome(order, Outcome(ResponseStatus.REFUSED, why, {}), given.at_s)
+            self._log.outcome(given.order, Outcome(ResponseStatus.REFUSED, why, {}), given.at_s)
         else:
-            self._ask(order, given.at_s)
+            self._ask(given.order, given.at_s)
 
     def _responded(self, given: Responded) -> None:
         """What came of a response or its undo; one that is not known is only recorded."""
@@ -180,6 +177,7 @@ class Defence:
         if active is not None and active.state != "undoing":
             active.until_s = given.at_s + given.lasts_s if given.lasts_s else inf
             self._log.confirmed(active.order, given)
+            self._commands.append(Keep(given.response_id, given.lasts_s))
 
     def _mode_ordered(self, given: ModeOrdered) -> None:
         """An operator promotes or demotes a playbook."""
@@ -201,6 +199,14 @@ class Defence:
             title = "An essential function does not work"
             self._report("essential-down", title, Severity.HIGH, given.at_s, fields)
 
+    def why_not(self, order: Order) -> str:
+        """Why an operator's order would be refused now, "" when it would be carried out."""
+        if self._settings.response_mode is Mode.OBSERVE:
+            return "this device only observes: [response] mode in its configuration"
+        if order.response_id in self.active:
+            return "this order was given before"
+        return self.untouchable.why(order.responder, order.target) or self._why_full()
+
     def tick(self, at_s: float) -> None:
         """Undo what nobody confirmed in its time."""
         for active in list(self.active.values()):
@@ -215,7 +221,7 @@ class Defence:
 
     def _answer(self, answer: _Answer, at_s: float) -> None:
         order = self._order(answer, at_s)
-        why = self.untouchable.why(order.target) or self._why_full()
+        why = self.untouchable.why(order.responder, order.target) or self._why_full()
         spent = self._spend(answer, order, at_s)
         if spent:
             self._tell_spent(spent, at_s)

@@ -6,7 +6,7 @@ order stands in every one of them, so that each can be read alone.
 
 from __future__ import annotations
 
-from vedette.codec.response import plain_order, plain_outcome
+from vedette.codec.response import plain_order, plain_outcome, target_words
 from vedette.codec.strict_json import Json, canonical
 from vedette.core.commands import Append, Command
 from vedette.core.findings import Findings
@@ -35,7 +35,8 @@ class ResponseLog:
         """What came of a response or of its undo."""
         phase = "undone" if is_undo else "outcome"
         self._append(order, at_s, phase, plain_outcome(outcome))
-        words = f"{order.responder}: {outcome.status}, {outcome.detail}"
+        what = f"{order.responder} {target_words(order.target)}"
+        words = f"{what}: {outcome.status}, {outcome.detail}"
         self._findings.acted(order.incident_id, words, at_s)
 
     def confirmed(self, order: Order, given: Confirmed) -> None:

@@ -4,7 +4,8 @@ Rule 1: pid 1, kernel threads' parent, loopback, link-local routers' multicast a
 unspecified addresses are always on the list; the shell tells the rest (`Guarded`).
 Rule 2: a process is untouchable also when one that is guarded descends from it: a response takes
 whole trees.
-Rule 3: what cannot be read as an address may not be blocked.
+Rule 3: what only brings back what was (REPAIRS) may be done to files and units on the list.
+Rule 4: what cannot be read as an address may not be blocked.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ NEVER_BLOCKED = (
     "::/128", "::1/128", "ff00::/8",
 )  # fmt: skip
 """RFC 6890: this host, loopback, multicast and broadcast are nobody's peer."""
+
+REPAIRS = frozenset({"restart_unit", "restore_file"})
 
 
 class _Lists(NamedTuple):
@@ -54,19 +57,18 @@ class Untouchable:
         paths = tuple(sorted(path.rstrip("/") or "/" for path in given.paths))
         self._lists = _Lists(given.pids, addresses, given.units, paths)
 
-    def why(self, target: Target) -> str:
-        """Why this may not be touched, "" when it may."""
+    def why(self, responder: str, target: Target) -> str:
+        """Why this responder may not touch this, "" when it may."""
+        lists = self._lists
         match target:
             case ProcessTarget(key, _):
                 return self._process(key.pid)
             case FileTarget(path, _):
-                return _file(path, self._lists.paths)
+                return _file(path, () if responder in REPAIRS else lists.paths)
             case PeerTarget(address):
                 return self._peer(address)
-            case UnitTarget(unit):
-                return f"{unit} is on the list of what is never touched" * (
-                    unit in self._lists.units
-                )
+            case UnitTarget(unit) if unit in lists.units and responder not in REPAIRS:
+                return f"{unit} is on the list of what is never touched"
             case _:
                 return ""
 

@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import vedette.responses
 import vedette.sensors
 from vedette.codec import bundle as bundle_codec
+from vedette.codec import playbook as playbook_codec
 from vedette.codec import profile as profile_codec
 from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.daemon import privileges
@@ -17,11 +19,14 @@ from vedette.daemon.build import BUILD_S
 from vedette.daemon.config import Config
 from vedette.daemon.content_source import ContentSource, read_trust
 from vedette.daemon.ladder import Ladder, name_of
+from vedette.daemon.responder_calls import Responders
 from vedette.errors import TrustError
+from vedette.model.playbook import Playbooks
 from vedette.model.profile import Profile
 from vedette.model.rule import Bundle
 from vedette.ports.baseline import Baseline
-from vedette.ports.discover import sensor_classes
+from vedette.ports.discover import responder_classes, sensor_classes
+from vedette.ports.responder import Responder, ResponderContext
 from vedette.ports.sensor import Emit, Sensor, SensorContext
 from vedette.ports.state import State
 from vedette.store.shelf import FileShelf
@@ -32,6 +37,7 @@ from vedette.uplink.link import LinkUplink
 
 RULES = ContentKind("rules", "bundle", bundle_codec.PAYLOAD_TYPE)
 PROFILES = ContentKind("profiles", "profile", profile_codec.PAYLOAD_TYPE)
+PLAYBOOKS = ContentKind("playbooks", "set", playbook_codec.PAYLOAD_TYPE)
 
 ALWAYS = frozenset({"dac_read_search", "kill", "sys_ptrace"})
 """Reading what is to be hashed, ending our own children of other users, looking into /proc."""
@@ -43,10 +49,11 @@ def restore_kernel(run_dir: Path) -> list[str]:
 
 
 class Sources(NamedTuple):
-    """Where signed content comes from; `profiles` is None where none is wanted."""
+    """Where signed content comes from; None where none is wanted."""
 
     rules: ContentSource[Bundle]
     profiles: ContentSource[Profile] | None
+    playbooks: ContentSource[Playbooks] | None
 
 
 def sources(config: Config, state: State, parse_rules: Callable[[bytes], Bundle]) -> Sources:
@@ -66,16 +73,16 @@ def sources(config: Config, state: State, parse_rules: Callable[[bytes], Bundle]
         "rule bundle",
         problems=tuple(anchor.problems),
     )
-    if not config.rules.profile:
-        return Sources(rules, None)
-    parse = partial(_profile_for, config.device.class_)
-    profiles = ContentSource(
-        _gate(PROFILES, parse, config, anchor, state),
-        Path(config.rules.profile),
-        "profile",
-        is_optional=True,
-    )
-    return Sources(rules, profiles)
+    profiles = playbooks = None
+    if config.rules.profile:
+        parse = partial(_profile_for, config.device.class_)
+        gate = _gate(PROFILES, parse, config, anchor, state)
+        profiles = ContentSource(gate, Path(config.rules.profile), "profile", is_optional=True)
+    if config.response.playbooks:
+        sets = _gate(PLAYBOOKS, playbook_codec.decode, config, anchor, state)
+        file = Path(config.response.playbooks)
+        playbooks = ContentSource(sets, file, "set of playbooks", is_optional=True)
+    return Sources(rules, profiles, playbooks)
 
 
 def _gate(
@@ -104,6 +111,25 @@ def _profile_for(device_class: str, payload: bytes) -> Profile:
             f"one is of class {device_class!a}: sign one for it, or mend [device] class"
         )
     return profile
+
+
+def responders(config: Config) -> Responders:
+    """The responders that the configuration allows, each with folders and options of its own."""
+    usable: dict[str, Responder] = {}
+    disabled: dict[str, str] = {}
+    for name, kind in responder_classes(vedette.responses).items():
+        if name in config.response.disable:
+            disabled[name] = "[response] disable names it"
+            continue
+        context = ResponderContext(
+            state_dir=Path(config.paths.state) / "responders" / name,
+            run_dir=Path(config.paths.run) / "responders" / name,
+            untouchable_pids=frozenset({1, os.getpid()}),
+            untouchable_paths=(config.paths.state, config.paths.run),
+            options=config.response.options.get(name, {}),
+        )
+        usable[name] = kind(context)
+    return Responders(usable, disabled)
 
 
 def ladder(
@@ -141,10 +167,13 @@ def link_uplink(config: Config) -> LinkUplink:
 
 
 def drop_privileges(config: Config) -> None:
-    """Keep only the capabilities that the allowed sources need; no dumps, for the key's sake."""
+    """Keep what the allowed sources and responders need; no dumps, for the key's sake."""
     privileges.forbid_dumps()
     if os.geteuid() == 0:
         needed = {name for kind in _allowed(config) for name in kind.capabilities}
+        for name, kind in responder_classes(vedette.responses).items():
+            if name not in config.response.disable:
+                needed |= kind.capabilities
         privileges.drop_to(ALWAYS | needed)
 
 

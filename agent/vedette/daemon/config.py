@@ -18,6 +18,7 @@ from vedette.codec.text import escape
 from vedette.codec.toml_places import Path as KeyPath
 from vedette.codec.toml_places import Place, nearest, places
 from vedette.daemon.device_id import derived_device_id
+from vedette.daemon.response_options import ALL_RESPONSES, Response, read_response
 from vedette.daemon.schema import (
     AbsolutePath,
     Choice,
@@ -214,6 +215,7 @@ class Config:
     incidents: Incidents = Incidents()
     control: Control = Control()
     deny: Deny = Deny()
+    response: Response = ALL_RESPONSES
 
     @property
     def control_socket(self) -> Path:
@@ -324,6 +326,8 @@ def _read(document: dict[str, object], mistakes: list[Mistake]) -> Config:
             mistakes.append(Mistake((name,), _unknown_table(name, table, known)))
         elif name == "sensors":
             sections[name] = read_sensors(table, mistakes)
+        elif name == "response":
+            sections[name] = read_response(table, mistakes)
         else:
             sections[name] = read_section(known[name], table, (name,), mistakes)
     uplink = sections.get("uplink")

@@ -19,6 +19,7 @@ from vedette.daemon.shell import Shell
 from vedette.errors import ParseError
 from vedette.model.finding import Severity
 from vedette.model.journal import Entry
+from vedette.model.playbook import Playbooks
 from vedette.model.profile import Profile
 from vedette.model.rule import Bundle
 from vedette.ports.journal import Journal
@@ -121,6 +122,22 @@ class OwnReports:
             self._finding(
                 "stale-profile", "The profile in use has passed its date", Severity.LOW,
                 "have a newer one signed; this one is used until one is accepted",
+            )  # fmt: skip
+
+    def playbooks(self, chosen: Chosen[Playbooks]) -> None:
+        """Which playbooks answer findings from now on, and what was wrong with others."""
+        if chosen.refused:
+            title = "An offered set of playbooks was refused"
+            self._finding("playbooks-refused", title, Severity.HIGH, chosen.refused)
+        if chosen.problems:
+            self._problems("playbooks-mended", "Playbooks had to be mended", chosen.problems)
+        if chosen.content is not None:
+            claim = {"digest": chosen.digest, "counter": chosen.content.counter}
+            self._shell.note("playbooks", ocsf.canonical(claim))
+        if chosen.is_stale:
+            self._finding(
+                "stale-playbooks", "The playbooks in use have passed their date", Severity.LOW,
+                "have newer ones signed; these are used until some are accepted",
             )  # fmt: skip
 
     def learning_started(self, wanted_s: int) -> None:

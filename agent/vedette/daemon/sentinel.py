@@ -32,8 +32,10 @@ from vedette.daemon.checks import Checks
 from vedette.daemon.config import Config
 from vedette.daemon.content_source import Chosen, nothing_chosen
 from vedette.daemon.control import ControlServer
+from vedette.daemon.defending import Defending
 from vedette.daemon.delivery import Delivery
 from vedette.daemon.guard import Guard
+from vedette.daemon.kept_responses import CHECKPOINT_S
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.learning import LOOK_S
 from vedette.daemon.notify import Notifier
@@ -46,6 +48,7 @@ from vedette.model.event import TierChanged
 from vedette.model.finding import Incident
 from vedette.model.journal import Entry
 from vedette.model.message import Identity
+from vedette.model.response import Mode
 from vedette.model.rule import Bundle
 from vedette.ports.sensor import Sensor
 from vedette.sensors.listeners import ListenersSensor
@@ -111,7 +114,13 @@ class Sentinel:
         )
         self.baseline = SqliteBaseline(self._state_dir)
         settings = AgentSettings(
-            device.tenant, device.id, boot, float(config.incidents.quiet_s), device.class_
+            device.tenant,
+            device.id,
+            boot,
+            float(config.incidents.quiet_s),
+            device.class_,
+            config.response.profile,
+            Mode(config.response.mode),
         )
         self.agent = Agent(settings)
         self.shell = Shell(
@@ -120,6 +129,15 @@ class Sentinel:
         self._own = OwnReports(self.shell, self._run_dir)
         self.profiles = Profiles(
             self.shell, self._own, device=device, boot=boot, state_dir=self._state_dir
+        )
+        self.defending = Defending(
+            self.shell,
+            self._own,
+            self.journal,
+            self._state,
+            config=config,
+            responders=assembly.responders(config),
+            boot=boot,
         )
         self.answers = Answers(self)
         self.ladder = self._new_ladder()
@@ -217,6 +235,7 @@ class Sentinel:
             others = [
                 group.create_task(delivery.run()),
                 group.create_task(control.serve()),
+                group.create_task(self.defending.responding.run()),
                 watching := group.create_task(self._watch()),
             ]
             await self._stop.wait()
@@ -225,6 +244,7 @@ class Sentinel:
             await asyncio.wait([watching])
             self._own.left(await self.ladder.close())
             await self.profiles.learning.save()
+            self._own.left(await self.defending.responding.close())
             self.shell.note("stop", ocsf.canonical({"pid": os.getpid()}))
             writing.cancel()
             await asyncio.wait([writing])
@@ -238,6 +258,8 @@ class Sentinel:
     async def _watch(self) -> None:
         """Open the sources, then look after them until cancelled."""
         self.shell.seed()
+        self.defending.untouchables.look()
+        await self.defending.responding.resumed.wait()
         await self._climb()
         self.notifier.ready(self.answers.headline())
         await self._beat()
@@ -245,6 +267,8 @@ class Sentinel:
             group.create_task(self.checks.run())
             group.create_task(_every(SWEEP_S, self._sweep))
             group.create_task(_every(guard.LOOK_S, self._look))
+            group.create_task(_every(SWEEP_S, self.defending.responding.look))
+            group.create_task(_every(CHECKPOINT_S, self.defending.responding.kept.checkpoint))
             group.create_task(_every(heartbeat.PERIOD_S, self._beat))
             group.create_task(_every(LOOK_S, self.profiles.learning.look))
             group.create_task(self._reload_when_asked())
@@ -298,6 +322,7 @@ class Sentinel:
 
     def _sweep(self) -> None:
         self._look_after_folders()
+        self.defending.untouchables.look()
         self.shell.sweep()
 
     def _look(self) -> None:
@@ -342,6 +367,7 @@ class Sentinel:
             if self.chosen.content is not None:
                 await self.shell.load_rules(self.chosen.content)
             await self.profiles.choose(self._sources.profiles)
+            await self.defending.choose(self._sources.playbooks)
         self._own.rules(self.chosen)
 
     def _journal_mended(self, lines: list[str]) -> None:

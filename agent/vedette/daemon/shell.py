@@ -14,20 +14,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, TypeAlias, assert_never
+from typing import BinaryIO
 
 from vedette.core.agent import Agent
 from vedette.core.commands import (
     Append,
     Command,
     Continue,
-    Probe,
-    Promote,
-    Release,
+    DefenceCommand,
     Rescan,
     Resolve,
-    Respond,
-    Undo,
     Wake,
 )
 from vedette.core.engine import Stopwatch
@@ -58,9 +54,6 @@ MAX_DRAFTS = 2048
 """A second of a disk that stalls, at the worst rate the incident budgets allow."""
 MAX_GROUP = 256
 USERS_FILE = "/etc/passwd"
-
-
-DefenceCommand: TypeAlias = Respond | Undo | Release | Promote | Probe
 
 
 class Shell:
@@ -137,7 +130,10 @@ class Shell:
         is_routine: bool = False,
     ) -> None:
         """Record something that is no finding: a start, a reload, a control request."""
-        draft = EntryDraft(kind, severity, time.time(), body, "", "", is_routine)
+        self.append(EntryDraft(kind, severity, time.time(), body, "", "", is_routine))
+
+    def append(self, draft: EntryDraft) -> None:
+        """Record this behind what waits already."""
         self._append(Append(draft, None))
 
     async def load_rules(self, bundle: Bundle) -> None:
@@ -202,10 +198,8 @@ class Shell:
             case Continue():
                 # In the next round of the loop: what the sensors have by then is taken as well.
                 asyncio.get_running_loop().call_soon(self._continue)
-            case Respond() | Undo() | Release() | Promote() | Probe():
-                self.on_defence(command)
             case _:
-                assert_never(command)
+                self.on_defence(command)
 
     def _append(self, command: Append) -> None:
         if len(self._drafts) >= MAX_DRAFTS and not self._make_room(command):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from vedette.daemon.config import MAX_BYTES, Config, Uplink, load, parse
 from vedette.daemon.device_id import derived_device_id
+from vedette.daemon.response_options import RESPONDER_OPTIONS, Response
 from vedette.daemon.schema import kinds
 from vedette.daemon.sensor_options import SENSOR_OPTIONS
 from vedette.errors import ConfigError
@@ -41,11 +42,16 @@ def test_the_example_is_valid_and_names_every_key_with_its_default() -> None:
     config = parse(text, str(EXAMPLE))
     document = tomllib.loads(text)
     for field in dataclasses.fields(Config):
-        if field.name != "sensors":
+        if field.name not in {"sensors", "response"}:
             section = type(getattr(config, field.name))
             assert document[field.name].keys() == kinds(section).keys(), field.name
     for name, options in SENSOR_OPTIONS.items():
         assert document["sensors"][name].keys() == options.keys(), name
+    tables = {name for name, value in document["response"].items() if isinstance(value, dict)}
+    assert tables == set(RESPONDER_OPTIONS)
+    assert document["response"].keys() - tables == {*kinds(Response), "disable"}
+    for name, options in RESPONDER_OPTIONS.items():
+        assert document["response"][name].keys() == options.keys(), name
     own = {"enabled", "host", "ca", "certificate", "key"}
     for field in dataclasses.fields(Uplink):
         if field.name not in own:
