@@ -181,7 +181,7 @@ def test_new_content_observes_and_says_what_it_would_do() -> None:
     story.see(1.0, dropped())
     (order,) = story.orders()
     assert order.mode is Mode.OBSERVE
-    assert order.target == ProcessTarget(ProcessKey(10, 100), "/tmp/x")
+    assert order.target == ProcessTarget(ProcessKey(10, 100), "/tmp/x", 1.0)
     story.outcome(1.1, order, Outcome(ResponseStatus.OBSERVED, "it would end 2 processes", {}))
     (entry,) = story.entries("response")
     assert (entry["status"], entry["mode"], entry["phase"]) == ("observed", "observe", "outcome")

@@ -2,7 +2,8 @@
 
     {"cause": "...", "id": "0123456789abcdef", "incident": "...", "lasts": 600, "mode": "enforce",
      "playbook": "...", "responder": "kill",
-     "target": {"image": "/tmp/x", "kind": "process", "pid": 812, "start": 88123}}
+     "target": {"image": "/tmp/x", "kin": [[813, 88130]], "kind": "process", "pid": 812,
+                "seen": 881.25, "start": 88123}}
 
 Rule: what the disk keeps is read as hostile input: whole and right, or a ParseError.
 """
@@ -37,7 +38,7 @@ _ID = re.compile(r"[0-9a-f]{16}")
 _RESPONDER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _ORDER = frozenset({"cause", "id", "incident", "lasts", "mode", "playbook", "responder", "target"})
 _TARGETS = {
-    "process": frozenset({"image", "kind", "pid", "start"}),
+    "process": frozenset({"image", "kin", "kind", "pid", "seen", "start"}),
     "file": frozenset({"kind", "path", "sha256"}),
     "peer": frozenset({"address", "kind"}),
     "unit": frozenset({"kind", "unit"}),
@@ -62,10 +63,10 @@ def plain_order(order: Order) -> dict[str, Json]:
 def plain_target(target: Target) -> dict[str, Json]:
     """A target as JSON."""
     match target:
-        case ProcessTarget(key, image):
+        case ProcessTarget(key, image, seen_at_s, kin):
             return {
-                "image": _shielded(image), "kind": "process", "pid": key.pid,
-                "start": key.start_ticks,
+                "image": _shielded(image), "kin": [[one.pid, one.start_ticks] for one in kin],
+                "kind": "process", "pid": key.pid, "seen": seen_at_s, "start": key.start_ticks,
             }  # fmt: skip
         case FileTarget(path, sha256):
             return {"kind": "file", "path": _shielded(path), "sha256": sha256}
@@ -80,7 +81,7 @@ def plain_target(target: Target) -> dict[str, Json]:
 def target_words(target: Target) -> str:
     """A target for people; what an attacker named is shown escaped."""
     match target:
-        case ProcessTarget(key, image):
+        case ProcessTarget(key, image, _, _):
             return f"pid {key.pid} ({escape(image)})" if image else f"pid {key.pid}"
         case FileTarget(path, _):
             return escape(path)
@@ -116,9 +117,6 @@ def read_order(value: Json) -> Order:
         ParseError: it is none.
     """
     fields = _object(value, "an order", _ORDER)
-    lasts = fields["lasts"]
-    if type(lasts) not in {int, float} or not 0 <= lasts < 2**53:  # type: ignore[operator]
-        raise ParseError(f"expected lasts to be seconds from 0, got {quoted(lasts)}")
     response_id, responder = _text(fields, "id"), _text(fields, "responder")
     if not _ID.fullmatch(response_id) or not _RESPONDER.fullmatch(responder):
         raise ParseError(
@@ -133,7 +131,7 @@ def read_order(value: Json) -> Order:
         cause=_text(fields, "cause"),
         incident_id=_text(fields, "incident"),
         playbook=_text(fields, "playbook"),
-        lasts_s=float(lasts),  # type: ignore[arg-type]
+        lasts_s=_seconds(fields, "lasts"),
     )
 
 
@@ -151,7 +149,8 @@ def read_target(value: Json) -> Target:
     match kind:
         case "process":
             key = ProcessKey(_number(fields, "pid"), _number(fields, "start"))
-            return ProcessTarget(key, _path(fields, "image"))
+            seen_at_s = _seconds(fields, "seen")
+            return ProcessTarget(key, _path(fields, "image"), seen_at_s, _kin(fields["kin"]))
         case "file":
             return FileTarget(_path(fields, "path"), _text(fields, "sha256"))
         case "peer":
@@ -228,6 +227,26 @@ def _number(fields: Mapping[str, Json], name: str) -> int:
     if type(value) is not int or not 0 <= value <= _MAX_NUMBER:
         raise ParseError(f"expected {name} to be a whole number from 0, got {quoted(value)}")
     return value
+
+
+def _kin(value: Json) -> tuple[ProcessKey, ...]:
+    if not isinstance(value, list) or len(value) > MAX_FACTS:
+        raise ParseError(f"expected at most {MAX_FACTS} descendants, got {quoted(value)}")
+    return tuple(_key(one) for one in value)
+
+
+def _key(value: Json) -> ProcessKey:
+    if not isinstance(value, list) or len(value) != 2:  # noqa: PLR2004 (pid and start)
+        raise ParseError(f"expected a pid and its start ticks, got {quoted(value)}")
+    fields = dict(zip(("pid", "start"), value, strict=True))
+    return ProcessKey(_number(fields, "pid"), _number(fields, "start"))
+
+
+def _seconds(fields: Mapping[str, Json], name: str) -> float:
+    value = fields[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        raise ParseError(f"expected {name} to be seconds from 0, got {quoted(value)}")
+    return float(value)
 
 
 def _mode(text: str) -> Mode:

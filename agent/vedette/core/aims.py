@@ -31,9 +31,10 @@ def target_of(step: Step, seen: Sighting, table: ProcessTable) -> Target | None:
     fields, process = seen.fields, seen.process
     match step.aim:
         case "process":
-            return _process(process)
+            return _process(process, seen.at_s, table)
         case "parent":
-            return _process(table.get(process.ppid)) if process is not None else None
+            parent = table.get(process.ppid) if process is not None else None
+            return _process(parent, seen.at_s, table)
         case "image":
             return _path(process.image, "") if process is not None else None
         case "file":
@@ -46,10 +47,12 @@ def target_of(step: Step, seen: Sighting, table: ProcessTable) -> Target | None:
             return DeviceTarget()
 
 
-def _process(process: Process | None) -> ProcessTarget | None:
+def _process(process: Process | None, at_s: float, table: ProcessTable) -> ProcessTarget | None:
     if process is None or process.has_ended:
         return None
-    return ProcessTarget(ProcessKey(process.pid, process.start_ticks), process.image)
+    kin = tuple(ProcessKey(one.pid, one.start_ticks) for one in table.descendants(process.pid))
+    key = ProcessKey(process.pid, process.start_ticks)
+    return ProcessTarget(key, process.image, at_s, kin)
 
 
 def _path(path: str, sha256: str) -> FileTarget | None:

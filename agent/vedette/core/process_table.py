@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from math import inf
 from sys import intern
 
 from vedette.model.event import ProcessForked, ProcessStarted
@@ -29,6 +30,9 @@ JUST_ENDED_S = 1.0
 """What is told of a program's file up to this long after its end may have happened before it."""
 
 MAX_DEPTH = 16
+MAX_KIN = 256
+"""Descendants that a response is told of; a bomb has more, and the responder looks for them itself.
+"""
 MAX_TEXT = 2048
 """Characters kept of arguments, and half of those of a lineage: hostile ones have 64 K."""
 TOUCH_EVERY = 64
@@ -185,6 +189,37 @@ class ProcessTable:
             seen.add(pid)
             yield process
             pid = process.ppid
+
+    def descendants(self, pid: int) -> list[Process]:
+        """Those that descend from it and were not seen to end, at most MAX_KIN, oldest first.
+
+        What lay between may have ended within KEEP_ENDED_S. A pid between that was used again by a
+        younger process is nobody's ancestor.
+        """
+        root = self._by_pid.get(pid)
+        if root is None:
+            return []
+        known = {pid: True}
+        found = (
+            process
+            for process in self._by_pid.values()
+            if process.tree == root.tree and self._descends(process, known) and process is not root
+        )
+        alive = [process for process in found if not process.has_ended]
+        return sorted(alive, key=lambda process: process.start_ticks)[:MAX_KIN]
+
+    def _descends(self, process: Process, known: dict[int, bool]) -> bool:
+        """Whether it comes from a pid that `known` says does; learns of all between."""
+        path: list[int] = []
+        step: Process | None = process
+        while step is not None and step.pid not in known and len(path) < MAX_DEPTH:
+            path.append(step.pid)
+            parent = self._by_pid.get(step.ppid)
+            is_older = parent is not None and parent.start_ticks <= (step.start_ticks or inf)
+            step = parent if is_older else None
+        verdict = step is not None and known.get(step.pid, False)
+        known.update(dict.fromkeys(path, verdict))
+        return verdict
 
     def _touch_ancestors(self, process: Process) -> None:
         for ancestor in list(self.chain(process.ppid)):

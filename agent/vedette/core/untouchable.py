@@ -61,7 +61,7 @@ class Untouchable:
         """Why this responder may not touch this, "" when it may."""
         lists = self._lists
         match target:
-            case ProcessTarget(key, _):
+            case ProcessTarget(key, _, _, _):
                 return self._process(key.pid)
             case FileTarget(path, _):
                 return _file(path, () if responder in REPAIRS else lists.paths)
