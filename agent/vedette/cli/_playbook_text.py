@@ -58,7 +58,8 @@ def _lines(playbooks: Playbooks) -> Iterator[str]:
 
 def _profile(profile: DeviceProfile) -> Iterator[str]:
     classes = ", ".join(name or "(none)" for name in profile.classes)
-    yield f"profile {profile.name}, for devices of class {classes or 'none: only where it is named'}"
+    scope = f"for devices of class {classes}" if classes else "only where it is named"
+    yield f"profile {profile.name}, {scope}"
     for name, limit in sorted(profile.limits.items()):
         longest = f", for at most {human_age(limit.longest_s)}" if limit.longest_s else ""
         yield f"  {name}: may {limit.mode}, {limit.per_hour} an hour{longest}"
@@ -69,10 +70,5 @@ def _mode(playbooks: Playbooks, playbook: Playbook) -> str:
 
 
 def _step(step: Step) -> str:
-    what = step.unit or step.aim
     lasts = f" for {human_age(step.lasts_s)}" if step.lasts_s else ""
-    return (
-        f"{step.responder} the {what}{lasts}"
-        if not step.unit
-        else f"{step.responder} {what}{lasts}"
-    )
+    return f"{step.responder} {step.unit or f'the {step.aim}'}{lasts}"

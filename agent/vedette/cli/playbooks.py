@@ -137,7 +137,8 @@ def _rule_ids(bundle: Path) -> Iterable[str]:
         found = bundle_codec.decode(envelope.payload)
     except ParseError as error:
         raise RequestError(f"{bundle}: {error}") from error
-    return [rule.rule_id for rule in (*found.rules, *found.correlations)]
+    rules = (rule.rule_id for rule in found.rules)
+    return [*rules, *(correlation.rule_id for correlation in found.correlations)]
 
 
 def _envelope(file: Path, payload_type: str) -> dsse.Envelope:

@@ -1,7 +1,8 @@
 """Answers what the control socket is asked; the shapes are in daemon/control.py.
 
 Rule 1: an answer reads what is there; only `check`, `reload`, `baseline.accept`, `learn.start`,
-`learn.stop` and `learn.write` change something, and all leave a journal entry.
+`learn.stop`, `learn.write`, `responses.undo` and `responses.keep` change something, and all leave a
+journal entry.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from vedette.daemon.control import Answer, Handler, Params, Stream, number, text
 from vedette.daemon.feed import Feed
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.profile_answers import ProfileAnswers
+from vedette.daemon.response_answers import ResponseAnswers
 from vedette.daemon.shell import now
 from vedette.errors import ParseError, RequestError
 from vedette.model.finding import Incident
@@ -39,6 +41,7 @@ class Answers:
         self._feed = Feed()
         self._baseline = BaselineAnswers(sentinel.baseline, lambda: sentinel.scan, self._note)
         self._profiles = ProfileAnswers(sentinel.profiles)
+        self._responses = ResponseAnswers(sentinel)
 
     def handlers(self) -> dict[str, Handler]:
         """By the name of the request."""
@@ -51,6 +54,7 @@ class Answers:
             "reload": self._reload,
             **self._baseline.handlers(),
             **self._profiles.handlers(),
+            **self._responses.handlers(),
         }
 
     def streams(self) -> dict[str, Stream]:
@@ -89,6 +93,7 @@ class Answers:
             "rules": self._rules(),
             "profile": self._profiles.profile(),
             "learning": self._profiles.learning(),
+            "defence": await self._responses.defence(),
             "incidents_open": len(sentinel.agent.incidents),
         }
 
@@ -98,6 +103,7 @@ class Answers:
             "tiers": self._tiers(),
             "profile": self._profiles.profile(),
             "learning": self._profiles.learning(),
+            "defence": await self._responses.defence(),
         }
 
     async def _check(self, params: Params) -> Answer:

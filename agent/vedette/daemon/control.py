@@ -22,6 +22,7 @@ incidents.show | {id} | {reports: [DOCUMENT]}, all reports of one incident, olde
 incidents.follow | | a stream of {incident: DOCUMENT} and {missed: n} (the reader was too slow)
 reload | | {changed: [text]}
 baseline.* | its own | as `vedette baseline` needs it
+responses.* | its own | as daemon/response_answers.py says; so is `defence` in status and doctor
 learn.*, profile.* | their own | as daemon/profile_answers.py says; so are profile and learning
 
 TIER is {class, tier, sees, misses: [text], failures: [{tier, reason, lift: [text]}]}, with tier ""
