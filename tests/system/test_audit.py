@@ -345,3 +345,57 @@ def watched_calls() -> set[int]:
         parsed = [control.parse_rule(rule) for rule in link.rules()]
     ours = [rule for rule in parsed if rule.key == _audit_rules.KEY]
     return {number for rule in ours for number in rule.syscalls}
+
+
+AGAINST = {
+    "kill": ("os.kill(target, 18)", "signal", "{} 18"),
+    "tgkill": ("ctypes.CDLL(None).tgkill(target, target, 18)", "signal", "{} 18"),
+}
+
+
+@pytest.mark.parametrize("way", AGAINST)
+def test_a_signal_to_a_guarded_process_is_told(way: str, world: World) -> None:
+    call, activity, target = AGAINST[way]
+
+    async def story(sensor: AuditSensor) -> None:
+        ours = await asyncio.create_subprocess_exec("sleep", "600")
+        try:
+            await sensor.guard(frozenset({ours.pid}))
+            assert await sensor.taken_away() == ""
+            code = f"import ctypes, os, sys; target = int(sys.argv[1]); {call}"
+            pid = await run_program(sys.executable, "-c", code, str(ours.pid))
+            wanted = (activity, target.format(ours.pid))
+            await until(lambda: wanted in activities_of(world, pid))
+            await sensor.guard(frozenset())
+            assert await sensor.taken_away() == ""
+        finally:
+            ours.kill()
+            await ours.wait()
+
+    watch(world, story)
+
+
+TAKEN = {
+    "a rule is deleted": ("rule", "1 of our audit rules were deleted"),
+    "all rules are deleted": ("rules", "of our audit rules were deleted"),
+    "audit is switched off": ("off", "audit was switched off"),
+}
+
+
+@pytest.mark.parametrize("way", TAKEN)
+def test_what_is_taken_from_audit_is_missed(way: str, world: World) -> None:
+    what, expected = TAKEN[way]
+
+    async def story(sensor: AuditSensor) -> None:
+        assert sensor._saved is not None
+        assert await sensor.taken_away() == ""
+        with AuditLink() as link:
+            if what == "off":
+                link.set(control.change(control.STATUS_ENABLED, enabled=0))
+            else:
+                keyed = [r for r in sensor._saved.rules if control.parse_rule(r).key]
+                for rule in keyed[: 1 if what == "rule" else None]:
+                    assert link.delete(rule)
+        assert expected in await sensor.taken_away()
+
+    watch(world, story)

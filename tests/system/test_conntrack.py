@@ -16,8 +16,9 @@ from tests.simulators.collected import Collected
 from tests.simulators.network import Namespace, give_address, route
 
 from vedette.errors import SensorError
+from vedette.kernel import own_table
 from vedette.model.event import ConnectionOpened, Event, EventsLost
-from vedette.sensors import _flow_watch
+from vedette.sensors import _conntrack_table, _flow_watch
 from vedette.sensors.conntrack import ConntrackSensor
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("as_root", "kernel")]
@@ -307,5 +308,18 @@ def test_a_nearly_full_table_takes_our_rule_out(namespace: Namespace, tmp_path: 
             ]
             sensor._guard.give_room(50)
             await sensor.prove("abcdefghij")
+
+    asyncio.run(story())
+
+
+def test_a_table_that_somebody_removed_is_missed(namespace: Namespace, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with AsyncExitStack() as stack:
+            sensor = await opened(stack, Collected(tmp_path))
+            assert await sensor.taken_away() == ""
+            assert sensor._table is not None
+            # Only its owner may: as with a socket got by pidfd_getfd(2), or on an older kernel.
+            own_table.delete(sensor._table._table._talk, _conntrack_table.NAME)
+            assert await sensor.taken_away() == "nft table inet vedette was removed or changed"
 
     asyncio.run(story())

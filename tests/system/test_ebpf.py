@@ -785,3 +785,110 @@ def test_connections_cannot_push_executions_out_of_the_ring(world: World) -> Non
     told_of = sum(isinstance(e, ConnectionOpened) for e in world.events)
     assert {e.event_class for e in dropped} == {EventClass.NETWORK}
     assert told_of + sum(e.lost for e in dropped) >= 3000
+
+
+SIGNALS = {
+    "kill": "os.kill(target, 18)",
+    "tgkill": "import signal; ctypes.CDLL(None).tgkill(target, target, 18)",
+    "pidfd_send_signal": "import signal; signal.pidfd_send_signal(os.pidfd_open(target), 18)",
+    "sigqueue": "ctypes.CDLL(None).sigqueue(target, 18, ctypes.c_void_p(0))",
+}
+
+
+@pytest.mark.parametrize("way", SIGNALS)
+def test_a_signal_to_a_guarded_process_is_told_however_it_is_sent(world: World, way: str) -> None:
+    with guarded_process() as process:
+        code = f"import ctypes, os, sys\ntarget = int(sys.argv[1])\n{SIGNALS[way]}\n"
+        events = against(world, process.pid, code)
+        assert activities(events) == [("signal", f"{process.pid} 18")]
+
+
+def test_reading_the_memory_of_a_guarded_process_is_told(world: World) -> None:
+    code = (
+        "import ctypes, sys\n"
+        "class Part(ctypes.Structure):\n"
+        "    _fields_ = [('base', ctypes.c_void_p), ('size', ctypes.c_size_t)]\n"
+        "maps = open(f'/proc/{sys.argv[1]}/maps').readline()\n"
+        "here, there = ctypes.create_string_buffer(8), int(maps.partition('-')[0], 16)\n"
+        "own = Part(ctypes.addressof(here), 8)\n"
+        "read = ctypes.CDLL(None).process_vm_readv\n"
+        "part = [ctypes.c_void_p, ctypes.c_ulong]\n"
+        "read.argtypes = [ctypes.c_int, *part, *part, ctypes.c_ulong]\n"
+        "other = Part(there, 8)\n"
+        "assert read(int(sys.argv[1]), ctypes.byref(own), 1, ctypes.byref(other), 1, 0) == 8\n"
+    )
+    with guarded_process() as process:
+        events = against(world, process.pid, code)
+        assert activities(events) == [("memory_access", str(process.pid))]
+
+
+def test_signals_among_our_own_and_to_others_are_not_told(world: World) -> None:
+    async def story(sensor: EbpfSensor) -> None:
+        with guarded_process() as ours, guarded_process() as other:
+            await sensor.guard(frozenset({ours.pid}))
+            os.kill(ours.pid, 18)  # from its parent
+            code = "import os, sys; os.kill(int(sys.argv[1]), 18)"
+            pid = await run_program(sys.executable, "-c", code, str(other.pid))
+            await until(lambda: ended(world, pid))
+
+    watch(world, story)
+    assert not [e for e in world.events if isinstance(e, KernelActivity) and e.activity == "signal"]
+
+
+def test_a_program_that_is_detached_is_missed(world: World) -> None:
+    """BPF_LINK_DETACH through a descriptor by the link's number, as any root may."""
+
+    async def story(sensor: EbpfSensor) -> None:
+        assert sensor._programs is not None
+        assert await sensor.taken_away() == ""
+        kernel_object = sensor._programs._object
+        link = kernel_object._libbpf.bpf_link__fd(kernel_object._by_cgroup["on_connect4"])
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", DETACH, link_number(link), stderr=-1
+        )
+        _, said = await process.communicate()
+        assert process.returncode == 0, said
+        assert await sensor.taken_away() == "eBPF programs were detached: on_connect4"
+
+    watch(world, story)
+
+
+def link_number(link: int) -> str:
+    """By which anybody finds it, of a link that this process holds."""
+    return Path(f"/proc/self/fdinfo/{link}").read_text().split("link_id:")[1].split()[0]
+
+
+DETACH = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+BPF_LINK_GET_FD_BY_ID, BPF_LINK_DETACH = 30, 34
+number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+def call(command, *words):
+    attribute = ctypes.create_string_buffer(struct.pack(f"={len(words)}I", *words), 64)
+    result = libc.syscall(number, command, attribute, 64)
+    assert result >= 0, os.strerror(ctypes.get_errno())
+    return result
+call(BPF_LINK_DETACH, call(BPF_LINK_GET_FD_BY_ID, int(sys.argv[1])))
+"""
+
+
+@contextlib.contextmanager
+def guarded_process() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sleep", "600"]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def against(world: World, target: int, code: str) -> list[Event]:
+    """What is told of a program that does something to a guarded process."""
+    pids: list[int] = []
+
+    async def story(sensor: EbpfSensor) -> None:
+        await sensor.guard(frozenset({target}))
+        pids.append(await run_program(sys.executable, "-c", code, str(target)))
+        await until(lambda: ended(world, pids[0]))
+
+    watch(world, story)
+    return [e for e in world.events if getattr(e, "pid", 0) == pids[0]]

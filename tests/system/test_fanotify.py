@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import stat
 import subprocess
@@ -348,3 +349,19 @@ def test_a_removed_file_has_neither_mode_nor_owner(tmp_path: Path, tree: Path) -
         assert (gone.mode, gone.uid, gone.digest) == (-1, -1, "")
 
     play(tmp_path, story, tree)
+
+
+def test_marks_that_somebody_flushed_are_missed(tmp_path: Path, tree: Path) -> None:
+    fan_mark_flush, fan_mark_filesystem = 0x80, 0x100
+
+    async def story() -> None:
+        async with watching(tmp_path, tree) as (_, sensor):
+            assert await sensor.taken_away() == ""
+            assert sensor._group is not None
+            flags = fan_mark_flush | fan_mark_filesystem
+            # As with a descriptor got by pidfd_getfd(2).
+            libc = ctypes.CDLL(None, use_errno=True)
+            assert libc.fanotify_mark(sensor._group.descriptor, flags, 0, -100, b"/") == 0
+            assert await sensor.taken_away() == "1 of 1 fanotify marks were removed"
+
+    asyncio.run(story())

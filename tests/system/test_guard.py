@@ -16,6 +16,10 @@ import pytest
 from tests.system._live import QUIET, live
 from tests.system._site import Running, Site
 
+from vedette.codec import audit_control as control
+from vedette.sensors._audit_link import AuditLink
+from vedette.sensors._audit_rules import KEY
+
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 NO_SENSORS = QUIET.replace('"]', '", "inotify", "fanotify", "procnet", "procfs", "listeners"]')
@@ -149,3 +153,51 @@ def test_a_stopped_uplink_is_told_and_goes_on(as_root: None, tmp_path: Path) -> 
 
 def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/status").read_text().split("State:")[1].split("\n")[0]
+
+
+ONLY_KERNEL = """[sensors]
+disable = ["{}", "proc_connector", "conntrack", "journald", "inotify", "fanotify", "procnet",
+           "procfs", "listeners"]
+"""
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("tier", ["ebpf", "audit"])
+def test_who_sends_us_a_signal_or_holds_us_by_a_debugger_is_named(
+    as_root: None, kernel: None, site: Site, tier: str
+) -> None:
+    site.sensors = ONLY_KERNEL.format("audit" if tier == "ebpf" else "ebpf")
+    site.write_config()
+    with Running(site) as running:
+        sentinel = running.process.pid
+        for tamper, condition in (
+            (f"os.kill({sentinel}, 18)", "own-process-signalled"),
+            (f"ctypes.CDLL(None).ptrace(0x4206, {sentinel}, 0, 0)", "own-process-traced"),
+        ):
+            code = f"import ctypes, os, sys; {tamper}"
+            subprocess.run([sys.executable, "-c", code, "intruder"], check=True)
+            document = site.until_incident(f"vedette:{condition}")
+            command = document["evidences"][0]["process"]["cmd_line"]
+            assert command.endswith("intruder"), document
+            assert document["unmapped"]["tier"] == tier
+
+
+@pytest.mark.kernel
+def test_audit_rules_that_are_deleted_are_put_back(as_root: None, kernel: None, site: Site) -> None:
+    site.sensors = ONLY_KERNEL.format("ebpf")
+    site.write_config()
+    with Running(site):
+        before = our_rules()
+        assert before
+        with AuditLink() as link:
+            for rule in link.rules():
+                if control.parse_rule(rule).key == KEY:
+                    assert link.delete(rule)
+        assert "of our audit rules were deleted" in reason_of(told(site, "watch-removed"))
+        assert our_rules() == before
+
+
+def our_rules() -> set[object]:
+    with AuditLink() as link:
+        rules = [control.parse_rule(rule) for rule in link.rules()]
+    return {rule for rule in rules if rule.key == KEY}

@@ -259,3 +259,33 @@ def test_the_proof_fails_when_the_descriptor_is_no_longer_read(
             await sensor.prove("qrstuvwx")
 
     play(tmp_path, story, tree)
+
+
+def test_watches_that_somebody_removed_are_missed(tmp_path: Path, tree: Path) -> None:
+    async def story(seen: Seen, sensor: InotifySensor) -> None:
+        (tree / "below").mkdir()
+        await seen.until_path("created", tree / "below")
+        assert await sensor.taken_away() == ""
+        assert sensor._watches is not None
+        # As with a descriptor got by pidfd_getfd(2): the kernel says no more than that it is gone.
+        sensor._inotify.rm_watch(sensor._watches._descriptor_of[str(tree / "below")])
+        (tree / "after").touch()
+        await seen.until_path("created", tree / "after")
+        expected = f"1 inotify watches were removed, such as that of {tree}/below"
+        assert await sensor.taken_away() == expected
+        assert await sensor.taken_away() == ""
+
+    play(tmp_path, story, tree)
+
+
+def test_a_folder_that_was_removed_is_not_missed(tmp_path: Path, tree: Path) -> None:
+    async def story(seen: Seen, sensor: InotifySensor) -> None:
+        for number in range(50):
+            (tree / str(number)).mkdir()
+            (tree / str(number)).rmdir()
+            (tree / str(number % 3)).mkdir(exist_ok=True)
+            assert await sensor.taken_away() == ""
+        await seen.until_path("deleted", tree / "49")
+        assert await sensor.taken_away() == ""
+
+    play(tmp_path, story, tree)

@@ -56,6 +56,8 @@ _ACTIVITIES: Final[dict[str, Activity]] = {
     "setuid": "uid_change", "setreuid": "uid_change", "setresuid": "uid_change",
     "memfd_create": "memfd_create", "bpf": "bpf_load",
     "setgid": "uid_change", "setregid": "uid_change", "setresgid": "uid_change",
+    "kill": "signal", "tgkill": "signal", "process_vm_readv": "memory_access",
+    "process_vm_writev": "memory_access", "clock_settime": "time_set", "settimeofday": "time_set",
 }  # fmt: skip
 _EXECUTIONS: Final = ("execve", "execveat")
 _DETAILED: Final = frozenset({"module_load", "module_unload", "capability_change"})
@@ -305,6 +307,12 @@ def _target(call: Syscall) -> str:
     match call.name:
         case "ptrace":
             return str(call.a1)
+        case "kill":
+            return f"{call.a0} {call.a1}"
+        case "tgkill":
+            return f"{call.a0} {call.a2}"
+        case "process_vm_readv" | "process_vm_writev":
+            return str(call.a0)
         case "setuid" | "setreuid" | "setresuid":
             return str(call.euid)
         case "setgid" | "setregid" | "setresgid":

@@ -250,6 +250,10 @@ def _target(activity: Activity, value: int, text: bytes) -> str:
         return text.partition(b"\0")[0].decode("utf-8", "surrogateescape")
     if activity == "capability_change":
         return f"{value:016x}"
+    if activity == "signal":
+        return f"{value & 0xFFFFFFFF} {value >> 32}"
+    if activity == "time_set":
+        return ""
     if activity == "uid_change" and text.startswith(b"gid"):
         return f"gid {value}"
     return str(value)

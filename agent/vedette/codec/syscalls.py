@@ -40,7 +40,9 @@ X86_64: Final = Abi(
         "delete_module": (176,), "mount": (165,), "umount2": (166,), "move_mount": (429,),
         "ptrace": (101,), "capset": (126,), "setuid": (105,), "setreuid": (113,),
         "setresuid": (117,), "setgid": (106,), "setregid": (114,), "setresgid": (119,),
-        "bpf": (321,), "memfd_create": (319,),
+        "bpf": (321,), "memfd_create": (319,), "process_vm_readv": (310,),
+        "process_vm_writev": (311,), "clock_settime": (227,), "settimeofday": (164,),
+        "kill": (62,), "tgkill": (234,),
     },
 )  # fmt: skip
 
@@ -55,7 +57,9 @@ I386: Final = Abi(
     {
         "execve": (11,), "execveat": (358,), "init_module": (128,), "finit_module": (350,),
         "delete_module": (129,), "mount": (21,), "umount2": (22, 52), "move_mount": (429,),
-        "ptrace": (26,), "bpf": (357,), "memfd_create": (356,), **_UID_CALLS_32,
+        "ptrace": (26,), "bpf": (357,), "memfd_create": (356,), "process_vm_readv": (347,),
+        "process_vm_writev": (348,), "clock_settime": (264, 404), "settimeofday": (79, 25),
+        "kill": (37,), "tgkill": (270,), **_UID_CALLS_32,
     },
 )  # fmt: skip
 
@@ -65,7 +69,9 @@ ARM: Final = Abi(
     {
         "execve": (11,), "execveat": (387,), "init_module": (128,), "finit_module": (379,),
         "delete_module": (129,), "mount": (21,), "umount2": (52,), "move_mount": (429,),
-        "ptrace": (26,), "bpf": (386,), "memfd_create": (385,), **_UID_CALLS_32,
+        "ptrace": (26,), "bpf": (386,), "memfd_create": (385,), "process_vm_readv": (376,),
+        "process_vm_writev": (377,), "clock_settime": (262, 404), "settimeofday": (79,),
+        "kill": (37,), "tgkill": (268,), **_UID_CALLS_32,
     },
 )  # fmt: skip
 
@@ -77,7 +83,9 @@ AARCH64: Final = Abi(
         "delete_module": (106,), "mount": (40,), "umount2": (39,), "move_mount": (429,),
         "ptrace": (117,), "capset": (91,), "setuid": (146,), "setreuid": (145,),
         "setresuid": (147,), "setgid": (144,), "setregid": (143,), "setresgid": (149,),
-        "bpf": (280,), "memfd_create": (279,),
+        "bpf": (280,), "memfd_create": (279,), "process_vm_readv": (270,),
+        "process_vm_writev": (271,), "clock_settime": (112,), "settimeofday": (170,),
+        "kill": (129,), "tgkill": (131,),
     },
 )  # fmt: skip
 

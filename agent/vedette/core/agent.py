@@ -24,6 +24,7 @@ from vedette.core.inputs import (
     LearningSet,
     LookedUp,
     Observed,
+    OwnProcesses,
     ProfileLoaded,
     Reported,
     Resolved,
@@ -41,6 +42,7 @@ from vedette.core.names import Names
 from vedette.core.process_table import ProcessTable
 from vedette.core.profile import ProfileWatch
 from vedette.core.sweep import Sweep, SweepWatch
+from vedette.core.tamper import TamperWatch
 from vedette.model.baseline import Hint
 from vedette.model.event import (
     ConnectionOpened,
@@ -87,6 +89,7 @@ class Agent:
         self._listening: dict[tuple[str, str, int], tuple[str, float]] = {}
         self._findings = Findings(settings, self.processes, self.ledger, self._commands)
         self.incidents = self._findings.incidents
+        self.tamper = TamperWatch(self._findings, self.processes)
         self.profile = ProfileWatch(self._findings, self._commands)
         self.defence = Defence(settings, self._findings, self.processes, self._commands)
         self._findings.answer = self.defence.found
@@ -155,6 +158,8 @@ class Agent:
                 self.detection.slow(given)
             case Reported():
                 self._reported(given)
+            case OwnProcesses():
+                self.tamper.learn(given.pids)
             case _:
                 self.defence.handle(given)
         return self._take_commands(given.at_s)
@@ -288,6 +293,7 @@ class Agent:
         process = self.processes.get(event.pid)
         fields = enrich.kernel_activity(event, process, self._findings.users)
         self.detection.judge("kernel_activity", EventClass.KERNEL, event, fields, process)
+        self.tamper.judge(event, process)
 
     def _log_line(self, event: LogLine) -> None:
         fields = enrich.log_line(event)

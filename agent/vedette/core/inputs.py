@@ -144,6 +144,14 @@ class RuleSlow(NamedTuple):
     took_s: float
 
 
+class OwnProcesses(NamedTuple):
+    """The pids of the agent itself; replaces what was told before."""
+
+    at_s: float
+    wall_s: float
+    pids: frozenset[int]
+
+
 class Reported(NamedTuple):
     """The shell noticed something about the agent itself that people must know.
 
@@ -292,4 +300,5 @@ Input: TypeAlias = (
     | RuleSlow
     | Reported
     | DefenceInput
+    | OwnProcesses
 )

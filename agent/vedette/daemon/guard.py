@@ -84,7 +84,7 @@ class Guard:
         self._clock = ClockWatch(*now())
         self._neighbours = Neighbours()
         self._way_out = WayOut(now()[0])
-        self._meddling = MeddlingWatch(self._meddled, self._own)
+        self._meddling = MeddlingWatch(self._meddled, self.pids)
         self._looks = 0
         self._journal_trouble = ""
 
@@ -99,7 +99,11 @@ class Guard:
         state = Path(self._config.paths.state)
         below = sorted(str(path) for path in state.iterdir() if path.is_dir())
         self._meddling.open([str(state), *below, self._config.paths.run])
-        self._meddling.guard(self._own())
+        self._meddling.guard(self.pids())
+
+    def pids(self) -> frozenset[int]:
+        """The agent's own processes now."""
+        return frozenset({os.getpid(), *self._situation().pids.values()} - {0})
 
     def look(self) -> None:
         """Compare, put back and tell."""
@@ -107,7 +111,7 @@ class Guard:
         self._looks += 1
         self._look_at_files()
         self._look_at_sockets()
-        self._meddling.guard(self._own())
+        self._meddling.guard(self.pids())
         for held in self._neighbours.held(situation.pids):
             self._reports.held(held)
         for pressed in self._pressure.begun():
@@ -120,6 +124,10 @@ class Guard:
         if situation.journal_trouble and not self._journal_trouble:
             self._reports.journal_in_memory(situation.journal_trouble)
         self._journal_trouble = situation.journal_trouble
+
+    def robbed(self, sensor: str, reason: str) -> None:
+        """A source was started again, because what it watches with had been taken away."""
+        self._reports.watch_removed(sensor, reason)
 
     def close(self) -> None:
         """Stop watching. Safe to call twice."""
@@ -145,9 +153,6 @@ class Guard:
 
     def _meddled(self, seen: Meddling) -> None:
         self._reports.meddling(seen)
-
-    def _own(self) -> set[int]:
-        return {os.getpid(), *self._situation().pids.values()} - {0}
 
 
 def _listings(config: Config, config_path: Path) -> dict[str, own_files.Listing]:

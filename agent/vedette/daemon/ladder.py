@@ -15,6 +15,7 @@ Rule 6: a source that cannot undo its changes says so, and never keeps the other
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import string
 import time
@@ -75,6 +76,7 @@ class Ladder:
         self._round = asyncio.Lock()
         """A reload or the end may come in the middle of a check."""
         self._is_closed = False
+        self._guarded: frozenset[int] = frozenset()
 
     async def climb(self) -> list[TierChanged]:
         """Open the best source of every class, and the companions; at start."""
@@ -93,11 +95,32 @@ class Ladder:
         """
         async with self._round:
             failed = await self._close_blind()
-            self._to_try = {kind for kind in self._offered if self._is_due(kind, failed, is_asked)}
-            changes = await self._climb_all("it works again", failed)
-            for kind in self._idle():
-                self._note_shut(kind, await _shut(self._running.pop(kind)))
-            return changes
+            return await self._replace(failed, is_asked=is_asked)
+
+    async def mend(self) -> tuple[Mapping[str, str], list[TierChanged]]:
+        """Put back what somebody took away from a running source, by starting it again.
+
+        Returns:
+            What was taken, by the source's name, and what changed.
+        """
+        async with self._round:
+            robbed = {
+                kind: reason
+                for kind, sensor in list(self._running.items())
+                if (reason := await _taken_away(sensor))
+            }
+            if not robbed:
+                return {}, []
+            await self._close_all(robbed)
+            changes = await self._replace(robbed, is_asked=False)
+        return {name_of(kind): reason for kind, reason in robbed.items()}, changes
+
+    async def guard(self, pids: frozenset[int]) -> None:
+        """Have every source that can tell what is done to these processes, now and later."""
+        async with self._round:
+            self._guarded = pids
+            for sensor in self._running.values():
+                await _guard(sensor, pids)
 
     async def close(self) -> list[str]:
         """Close all; each leaves the kernel as it was found, or why not is returned."""
@@ -210,6 +233,7 @@ class Ladder:
             raise
         self._failures.pop(kind, None)
         self._running[kind] = sensor
+        await _guard(sensor, self._guarded)
         return True
 
     async def _close_blind(self) -> dict[type[Sensor], str]:
@@ -218,10 +242,23 @@ class Ladder:
         async with asyncio.TaskGroup() as group:
             for kind in list(self._running):
                 group.create_task(self._prove(kind, failed))
+        await self._close_all(failed)
+        return failed
+
+    async def _close_all(self, failed: Mapping[type[Sensor], str]) -> None:
         for kind, reason in failed.items():
             self._failures[kind] = reason
             self._note_shut(kind, await _shut(self._running.pop(kind)))
-        return failed
+
+    async def _replace(
+        self, failed: Mapping[type[Sensor], str], *, is_asked: bool
+    ) -> list[TierChanged]:
+        """Climb again after these were closed, and close what nobody needs any more."""
+        self._to_try = {kind for kind in self._offered if self._is_due(kind, failed, is_asked)}
+        changes = await self._climb_all("it works again", failed)
+        for kind in self._idle():
+            self._note_shut(kind, await _shut(self._running.pop(kind)))
+        return changes
 
     def _is_due(
         self,
@@ -316,6 +353,18 @@ async def _shut(sensor: Sensor) -> str:
     except SensorError as error:
         return str(error)
     return ""
+
+
+async def _taken_away(sensor: Sensor) -> str:
+    """What was taken from a source; where the kernel does not say, the next proof decides."""
+    with contextlib.suppress(OSError):
+        return await sensor.taken_away()
+    return ""
+
+
+async def _guard(sensor: Sensor, pids: frozenset[int]) -> None:
+    with contextlib.suppress(OSError):  # what it cannot tell another source, or nobody, does
+        await sensor.guard(pids)
 
 
 def _token() -> str:

@@ -24,6 +24,7 @@ from vedette import __version__
 from vedette.codec import ocsf
 from vedette.codec.bundle import decode_in_slices
 from vedette.core.agent import Agent, AgentSettings
+from vedette.core.inputs import OwnProcesses
 from vedette.core.recording import encode_header
 from vedette.daemon import assembly, collector, folders, guard, heartbeat, signals
 from vedette.daemon import config as configuration
@@ -147,6 +148,7 @@ class Sentinel:
         self.started_s = now()[0]
         self.delivery: Delivery | None = None
         self.guard: Guard | None = None
+        self._own_pids: frozenset[int] = frozenset()
         self.scan: ScanSensor | None = None
         self._heartbeats = 0
         self._baseline_digest = ""
@@ -261,6 +263,7 @@ class Sentinel:
         self.defending.untouchables.look()
         await self.defending.responding.resumed.wait()
         await self._climb()
+        await self._look()
         self.notifier.ready(self.answers.headline())
         await self._beat()
         async with asyncio.TaskGroup() as group:
@@ -310,12 +313,13 @@ class Sentinel:
         if changed & {"files", "sensors"}:
             self._own.left(await self.ladder.close())
             self.ladder = self._new_ladder()
+            await self.ladder.guard(self._own_pids)
             await self._climb()
         return (*sorted(changed), "rules re-read")
 
     async def _check(self, is_asked: bool) -> Sequence[TierChanged]:  # noqa: FBT001 - Checks calls
         self._look_after_folders()
-        self._look()
+        await self._look()
         changes = await self.ladder.check(is_asked=is_asked)
         self.shell.observe(changes)
         return changes
@@ -325,9 +329,21 @@ class Sentinel:
         self.defending.untouchables.look()
         self.shell.sweep()
 
-    def _look(self) -> None:
-        if self.guard is not None:
-            self.guard.look()
+    async def _look(self) -> None:
+        """Look after ourselves: what we stand on, and what the sources watch with."""
+        if self.guard is None:
+            return
+        self.guard.look()
+        pids = self.guard.pids()
+        if pids != self._own_pids:
+            self._own_pids = pids
+            self.shell.tell(OwnProcesses(*now(), pids))
+            await self.ladder.guard(pids)
+        robbed, changes = await self.ladder.mend()
+        for name, reason in robbed.items():
+            self.guard.robbed(name, reason)
+        if changes:
+            self.shell.observe(changes)
 
     def _look_after_folders(self) -> None:
         for folder in self._folders.lost():

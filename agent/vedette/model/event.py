@@ -149,7 +149,7 @@ class NameResolved(NamedTuple):
 
 Activity: TypeAlias = Literal[
     "module_load", "module_unload", "mount", "umount", "ptrace", "uid_change", "capability_change",
-    "bpf_load", "memfd_create",
+    "bpf_load", "memfd_create", "signal", "memory_access", "time_set",
 ]  # fmt: skip
 
 
@@ -157,8 +157,9 @@ class KernelActivity(NamedTuple):
     """A process changed or used what the kernel guards.
 
     `target` names the object in the words of the activity: module name, mount point, traced pid,
-    new uid or capability set, name of the eBPF program or of the file in memory; "" where the tier
-    does not know.
+    new uid or capability set, name of the eBPF program or of the file in memory, pid whose memory
+    was read or written, pid and number of a signal; "" where the tier does not know. Signals and
+    memory are told of the agent's own processes alone.
     """
 
     at_s: float

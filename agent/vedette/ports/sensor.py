@@ -147,6 +147,28 @@ class Sensor(ABC):
         """Classes of its tiers that this open sensor cannot watch on this kernel, and why not."""
         return {}
 
+    async def taken_away(self) -> str:
+        """What it watches with and somebody took away since it was opened, "" while all stands.
+
+        Asked every few seconds between proofs: some cheap questions to the kernel, none to a
+        process. What it says is a finding, and the source is opened anew.
+
+        Raises:
+            OSError: the kernel does not answer; the next proof decides.
+        """
+        return ""
+
+    async def guard(self, pids: frozenset[int]) -> None:
+        """Tell of signals to these processes and of who reads their memory; replaces the last call.
+
+        Called when the sensor is open, and whenever the agent's own processes are others. A source
+        that cannot tell does nothing.
+
+        Raises:
+            OSError: the kernel does not take it.
+        """
+        del pids
+
     @final
     def narrow(self, classes: frozenset[EventClass]) -> None:
         """Hand on events of these classes alone: a better source watches the others."""

@@ -9,6 +9,7 @@ Rule 3: executions and guarded calls are told only when they succeed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from vedette.codec import audit, syscalls
@@ -30,7 +31,11 @@ _EXCLUDED: Final = (
 _GUARDED: Final = (
     "init_module", "finit_module", "delete_module", "mount", "move_mount", "umount2", "capset",
     "setuid", "setreuid", "setresuid", "setgid", "setregid", "setresgid", "memfd_create",
+    "settimeofday",
 )  # fmt: skip
+_AGAINST: Final = ("kill", "tgkill", "process_vm_readv", "process_vm_writev")
+"""Calls whose first argument names the process that they are done to."""
+_CLOCK_REALTIME: Final = 0
 
 
 def rules(abis: tuple[syscalls.Abi, ...], *, is_alone: bool) -> list[bytes]:
@@ -54,9 +59,24 @@ def rules(abis: tuple[syscalls.Abi, ...], *, is_alone: bool) -> list[bytes]:
             _exit_rule(abi, abi.of("ptrace"), (control.FIELD_SUCCESS, 1), (control.FIELD_ARG0, how))
             for how in (PTRACE_ATTACH, PTRACE_SEIZE)
         ]
+        setting = (control.FIELD_ARG0, _CLOCK_REALTIME)
+        wanted.append(_exit_rule(abi, abi.of("clock_settime"), (control.FIELD_SUCCESS, 1), setting))
         loading = (control.FIELD_ARG0, BPF_PROG_LOAD)
         wanted.append(_exit_rule(abi, abi.of("bpf"), (control.FIELD_SUCCESS, 1), loading))
     return [control.pack_rule(rule) for rule in wanted]
+
+
+def guarding(abis: tuple[syscalls.Abi, ...], pids: Iterable[int]) -> list[bytes]:
+    """Rules that tell of signals to these processes, and of who reads or writes their memory."""
+    return [
+        control.pack_rule(
+            _exit_rule(
+                abi, abi.of(*_AGAINST), (control.FIELD_SUCCESS, 1), (control.FIELD_ARG0, pid)
+            )
+        )
+        for abi in abis
+        for pid in sorted(pids)
+    ]
 
 
 def executions(abis: tuple[syscalls.Abi, ...]) -> list[bytes]:

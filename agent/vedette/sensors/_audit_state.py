@@ -12,6 +12,7 @@ import base64
 import binascii
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -61,7 +62,23 @@ def save(run_dir: Path, found: control.Status, given: dict[str, int], rules: lis
         given,
         rules,
     )
-    encoded = [base64.b64encode(rule).decode() for rule in rules]
+    _write(run_dir, saved)
+    return saved
+
+
+def extend(run_dir: Path, saved: Saved, rules: Iterable[bytes]) -> Saved:
+    """Write down that these rules will be added too; durable on return.
+
+    Raises:
+        OSError: it cannot be written; nothing may be changed then.
+    """
+    more = saved._replace(rules=list(dict.fromkeys((*saved.rules, *rules))))
+    _write(run_dir, more)
+    return more
+
+
+def _write(run_dir: Path, saved: Saved) -> None:
+    encoded = [base64.b64encode(rule).decode() for rule in saved.rules]
     text = json.dumps(saved._asdict() | {"rules": encoded})
     path = run_dir / FILE_NAME
     temporary = path.with_suffix(".new")
@@ -76,7 +93,6 @@ def save(run_dir: Path, found: control.Status, given: dict[str, int], rules: lis
         os.fsync(folder)
     finally:
         os.close(folder)
-    return saved
 
 
 def load(run_dir: Path) -> Saved | None:
@@ -109,6 +125,31 @@ def load(run_dir: Path) -> Saved | None:
 def is_alive(saved: Saved) -> bool:
     """Whether the process that made the changes still runs."""
     return _start_ticks(saved.pid) == saved.start_ticks
+
+
+def difference(wanted: Iterable[bytes]) -> str:
+    """What of our state in the kernel is not there any more, for people; "" where all is.
+
+    Args:
+        wanted: the rules that have to stand, as they are added.
+
+    Raises:
+        OSError: the audit system does not answer.
+    """
+    with AuditLink() as link:
+        now = link.status()
+        if now.pid != os.getpid():
+            return f"audit's daemon slot belongs to pid {now.pid}" if now.pid else "audit's slot"
+        if not now.enabled:
+            return "audit was switched off"
+        try:
+            there = {control.parse_rule(rule) for rule in link.rules()}
+            # The kernel gives exclusions back in other bytes; they tell of nothing anyway.
+            ours = (parsed for rule in wanted if (parsed := control.parse_rule(rule)).key)
+            missing = sum(rule not in there for rule in ours)
+        except ParseError as error:
+            return f"audit's rules cannot be read: {error}"
+    return f"{missing} of our audit rules were deleted" if missing else ""
 
 
 def undo(run_dir: Path, saved: Saved) -> list[str]:

@@ -46,6 +46,10 @@ class ConntrackTable:
         """Whether it was made and not removed."""
         return self._table.stands
 
+    def is_intact(self) -> bool:
+        """Whether it stands as it was made."""
+        return self._table.is_intact()
+
     def make(self) -> None:
         """Make the table, or replace one that a killed instance left.
 

@@ -17,7 +17,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -31,7 +31,7 @@ from vedette.ports.sensor import Sensor, SensorContext
 from vedette.sensors import _audit_state
 from vedette.sensors._audit_link import SO_RCVBUFFORCE, AuditLink, open_socket, register
 from vedette.sensors._audit_refusals import check_usable, explained
-from vedette.sensors._audit_rules import KEY, executions, rules
+from vedette.sensors._audit_rules import KEY, executions, guarding, rules
 from vedette.sensors._child import Child
 from vedette.sensors._proof_program import harmless_program
 
@@ -81,10 +81,12 @@ class AuditSensor(Sensor):
             EventClass.KERNEL,
             NAME,
             80,
-            "module loads, mounts, ptrace attach, uid, gid and capability changes",
+            "module loads, mounts, ptrace attach, changes of uid, gid, capabilities and the clock, "
+            "signals to the agent",
             (
                 "calls by processes older than the first use of audit",
                 "where something was mounted",
+                "signals to the agent that are sent through a pidfd or with a value",
             ),
             ("kernel option CONFIG_AUDITSYSCALL", "CAP_AUDIT_CONTROL", "audit=1 at boot",
              "stop auditd, which owns the one slot"),
@@ -93,6 +95,8 @@ class AuditSensor(Sensor):
 
     def __init__(self, context: SensorContext) -> None:
         super().__init__(context)
+        self._wanted: list[bytes] = []
+        self._guarded: frozenset[int] = frozenset()
         self._socket: socket.socket | None = None
         self._saved: _audit_state.Saved | None = None
         self._join = audit.AuditJoin(NAME)
@@ -125,6 +129,26 @@ class AuditSensor(Sensor):
         """Records in, events out, records dropped, overruns of the buffer, unreadable records."""
         return dict(self._counts)
 
+    async def taken_away(self) -> str:
+        """Whether audit was switched off, its slot taken, or rules of ours deleted."""
+        if self._saved is None:
+            return ""
+        abis = syscalls.abis(os.uname().machine)
+        wanted = set(self._wanted) | set(guarding(abis, self._guarded))
+        if not self._has_executions:
+            wanted -= set(executions(abis))
+        return await asyncio.to_thread(_audit_state.difference, wanted)
+
+    async def guard(self, pids: frozenset[int]) -> None:
+        """Have the kernel tell of what is done to these processes."""
+        if self._saved is None or pids == self._guarded:
+            return
+        abis = syscalls.abis(os.uname().machine)
+        new, old = (guarding(abis, some) for some in (pids - self._guarded, self._guarded - pids))
+        self._saved = _audit_state.extend(self.context.run_dir, self._saved, new)
+        self._guarded = pids
+        await asyncio.to_thread(_change_rules, new, old)
+
     async def _open(self) -> None:
         abis = syscalls.abis(os.uname().machine)
         if not abis:
@@ -155,6 +179,7 @@ class AuditSensor(Sensor):
         for name, mask in _audit_state.FIELDS.items():
             if name != "enabled":
                 link.set(control.change(mask, **{name: given[name]}))
+        self._wanted = wanted
         for rule in wanted:
             # One with our key may be left from a run whose file is gone: it is ours now.
             with contextlib.suppress(FileExistsError):
@@ -354,6 +379,15 @@ class AuditSensor(Sensor):
         if out:
             self._counts["out"] += len(out)
             self.emit(out)
+
+
+def _change_rules(new: Iterable[bytes], old: Iterable[bytes]) -> None:
+    with AuditLink() as link:
+        for rule in new:
+            with contextlib.suppress(FileExistsError):
+                link.add(rule)
+        for rule in old:
+            link.delete(rule)
 
 
 def _now_s() -> float:

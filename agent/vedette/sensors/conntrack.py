@@ -63,6 +63,7 @@ class ConntrackSensor(Sensor):
         self._opened = ExitStack()
         self._watch: FlowWatch | None = None
         self._guard: _FillGuard | None = None
+        self._table: ConntrackTable | None = None
 
     def counters(self) -> Mapping[str, int]:
         """Flows and what became of them; "owner_found" of "owner_sought" is the hit rate."""
@@ -73,12 +74,19 @@ class ConntrackSensor(Sensor):
         """Remove the nft table of an instance that was killed."""
         return _conntrack_table.restore(run_dir)
 
+    async def taken_away(self) -> str:
+        """Whether our table was removed or changed; one that we took out ourselves was not."""
+        table = self._table
+        if table is None or not table.stands or table.is_intact():
+            return ""
+        return f"nft table inet {_conntrack_table.NAME} was removed or changed"
+
     async def _open(self) -> None:
         control = NetlinkTalk(NETLINK_NETFILTER)
         self._opened.callback(control.close)
         _check_events_are_on(control)
         self._watch = FlowWatch(self.emit, self._proved, self._opened)
-        table = ConntrackTable(self.context.run_dir)
+        table = self._table = ConntrackTable(self.context.run_dir)
         self._opened.callback(table.close)
         table.make()
         self._guard = _FillGuard(control, table, self._watch)

@@ -96,8 +96,8 @@ class EbpfSensor(Sensor):
             EventClass.KERNEL,
             NAME,
             100,
-            "mounts, ptrace attach, eBPF loads, files in memory, modules, changes of ids and "
-            "capabilities",
+            "mounts, ptrace attach, eBPF loads, files in memory, modules, changes of ids, "
+            "capabilities and the clock, signals to the agent",
             (
                 "what io_uring does without a system call",
                 "calls by the x32 ABI, where the kernel has it",
@@ -145,6 +145,16 @@ class EbpfSensor(Sensor):
             f"names of modules: this kernel has no tracepoint {name} (CONFIG_MODULES)"
             for name in self._programs.lacking
         )
+
+    async def taken_away(self) -> str:
+        """Which programs were detached."""
+        detached = self._programs.detached() if self._programs is not None else ()
+        return f"eBPF programs were detached: {', '.join(detached)}" if detached else ""
+
+    async def guard(self, pids: frozenset[int]) -> None:
+        """Tell of signals to these processes, and of who reads their memory."""
+        if self._programs is not None and EventClass.KERNEL not in self.unserved():
+            self._programs.guard(pids)
 
     async def _open(self) -> None:
         if not os.access(BTF_FILE, os.R_OK):

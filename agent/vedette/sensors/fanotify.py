@@ -25,6 +25,7 @@ from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
 from vedette.sensors._fanotify_group import LIFT, Group
 from vedette.sensors._fanotify_reader import TIER, Reader
+from vedette.sensors._fdinfo import marks_of
 from vedette.sensors._filesystems import Filesystem, is_there
 from vedette.sensors._mounts_watch import MountsWatch
 from vedette.sensors._trees import Trees
@@ -84,6 +85,15 @@ class FanotifySensor(Sensor):
         """File systems of the watched trees that cannot be watched or proven, one line each."""
         marked = self._group.left_out if self._group is not None else ()
         return marked + self._left_out
+
+    async def taken_away(self) -> str:
+        """Whether the group has fewer marks than were set."""
+        group = self._group
+        if group is None:
+            return ""
+        marks = await asyncio.to_thread(marks_of, group.descriptor, b"fanotify sdev:")
+        wanted = len({filesystem.device for filesystem in group.filesystems})
+        return f"{wanted - marks} of {wanted} fanotify marks were removed" if marks < wanted else ""
 
     async def _open(self) -> None:
         self._group = Group(Trees(self.context.watch))

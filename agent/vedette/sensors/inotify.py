@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import struct
 import time
 from collections.abc import Mapping
@@ -40,6 +41,8 @@ BATCH_PAUSE_S: Final = 0.010
 READ_BYTES: Final = 65_536
 READS_PER_TURN: Final = 4
 PROOF_FOLDER: Final = "inotify-proof"
+MOST_GIVEN_UP: Final = 1024
+"""Remembered between two looks; one that somebody removed is enough to say so."""
 
 # inotify(7); the bits of inotify and fanotify for the same events are the same.
 IGNORED: Final = 0x8000
@@ -89,6 +92,7 @@ class InotifySensor(Sensor):
         self._half: _Half | None = None
         self._found: set[str] = set()
         self._told_unwatched = 0
+        self._given_up: set[str] = set()
         self._counts = dict.fromkeys(("in", "out", "dropped", "unwatched", "overflows"), 0)
 
     def counters(self) -> Mapping[str, int]:
@@ -101,6 +105,17 @@ class InotifySensor(Sensor):
     def blind_spots(self, _: EventClass = EventClass.FILE) -> tuple[str, ...]:
         """Folders that cannot be watched, the first few with their reason."""
         return self._watches.blind_spots if self._watches is not None else ()
+
+    async def taken_away(self) -> str:
+        """Folders that are there and whose watch the kernel gave up: somebody removed it."""
+        given_up, self._given_up = self._given_up, set()
+        watches = self._watches
+        if watches is None:
+            return ""
+        robbed = sorted(path for path in given_up if path not in watches and _is_folder(path))
+        if not robbed:
+            return ""
+        return f"{len(robbed)} inotify watches were removed, such as that of {robbed[0]}"
 
     async def _open(self) -> None:
         try:
@@ -181,7 +196,7 @@ class InotifySensor(Sensor):
             self._overflow(watches, batch)
             return
         if mask & IGNORED:
-            watches.forget(watch)
+            self._give_up(watches, watch)
             return
         folder = watches.path(watch)
         if watch == self._proof_watch and name == self._token:
@@ -190,6 +205,13 @@ class InotifySensor(Sensor):
             self._counts["unwatched"] += 1
             return
         self._take_in(folder, mask, cookie, name, at_s, batch)
+
+    def _give_up(self, watches: WatchTree, watch: int) -> None:
+        """With its folder, as a rule; `taken_away` finds the others."""
+        folder = watches.path(watch)
+        watches.forget(watch)
+        if folder is not None and len(self._given_up) < MOST_GIVEN_UP:
+            self._given_up.add(folder)
 
     def _take_in(
         self, folder: str, mask: int, cookie: int, name: str, at_s: float, batch: list[Event]
@@ -322,6 +344,13 @@ class InotifySensor(Sensor):
             asyncio.get_running_loop().remove_reader(self._inotify.fileno())
             self._inotify.close()
             self._inotify = None
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _first(watches: WatchTree) -> str:

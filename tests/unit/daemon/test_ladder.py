@@ -418,3 +418,76 @@ def test_one_lost_proof_is_not_blindness() -> None:
         assert Dropping.life.count("proof") == 3
 
     run(story())
+
+
+class Robbed(Simulated):
+    """Notices what is taken from it, and that it is guarded."""
+
+    taken: ClassVar[str] = ""
+    guarded: ClassVar[list[frozenset[int]]] = []
+
+    async def taken_away(self) -> str:
+        if self.taken == "no answer":
+            raise OSError(self.taken)
+        return self.taken
+
+    async def guard(self, pids: frozenset[int]) -> None:
+        self.guarded.append(pids)
+
+
+def robbed(name: str, *tiers: Tier) -> type[Robbed]:
+    attributes = {"tiers": tiers, "life": [], "guarded": [], "taken": ""}
+    made = type(name, (Robbed,), attributes)
+    made.__module__ = f"sensors.{name}"
+    return made
+
+
+def test_what_is_taken_from_a_source_is_put_back_and_told() -> None:
+    audit = robbed("audit", tier(PROCESS, "audit", 80))
+    other = sensor("other", tier(FILE, "other", 80))
+
+    async def story() -> None:
+        climbing = ladder(audit, other)
+        await climbing.climb()
+        assert await climbing.mend() == ({}, [])
+        audit.taken = "3 of our audit rules were deleted"
+
+        async def prove(self: Robbed, token: str) -> None:
+            audit.taken = ""  # opening it anew puts back what was taken
+            self.emit([ProcessExited(0.0, token, 1)])
+
+        audit._provoke = prove  # type: ignore[assignment]
+        taken, changes = await climbing.mend()
+        assert taken == {"audit": "3 of our audit rules were deleted"}
+        assert [(c.tier, c.previous, c.reason) for c in changes] == [
+            ("audit", "audit", "3 of our audit rules were deleted")
+        ]
+        assert audit.life == ["open audit", "close audit", "open audit"]
+        assert other.life == ["open other"]
+
+    run(story())
+
+
+def test_a_kernel_that_does_not_answer_leaves_it_to_the_proof() -> None:
+    audit = robbed("audit", tier(PROCESS, "audit", 80))
+
+    async def story() -> None:
+        climbing = ladder(audit)
+        await climbing.climb()
+        audit.taken = "no answer"
+        assert await climbing.mend() == ({}, [])
+
+    run(story())
+
+
+def test_sources_guard_the_agent_also_those_that_are_opened_later() -> None:
+    audit = robbed("audit", tier(PROCESS, "audit", 80))
+
+    async def story() -> None:
+        climbing = ladder(audit)
+        await climbing.guard(frozenset({7}))
+        await climbing.climb()
+        await climbing.guard(frozenset({7, 8}))
+        assert audit.guarded == [frozenset({7}), frozenset({7, 8})]
+
+    run(story())

@@ -12,14 +12,16 @@ from vedette.codec.syscalls import AARCH64, ARM, I386, X86_64, Abi
 from vedette.errors import ParseError, SensorError
 from vedette.sensors import _audit_state
 from vedette.sensors._audit_refusals import check_usable, explained
-from vedette.sensors._audit_rules import KEY, rules
+from vedette.sensors._audit_rules import KEY, guarding, rules
 
+GUARDED_PID = 4711
 FOUND = Status(0, 0, 1, 0, 0, 64, 0, 0, 127, 15000, 0)
 GIVEN = {"failure": 0, "backlog_limit": 8192, "backlog_wait_time": 0, "enabled": 1}
 
 
 def parsed(abis: tuple[Abi, ...], *, is_alone: bool = True) -> list[Rule]:
-    return [control.parse_rule(rule) for rule in rules(abis, is_alone=is_alone)]
+    packed = [*rules(abis, is_alone=is_alone), *guarding(abis, [GUARDED_PID])]
+    return [control.parse_rule(rule) for rule in packed]
 
 
 @pytest.mark.parametrize("abis", [(X86_64, I386), (AARCH64, ARM), (ARM,)])
@@ -39,6 +41,13 @@ def test_ptrace_is_watched_for_attaching_only() -> None:
         (control.FIELD_ARG0, 16),
         (control.FIELD_ARG0, 0x4206),
     }
+
+
+def test_signals_and_memory_are_watched_for_guarded_processes_only() -> None:
+    against = X86_64.of("kill", "tgkill", "process_vm_readv", "process_vm_writev")
+    watching = [r for r in parsed((X86_64,)) if r.filter == control.FILTER_EXIT]
+    of_them = [r for r in watching if set(r.syscalls) & set(against)]
+    assert [r.fields[-1] for r in of_them] == [(control.FIELD_ARG0, GUARDED_PID)]
 
 
 def test_records_are_excluded_only_when_nobody_else_has_rules() -> None:

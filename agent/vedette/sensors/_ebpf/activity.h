@@ -22,6 +22,9 @@ enum activity {
     CAPABILITY_CHANGE = 7,
     BPF_LOAD = 8,
     MEMFD_CREATE = 9,
+    SIGNAL = 10,
+    MEMORY_ACCESS = 11,
+    TIME_SET = 12,
 };
 
 /* What the loader puts into options.calls. */
@@ -37,7 +40,17 @@ enum call {
     CALL_SET_CAPABILITIES = 9,
     CALL_BPF = 10,
     CALL_MEMFD = 11,
+    CALL_VM = 12,
+    CALL_SET_CLOCK = 13,
+    CALL_SET_TIME = 14,
 };
+
+/* include/uapi/asm-generic/siginfo.h, include/linux/sched/signal.h, include/uapi/linux/time.h */
+#define SI_USER 0
+#define SI_QUEUE -1
+#define SI_TKILL -6
+#define SEND_SIG_PRIV 1UL
+#define CLOCK_REALTIME 0
 
 #define PTRACE_ATTACH 16
 #define PTRACE_SEIZE 0x4206
@@ -46,6 +59,19 @@ enum call {
 struct arguments {
     __u64 first, second, fourth;
 };
+
+/* Processes whose signals and memory are told: the agent's own, set by the loader. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 64);
+    __type(key, __u32);
+    __type(value, __u8);
+} guarded SEC(".maps");
+
+static __always_inline int is_guarded(__u32 pid)
+{
+    return bpf_map_lookup_elem(&guarded, &pid) != 0;
+}
 
 /* Read directly, without a helper: this runs at every system call of the device. */
 static __always_inline long call_number(struct pt_regs *registers)
@@ -192,7 +218,38 @@ static __always_inline void tell_call(__u8 call, struct pt_regs *registers, int 
     case CALL_MEMFD:
         tell_text(MEMFD_CREATE, given.first);
         break;
+    case CALL_VM:
+        if (is_guarded(given.first) && !is_guarded(bpf_get_current_pid_tgid() >> 32))
+            tell_value(MEMORY_ACCESS, given.first, 0);
+        break;
+    case CALL_SET_CLOCK:
+        if (given.first == CLOCK_REALTIME)
+            tell_value(TIME_SET, 0, 0);
+        break;
+    case CALL_SET_TIME:
+        tell_value(TIME_SET, 0, 0);
+        break;
     }
+}
+
+/* A signal that a process sent to one of ours; its parent may, and so may another one of ours. */
+SEC("tp_btf/signal_generate")
+int BPF_PROG(on_signal, int number, struct kernel_siginfo *info, struct task_struct *target)
+{
+    __u32 receiver = BPF_CORE_READ(target, tgid);
+    __u32 sender = bpf_get_current_pid_tgid() >> 32;
+    int code;
+
+    if (!is_guarded(receiver) || is_guarded(sender))
+        return 0;
+    if (sender == (__u32)BPF_CORE_READ(target, real_parent, tgid))
+        return 0;
+    if ((unsigned long)info <= SEND_SIG_PRIV)
+        return 0;
+    code = BPF_CORE_READ(info, si_code);
+    if (code == SI_USER || code == SI_QUEUE || code == SI_TKILL)
+        tell_value(SIGNAL, receiver | (__u64)number << 32, 0);
+    return 0;
 }
 
 SEC("tp_btf/sys_exit")

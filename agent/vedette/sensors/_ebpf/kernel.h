@@ -102,6 +102,10 @@ struct signal_struct {
     atomic_t live;
 };
 
+struct kernel_siginfo {
+    int si_code;
+};
+
 struct thread_info___x86 {
     __u32 status;
 };

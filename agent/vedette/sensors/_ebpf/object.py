@@ -24,6 +24,8 @@ BTF_FILE: Final = "/sys/kernel/btf/vmlinux"
 
 MAX_CALLS: Final = 512
 _REASON_BYTES: Final = 512
+_LINK_INFO_BYTES: Final = 64
+_CGROUP_ID_AT: Final = 16
 _WARNING: Final = 0  # libbpf.h, enum libbpf_print_level
 
 
@@ -82,6 +84,7 @@ class KernelObject:
         path = OBJECT_FILE
         self._libbpf = library()
         self._links: list[int] = []
+        self._by_cgroup: dict[str, int] = {}
         self._object: int | None = None
         if not os.access(path, os.R_OK):
             raise SensorError(f"ebpf: {path} is not there; build it with: make ebpf")
@@ -135,6 +138,8 @@ class KernelObject:
         if not link:
             raise self._failure(f"{program} cannot be attached")
         self._links.append(link)
+        if cgroup is not None:
+            self._by_cgroup[program] = link
 
     def map_fd(self, name: str) -> int:
         """The descriptor of a map; it is closed by `close`."""
@@ -147,8 +152,33 @@ class KernelObject:
         done: int = self._libbpf.bpf_map_update_elem(self.map_fd(name), key, value, 0)
         return done == 0
 
+    def take(self, name: str, key: bytes) -> bool:
+        """Remove one entry of a map; whether it was there."""
+        done: int = self._libbpf.bpf_map_delete_elem(self.map_fd(name), key)
+        return done == 0
+
+    def detached(self) -> tuple[str, ...]:
+        """Programs that no longer run, although we hold their links (BPF_LINK_DETACH).
+
+        The kernel detaches so only below cgroups; a tracepoint's link ends with its last holder.
+        """
+        return tuple(name for name, link in self._by_cgroup.items() if not self._is_attached(link))
+
+    def _is_attached(self, link: int) -> bool:
+        """Whether the kernel still names the cgroup of a link (struct bpf_link_info, linux/bpf.h).
+
+        Where it gives no information about links (before 5.8) the proof decides.
+        """
+        info = ctypes.create_string_buffer(_LINK_INFO_BYTES)
+        size = c_uint32(_LINK_INFO_BYTES)
+        fd = self._libbpf.bpf_link__fd(link)
+        if self._libbpf.bpf_obj_get_info_by_fd(fd, info, byref(size)) != 0:
+            return True
+        return any(info.raw[_CGROUP_ID_AT : _CGROUP_ID_AT + 8])
+
     def close(self) -> None:
         """Detach and unload everything. Safe to call twice."""
+        self._by_cgroup.clear()
         while self._links:
             self._libbpf.bpf_link__destroy(self._links.pop())
         if self._object:
@@ -208,6 +238,9 @@ _SIGNATURES: Final[dict[str, _Signature]] = {
     "bpf_map__fd": (c_int, [c_void_p]),
     "bpf_map__set_max_entries": (c_int, [c_void_p, c_uint32]),
     "bpf_map_update_elem": (c_int, [c_int, c_char_p, c_char_p, ctypes.c_uint64]),
+    "bpf_map_delete_elem": (c_int, [c_int, c_char_p]),
+    "bpf_link__fd": (c_int, [c_void_p]),
+    "bpf_obj_get_info_by_fd": (c_int, [c_int, c_void_p, POINTER(c_uint32)]),
     "bpf_program__set_autoload": (c_int, [c_void_p, c_bool]),
     "bpf_program__attach": (c_void_p, [c_void_p]),
     "bpf_program__attach_cgroup": (c_void_p, [c_void_p, c_int]),

@@ -28,7 +28,7 @@ SHARED_PERCENT: Final = 75
 TRACEPOINTS: Final[Mapping[EventClass, tuple[str, ...]]] = {
     EventClass.PROCESS: ("on_exit", "on_fork", "on_exec"),
     EventClass.NETWORK: ("on_state",),
-    EventClass.KERNEL: ("on_call",),
+    EventClass.KERNEL: ("on_call", "on_signal"),
 }
 CGROUP_PROGRAMS: Final = (
     "on_connect4", "on_connect6", "on_send4", "on_send6", "on_bind4", "on_bind6",
@@ -44,6 +44,7 @@ _CALLS: Final[Mapping[str, int]] = {
     "init_module": 1, "finit_module": 1, "delete_module": 2, "mount": 3, "move_mount": 4,
     "umount2": 5, "ptrace": 6, "setuid": 7, "setreuid": 7, "setresuid": 7, "setgid": 8,
     "setregid": 8, "setresgid": 8, "capset": 9, "bpf": 10, "memfd_create": 11,
+    "process_vm_readv": 12, "process_vm_writev": 12, "clock_settime": 13, "settimeofday": 14,
 }  # fmt: skip
 _BY_TRACEPOINT: Final = frozenset({"init_module", "finit_module", "delete_module"})
 _CHUNK_BYTES: Final = 256 * 1024
@@ -79,6 +80,7 @@ class Programs:
     ) -> None:
         self.unserved: dict[EventClass, str] = dict(without)
         self.lacking = tuple(name for name in MODULE_PROGRAMS.values() if not has_tracepoint(name))
+        self._guarded: frozenset[int] = frozenset()
         self._object = KernelObject()
         self.counters: Counters | None = None
         try:
@@ -99,6 +101,18 @@ class Programs:
     def ring_fd(self) -> int:
         """The descriptor of the ring: readable when there is something to read."""
         return self._object.map_fd("ring")
+
+    def guard(self, pids: frozenset[int]) -> None:
+        """Tell of signals to these processes, and of who reads their memory, and of no others'."""
+        for pid in self._guarded - pids:
+            self._object.take("guarded", _PID.pack(pid))
+        for pid in pids - self._guarded:
+            self._object.put("guarded", _PID.pack(pid), b"\1")
+        self._guarded = pids
+
+    def detached(self) -> tuple[str, ...]:
+        """Names of programs that somebody detached from their hooks."""
+        return self._object.detached()
 
     def close(self) -> None:
         """Detach and unload. Safe to call twice; detaching waits some 10 ms for each program."""
