@@ -80,7 +80,7 @@ class ReceiptStatus(StrEnum):
     """How a command ended; each one is answered."""
 
     REFUSED = "refused"
-    """It may not be carried out here: nothing was done, its number is not used up."""
+    """It may not be carried out here: nothing was done."""
     DONE = "done"
     PARTLY = "partly"
     FAILED = "failed"
