@@ -114,6 +114,10 @@ class Agent:
         """The rules in use, indexed; None before the first bundle."""
         return self.detection.engine
 
+    def redact(self, text: str) -> str:
+        """A text without what the rules in use call secret."""
+        return self._findings.redact(text)
+
     def handle(self, given: Input) -> list[Command]:  # noqa: C901, PLR0912 - one case for each input
         """Take one input; returns what is to be done, in order."""
         self._findings.offset_s = given.wall_s - given.at_s

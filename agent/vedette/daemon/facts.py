@@ -132,7 +132,7 @@ class Facts:
             subject.start_ticks == start_ticks
             or (not subject.start_ticks and _link(f"/proc/{subject.pid}/exe") == subject.image)
         )
-        unit = _unit(subject.pid) if is_same else ""
+        unit = unit_of(subject.pid) if is_same else ""
         path = f"/proc/{subject.pid}/exe" if is_same else subject.image
         digest = self.digest(path) if is_hashed else ""
         return ProcessDetail(subject.pid, start_ticks if is_same else 0, unit, digest)
@@ -189,7 +189,8 @@ def _start_ticks(pid: int) -> int:
         return 0
 
 
-def _unit(pid: int) -> str:
+def unit_of(pid: int) -> str:
+    """The unit of the service manager that a process belongs to, "" where there is none."""
     try:
         return procfs.parse_cgroup(_read(f"/proc/{pid}/cgroup"))
     except (OSError, ParseError):
