@@ -2,7 +2,8 @@
 
 Rule 1: everything it needs is in one folder; the port is free when it is chosen; it is ended by its
 pid, and nothing else is.
-Rule 2: a device writes below its own name only: the common name of its certificate.
+Rule 2: a device writes below its own name only: the common name of its certificate. What is for
+groups all may read: commands are signed, and secret from nobody.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ ACCESS = f"""user {OPERATOR}
 topic readwrite fleet/#
 pattern write fleet/v1/+/%u/#
 pattern read fleet/v1/+/%u/down/#
+pattern read fleet/v1/+/_group/+/down/#
 """
 INSTALL_HINT = "no mosquitto found; install it with: apt-get install mosquitto"
 

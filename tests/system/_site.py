@@ -18,9 +18,10 @@ from vedette.codec import dsse
 from vedette.codec import trust_document as trust_codec
 from vedette.codec.bundle import PAYLOAD_TYPE
 from vedette.daemon import control_client
+from vedette.model.command import Verb
 from vedette.model.finding import Severity
 from vedette.model.rule import AllOf, Bundle, Match, Rule
-from vedette.model.trust import Role, TrustDocument
+from vedette.model.trust import EVERY_GROUP, Grant, Role, TrustDocument
 from vedette.trust.ed25519 import Ed25519Signer
 from vedette.trust.keyfile import create_signer, key_id
 from vedette_dev.readiness import Readiness
@@ -42,6 +43,8 @@ class Site:
     Attributes:
         watched: the only tree that is watched.
         device_class: takes effect with the next `write_config`.
+        groups: so do these.
+        operators: keys that may command everything, by the file beside the configuration.
     """
 
     def __init__(self, folder: Path, *, sensors: str = "") -> None:
@@ -55,7 +58,9 @@ class Site:
         self._root = create_signer(folder / "root.key")
         self.rules_key = create_signer(folder / "rules.key")
         self.profiles_key = create_signer(folder / "profiles.key")
+        self.operators = {name: create_signer(folder / f"{name}.key") for name in ("alice", "bob")}
         self.device_class = ""
+        self.groups: Sequence[str] = ()
         create_signer(folder / "device.key")
         self._write_trust()
         self._counter = int(time.time())
@@ -66,6 +71,7 @@ class Site:
         """Write the configuration; `more` is TOML appended to it."""
         self.config.write_text(
             f'[device]\nid = "site"\nclass = "{self.device_class}"\n'
+            f"groups = {json.dumps(list(self.groups))}\n"
             f'[paths]\nstate = "{self.state}"\nrun = "{self.run}"\n'
             f'[files]\nwatch = ["{self.watched}"]\n'
             f'[rules]\nbundle = "{self.bundle}"\ntrust = "{self.folder}/trust.json"\n'
@@ -147,6 +153,7 @@ class Site:
             purposes={
                 "rules": _role(self.rules_key.public_key),
                 "profiles": _role(self.profiles_key.public_key),
+                "operators": _operators(*self.operators.values()),
             },
         )
         payload = trust_codec.encode(document)
@@ -220,3 +227,10 @@ def bodies(documents: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _role(public_key: bytes) -> Role:
     return Role({key_id(public_key): public_key}, 1)
+
+
+def _operators(*keys: Ed25519Signer) -> Role:
+    """Each may do everything everywhere, alone where one key is enough."""
+    public = {key_id(key.public_key): key.public_key for key in keys}
+    grant = Grant(frozenset(Verb), frozenset({EVERY_GROUP}))
+    return Role(public, 1, dict.fromkeys(public, grant))

@@ -24,6 +24,7 @@ from vedette.errors import TrustError
 from vedette.model.playbook import Playbooks
 from vedette.model.profile import Profile
 from vedette.model.rule import Bundle
+from vedette.model.trust import TrustDocument
 from vedette.ports.baseline import Baseline
 from vedette.ports.discover import responder_classes, sensor_classes
 from vedette.ports.responder import Responder, ResponderContext
@@ -33,6 +34,7 @@ from vedette.store.shelf import FileShelf
 from vedette.trust.content_gate import Content, ContentGate, ContentKind
 from vedette.trust.document import TrustAnchor
 from vedette.trust.ed25519 import Ed25519Verifier
+from vedette.trust.operator_gate import OperatorGate, Station
 from vedette.uplink.link import LinkUplink
 
 RULES = ContentKind("rules", "bundle", bundle_codec.PAYLOAD_TYPE)
@@ -49,8 +51,9 @@ def restore_kernel(run_dir: Path) -> list[str]:
 
 
 class Sources(NamedTuple):
-    """Where signed content comes from; None where none is wanted."""
+    """Where signed content comes from (None where none is wanted), and whom the device trusts."""
 
+    document: TrustDocument
     rules: ContentSource[Bundle]
     profiles: ContentSource[Profile] | None
     playbooks: ContentSource[Playbooks] | None
@@ -82,7 +85,21 @@ def sources(config: Config, state: State, parse_rules: Callable[[bytes], Bundle]
         sets = _gate(PLAYBOOKS, playbook_codec.decode, config, anchor, state)
         file = Path(config.response.playbooks)
         playbooks = ContentSource(sets, file, "set of playbooks", is_optional=True)
-    return Sources(rules, profiles, playbooks)
+    return Sources(anchor.document, rules, profiles, playbooks)
+
+
+def operator_gate(
+    config: Config, state: State, document: Callable[[], TrustDocument]
+) -> OperatorGate:
+    """Decides about operators' commands, by the trust document of the moment."""
+    device = config.device
+    return OperatorGate(
+        Station(device.tenant, device.id, device.groups),
+        document=document,
+        verifier=Ed25519Verifier(),
+        state=state,
+        build_s=BUILD_S,
+    )
 
 
 def _gate(

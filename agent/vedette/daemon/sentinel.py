@@ -35,11 +35,13 @@ from vedette.daemon.content_source import Chosen, nothing_chosen
 from vedette.daemon.control import ControlServer
 from vedette.daemon.defending import Defending
 from vedette.daemon.delivery import Delivery
+from vedette.daemon.evidence import Evidence
 from vedette.daemon.guard import Guard
 from vedette.daemon.kept_responses import CHECKPOINT_S
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.learning import LOOK_S
 from vedette.daemon.notify import Notifier
+from vedette.daemon.operators import Operators
 from vedette.daemon.own_reports import OwnReports, told_before
 from vedette.daemon.profiles import Profiles
 from vedette.daemon.shell import Shell, now
@@ -140,6 +142,13 @@ class Sentinel:
             responders=assembly.responders(config),
             boot=boot,
         )
+        self.operators = Operators(
+            assembly.operator_gate(config, self._state, lambda: self._sources.document),
+            shell=self.shell,
+            responses=self.defending.responding,
+            evidence=Evidence(self.identity, self.agent, self.journal),
+            largest_bytes=self._largest_bytes,
+        )
         self.answers = Answers(self)
         self.ladder = self._new_ladder()
         self.checks = Checks(self._check)
@@ -238,12 +247,14 @@ class Sentinel:
                 group.create_task(delivery.run()),
                 group.create_task(control.serve()),
                 group.create_task(self.defending.responding.run()),
+                hearing := group.create_task(self._hear_operators()),
                 watching := group.create_task(self._watch()),
             ]
             await self._stop.wait()
             self.notifier.stopping()
             watching.cancel()
-            await asyncio.wait([watching])
+            hearing.cancel()
+            await asyncio.wait([watching, hearing])
             self._own.left(await self.ladder.close())
             await self.profiles.learning.save()
             self._own.left(await self.defending.responding.close())
@@ -277,6 +288,11 @@ class Sentinel:
             group.create_task(self._reload_when_asked())
             if self.notifier.watchdog_period_s > 0:
                 group.create_task(_every(self.notifier.watchdog_period_s, self.notifier.watchdog))
+
+    async def _hear_operators(self) -> None:
+        """Not before it is known what holds from before: a command may undo that."""
+        await self.defending.responding.resumed.wait()
+        await self.operators.run()
 
     async def _climb(self) -> None:
         """Open the sources; a file that changed before they were open is found by a scan after."""
@@ -407,8 +423,12 @@ class Sentinel:
             clock=lambda: now()[0],
             wall_clock=lambda: now()[1],
             on_events=self.shell.observe,
+            on_down=self.operators.hear,
             told=told,
         )
+
+    def _largest_bytes(self) -> int:
+        return self.delivery.session.maximum_packet_bytes if self.delivery is not None else 0
 
     def _new_ladder(self) -> Ladder:
         return assembly.ladder(self.config, self.shell.observe, self.baseline, self._opened)
