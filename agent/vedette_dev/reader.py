@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from vedette.cli import _fleet_lines
-from vedette.cli._fleet_listener import Listener
-from vedette.cli.fleet import read_registry
+from vedette.cli._fleet_listener import Arrived, Listener
+from vedette.cli._fleet_options import read_registry
 from vedette.codec import report, topics
 from vedette.core.fleet import Fleet, Kind, Note, Publication
 from vedette.errors import DeviceError
@@ -32,18 +32,18 @@ _QUIET = frozenset((Kind.STATE, Kind.BIRTH, Kind.REPORT, Kind.DOUBLE, Kind.ENDED
 Take = Callable[[Mapping[str, Any], float], None]
 
 
-class _Inbox(queue.Queue[Publication | str]):
+class _Inbox(queue.Queue[Arrived]):
     """Remembers when each item came: what is measured must not wait for our own reading."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self._came_s: collections.deque[float] = collections.deque()
 
-    def _put(self, item: Publication | str) -> None:
+    def _put(self, item: Arrived) -> None:
         self._came_s.append(time.monotonic())
         super()._put(item)
 
-    def take(self) -> tuple[Publication | str, float]:
+    def take(self) -> tuple[Arrived, float]:
         """The oldest item and when it came; for one reader only."""
         item = self.get()
         return item, self._came_s.popleft()

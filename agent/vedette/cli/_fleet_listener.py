@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import secrets
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
@@ -24,6 +25,16 @@ KEPT_S = 900
 """What is published while we are cut off for so long waits at the broker: no gap for us."""
 
 
+class Acknowledged(NamedTuple):
+    """What the broker answered to a publication (MQTT 5.0 3.4.2.1), with its words."""
+
+    reason_code: int
+    words: str
+
+
+Arrived: TypeAlias = Publication | Acknowledged | str
+
+
 class Listener:
     """Subscribes and hands on; connects again by itself.
 
@@ -31,7 +42,10 @@ class Listener:
         host: of the broker.
         port: of the broker.
         filters: topics to subscribe to.
-        arrived: gets publications, and texts about the connection.
+        arrived: gets publications, acknowledgements, and texts about the connection.
+
+    Attributes:
+        is_listening: the broker has granted all subscriptions.
     """
 
     def __init__(
@@ -39,7 +53,7 @@ class Listener:
         host: str,
         port: int,
         filters: Sequence[str],
-        arrived: queue.Queue[Publication | str],
+        arrived: queue.Queue[Arrived],
     ) -> None:
         self._host, self._port, self._filters, self._arrived = host, port, filters, arrived
         self._client = Client(
@@ -51,7 +65,9 @@ class Listener:
         self._client.on_subscribe = self._subscribed
         self._client.on_disconnect = self._disconnected
         self._client.on_message = self._message
+        self._client.on_publish = self._published
         self._client.reconnect_delay_set(1, LONGEST_RECONNECT_S)
+        self.is_listening = threading.Event()
 
     def begin(self, ca: Path | None, certificate: Path | None, key: Path | None) -> None:
         """Connect; without a CA without TLS.
@@ -77,6 +93,13 @@ class Listener:
             ) from error
         self._client.loop_start()
 
+    def publish(self, topic: str, body: bytes, content_type: str, expires_in_s: int) -> None:
+        """Publish once, not retained; the broker forgets it after so many seconds."""
+        properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.ContentType = content_type
+        properties.MessageExpiryInterval = expires_in_s
+        self._client.publish(topic, body, qos=1, properties=properties)
+
     def end(self) -> None:
         """Leave the broker and end paho's thread."""
         self._client.disconnect(properties=_kept_for(0, PacketTypes.DISCONNECT))
@@ -95,6 +118,7 @@ class Listener:
             words = ", ".join(str(reason) for reason in reasons)
             self._arrived.put(f"the broker refuses a subscription: {words}")
         else:
+            self.is_listening.set()
             self._arrived.put(f"connected to {self._host}:{self._port}")
 
     def _disconnected(self, _client: Client, _data: object, flags: DisconnectFlags,
@@ -102,6 +126,10 @@ class Listener:
         if reason.is_failure:
             said = f" by the broker: {reason}" if flags.is_disconnect_packet_from_server else ""
             self._arrived.put(f"connection lost{said}; trying again")
+
+    def _published(self, _client: Client, _data: object, _mid: int, reason: ReasonCode,
+                   _more: object) -> None:  # fmt: skip
+        self._arrived.put(Acknowledged(reason.value, str(reason)))
 
     def _message(self, _client: Client, _data: object, found: MQTTMessage) -> None:
         properties: Any = found.properties

@@ -2,11 +2,15 @@ r"""What an operator of many devices does: says whose keys count, and watches.
 
   enroll   write a device's public key into the registry, the only place keys are taken from
   watch    subscribe, verify every signature, and print one line for each incident
+  command  sign a command for a device or a group, send it, and wait for the receipts
+  approve  add a second operator's signature to a command that was written, and send it
 
 Example:
   vedette fleet enroll --registry fleet.json --tenant acme --device cam-7 --key cam-7.pub
   vedette fleet watch --registry fleet.json --host broker.example --ca ca.pem \
       --certificate operator.pem --key operator.key
+  vedette fleet command block 192.0.2.7 --tenant acme --device cam-7 --sign alice.key \
+      --registry fleet.json --host broker.example --ca ca.pem --certificate ...
 
 exit codes: 0 done, 2 could not be done, 130 interrupted
 """
@@ -21,15 +25,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from vedette.cli import _fleet_command
+from vedette.cli._fleet_options import add_broker, add_registry, read_registry
 from vedette.cli._options import add_json, summary
 from vedette.codec import registry, topics
 from vedette.codec.registry import Registered
-from vedette.errors import InputError, ParseError, RequestError
+from vedette.errors import RequestError
 
 if TYPE_CHECKING:
     import queue
 
-    from vedette.core.fleet import Fleet, Note, Publication
+    from vedette.cli._fleet_listener import Arrived
+    from vedette.core.fleet import Fleet, Note
 
 TICK_S = 10.0
 """How often silent devices are looked for."""
@@ -45,11 +52,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     group = parser.add_subparsers(title="what to do", metavar="ACTION")
     _add_enroll(group)
     _add_watch(group)
+    _fleet_command.add(group)
 
 
 def _add_enroll(group: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = group.add_parser("enroll", help="write a device's public key into the registry")
-    _add_registry(parser)
+    add_registry(parser)
     parser.add_argument("--tenant", required=True, help="whose device it is (a-z, 0-9, hyphens)")
     parser.add_argument("--device", required=True, help="its name in the fleet")
     parser.add_argument("--key", required=True, type=Path, metavar="FILE", help="public key, PEM")
@@ -61,22 +69,12 @@ def _add_enroll(group: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _add_watch(group: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = group.add_parser("watch", help="verify and print what devices tell")
-    _add_registry(parser)
-    parser.add_argument("--host", required=True, help="the broker")
-    parser.add_argument("--port", type=int, default=8883)
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="CA of the broker's certificate")
-    parser.add_argument("--certificate", type=Path, metavar="FILE", help="the operator's, PEM")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="its private key, PEM")
+    add_registry(parser)
+    add_broker(parser)
     parser.add_argument("--tenant", default="", help="only this one's devices")
     parser.add_argument("--all", action="store_true", help="what says nothing new, too")
     add_json(parser)
     parser.set_defaults(run=watch)
-
-
-def _add_registry(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--registry", required=True, type=Path, metavar="FILE", help="the fleet's device keys"
-    )
 
 
 def enroll(args: argparse.Namespace) -> int:
@@ -122,18 +120,6 @@ def add_device(path: Path, device: Registered, *, is_replacing: bool) -> None:
     _write_whole(path, registry.encode(known))
 
 
-def read_registry(path: Path) -> dict[tuple[str, str], Registered]:
-    """The devices of a registry file.
-
-    Raises:
-        InputError: it is no registry.
-    """
-    try:
-        return registry.parse(path.read_bytes())
-    except ParseError as error:
-        raise InputError(f"{path}: {error}; write it with vedette fleet enroll") from error
-
-
 def watch(args: argparse.Namespace) -> int:
     """Print what devices tell until Ctrl-C."""
     import queue  # noqa: PLC0415 (only the operator's side needs all of these)
@@ -143,7 +129,7 @@ def watch(args: argparse.Namespace) -> int:
     from vedette.trust.ed25519 import Ed25519Verifier  # noqa: PLC0415
 
     devices = read_registry(args.registry)
-    arrived: queue.Queue[Publication | str] = queue.Queue(_MAX_WAITING)
+    arrived: queue.Queue[Arrived] = queue.Queue(_MAX_WAITING)
     listener = Listener(args.host, args.port, topics.subscriptions(args.tenant), arrived)
     listener.begin(args.ca, args.certificate, args.key)
     fleet = Fleet(devices, Ed25519Verifier(), time.monotonic())
@@ -157,8 +143,10 @@ def watch(args: argparse.Namespace) -> int:
         listener.end()
 
 
-def _follow(fleet: Fleet, arrived: queue.Queue[Publication | str], printer: _Printer) -> NoReturn:
+def _follow(fleet: Fleet, arrived: queue.Queue[Arrived], printer: _Printer) -> NoReturn:
     import queue  # noqa: PLC0415
+
+    from vedette.core.fleet import Publication  # noqa: PLC0415
 
     next_tick_s = time.monotonic() + TICK_S
     while True:
@@ -170,7 +158,7 @@ def _follow(fleet: Fleet, arrived: queue.Queue[Publication | str], printer: _Pri
             continue
         if isinstance(found, str):
             printer.remark(found)
-        else:
+        elif isinstance(found, Publication):
             printer.show(fleet.handle(found, time.monotonic()))
 
 

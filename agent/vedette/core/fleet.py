@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from vedette.codec import cloudevents, report, topics
+from vedette.codec import cloudevents, receipt, report, topics
 from vedette.codec.cloudevents import Received
 from vedette.codec.envelope import Purpose, purposes_of, signed_bytes
 from vedette.codec.registry import Registered
@@ -52,6 +52,8 @@ class Kind(StrEnum):
     ENDED = "ended"
     """An incident that is closed, and of which all was said before."""
     REPORT = "report"
+    RECEIPT = "receipt"
+    """What became of an operator's command."""
     STATE = "state"
     BIRTH = "birth"
     WILL = "will"
@@ -169,18 +171,7 @@ class Fleet:
         self, known: _Known, suffix: str, received: Received, publication: Publication
     ) -> str:
         """Why the message is not the device's, or ""."""
-        device, event_id = known.device, received.event_id
-        if event_id.device != device.device:
-            return f"signed as another device: {event_id.device}"
-        if received.purpose not in purposes_of(suffix):
-            return f"a {received.purpose} does not belong under {suffix}"
-        message = signed_bytes(
-            received.purpose, device.tenant, device.device, event_id.boot, event_id.sequence,
-            suffix, publication.content_type, received.attributes, publication.body,
-        )  # fmt: skip
-        if not self._verifier.verify(device.public_key, received.signature, message):
-            return "the registered key did not sign this"
-        return ""
+        return why_not_genuine(known.device, suffix, received, publication, self._verifier)
 
     def _believe(
         self, known: _Known, received: Received, publication: Publication, now_s: float
@@ -197,6 +188,8 @@ class Fleet:
         if not is_new:
             return notes
         notes += self._heard(known, now_s)
+        if received.purpose is Purpose.RECEIPT:
+            return [*notes, self._receipt(known, sequence, publication)]
         if received.purpose is not Purpose.INCIDENT:
             return [*notes, self._note(known, Kind.REPORT, sequence, str(received.purpose))]
         try:
@@ -208,6 +201,15 @@ class Fleet:
         kind = Kind.INCIDENT if known.learns(found) else Kind.ENDED
         incident = Note(kind, device.tenant, device.device, sequence, found.title, found)
         return [*notes, incident]
+
+    def _receipt(self, known: _Known, sequence: int, publication: Publication) -> Note:
+        try:
+            found = receipt.parse(report.decode(publication.body, publication.content_type))
+        except ParseError as error:
+            return self._note(known, Kind.UNREADABLE, sequence, str(error))
+        who = found.origin.removeprefix("operator:") or "nobody we know"
+        detail = f"{found.verb or 'a command'} by {who}: {found.status}, {found.detail}"
+        return self._note(known, Kind.RECEIPT, sequence, detail)
 
     def _follow(self, known: _Known, sequence: int) -> tuple[list[Note], bool]:
         """Compare a sequence with those seen; whether it is new."""
@@ -257,6 +259,34 @@ class Fleet:
 
     def _note(self, known: _Known, kind: Kind, sequence: int, detail: str) -> Note:
         return Note(kind, known.device.tenant, known.device.device, sequence, detail, None)
+
+
+def why_not_genuine(
+    device: Registered,
+    suffix: str,
+    received: Received,
+    publication: Publication,
+    verifier: Verifier,
+) -> str:
+    """Why a publication is not this device's, or "" when its registered key signed it.
+
+    Args:
+        device: whose topic it came under.
+        suffix: of that topic, such as "up/finding".
+        received: its user properties, taken apart.
+    """
+    event_id = received.event_id
+    if event_id.device != device.device:
+        return f"signed as another device: {event_id.device}"
+    if received.purpose not in purposes_of(suffix):
+        return f"a {received.purpose} does not belong under {suffix}"
+    message = signed_bytes(
+        received.purpose, device.tenant, device.device, event_id.boot, event_id.sequence,
+        suffix, publication.content_type, received.attributes, publication.body,
+    )  # fmt: skip
+    if not verifier.verify(device.public_key, received.signature, message):
+        return "the registered key did not sign this"
+    return ""
 
 
 def _progress(body: bytes) -> _Progress:

@@ -7,7 +7,7 @@ import pytest
 
 from vedette.cli import _fleet_lines
 from vedette.cli.__main__ import main
-from vedette.cli.fleet import read_registry
+from vedette.cli._fleet_options import read_registry
 from vedette.codec.report import Link, Report
 from vedette.core.fleet import Kind, Note
 from vedette.model.finding import Severity
