@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final, Self
@@ -18,6 +19,9 @@ DEVICE: Final = ("10.97.0.1", "fd97::1")
 PEER: Final = ("10.97.0.2", "fd97::2")
 PATIENCE_S: Final = 0.25
 """A connection on the cable takes a millisecond; a dropped one never comes."""
+
+
+MEETING_S: Final = 20.0
 
 
 class Neighbours:
@@ -33,6 +37,7 @@ class Neighbours:
         for where, ends in ((self.device, DEVICE), (self.peer, PEER)):
             give_address(where, "eth0", f"{ends[0]}/24")
             give_address(where, "eth0", f"{ends[1]}/64")
+        self._meet()
 
     def __enter__(self) -> Self:
         enter(self.device.fd)
@@ -45,6 +50,13 @@ class Neighbours:
     def close(self) -> None:
         """Take both away; the calling thread must be elsewhere."""
         self._stack.close()
+
+    def _meet(self) -> None:
+        """Have both ends know each other's link address, which a test must not wait for."""
+        ends_s = time.monotonic() + MEETING_S
+        for end in (*PEER, *DEVICE):
+            while not self.reaches(end):
+                assert time.monotonic() < ends_s, f"no way to {end} over the cable"
 
     def ruleset(self) -> str:
         """All of nftables on the device."""

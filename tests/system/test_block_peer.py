@@ -170,10 +170,10 @@ def blocked_end(blocked: str) -> str:
     return "10.92.2.2" if blocked == "10.92.1.2" else blocked
 
 
-def passes(client: Namespace, server: Namespace, *, to: str) -> bool:
+def passes(client: Namespace, server: Namespace, *, to: str, port: int = 0) -> bool:
     with ExitStack() as stack:
         with server.entered():
-            listener = stack.enter_context(listening(to))
+            listener = stack.enter_context(listening(to, port))
         try:
             with client.entered():
                 stack.enter_context(connected(listener))

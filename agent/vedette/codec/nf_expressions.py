@@ -54,6 +54,7 @@ _DYNSET_NAME, _DYNSET_OPERATION, _DYNSET_KEY, _DYNSET_TIMEOUT = 1, 3, 4, 6
 _DYNSET_UPDATE = 1
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
 
+_HOST_U16 = Struct("=H")
 _HOST_U32 = Struct("=I")
 
 
@@ -137,6 +138,11 @@ def counter() -> bytes:
 def host_u32(value: int) -> bytes:
     """A number as a register holds it that was loaded by `meta` or `connection_state`."""
     return _HOST_U32.pack(value)
+
+
+def host_u16(value: int) -> bytes:
+    """A number as a register holds it that was loaded by `meta` from 16 bits."""
+    return _HOST_U16.pack(value)
 
 
 def u32(kind: int, value: int) -> bytes:

@@ -78,7 +78,7 @@ class HeldTable:
         return own_table.reason(self._table.name, error, self._needs)
 
     def hold(self, order_id: str, keys: Iterable[Key], lasts_s: float) -> None:
-        """Have these elements in their sets until the order is released.
+        """Have these elements in their sets until the order is released, or claims others.
 
         Args:
             order_id: who claims them.
@@ -96,6 +96,8 @@ class HeldTable:
             except OSError:
                 self._forget(order_id, before)
                 raise
+            if before is not None and self._own is not None:
+                self._take_out(self._own, before)
 
     def release(self, order_id: str) -> None:
         """Take out what nobody else claims; with the last order the table goes.

@@ -23,7 +23,13 @@ def home() -> int:
 
 
 class BlockPeerScene(Scene):
-    """The suite's thread is on the device while the scene stands."""
+    """The suite's thread is on the device while the scene stands.
+
+    Attributes:
+        table: the nftables table of the responder.
+    """
+
+    table = NAME
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -45,12 +51,12 @@ class BlockPeerScene(Scene):
         return not (self._neighbours.reaches(PEER[0]) or self._neighbours.reaches(DEVICE[0]))
 
     def take_away(self) -> bool:
-        intruder.delete_table(os.getpid(), NAME)
+        intruder.delete_table(os.getpid(), self.table)
         return True
 
     def reboot(self) -> bool:
         with contextlib.suppress(AssertionError):  # gone already with the socket that owned it
-            intruder.delete_table(os.getpid(), NAME)
+            intruder.delete_table(os.getpid(), self.table)
         return True
 
     def close(self) -> None:
