@@ -1,10 +1,18 @@
-"""What the kernel says about sockets, flows and addresses."""
+"""What the kernel says about sockets, flows and addresses, and what people write about them."""
 
 from __future__ import annotations
 
 import contextlib
 
-from vedette.codec import conntrack, netlink, procnet, rtnetlink, sock_diag
+from vedette.codec import (
+    conntrack,
+    netlink,
+    nf_tables,
+    procnet,
+    resolv_conf,
+    rtnetlink,
+    sock_diag,
+)
 from vedette.errors import ParseError
 
 
@@ -20,6 +28,13 @@ def target(data: bytes) -> None:
         sock_diag.parse_socket(data)
     with contextlib.suppress(ParseError):
         rtnetlink.parse_address(netlink.Message(rtnetlink.RTM_NEWADDR, 0, 0, 0, data))
+    with contextlib.suppress(ParseError):
+        nf_tables.belongs(data, "vedette")
+    text = data.decode("utf-8", "replace")
+    assert len(resolv_conf.name_servers(text)) <= resolv_conf.MAX_SERVERS
+    with contextlib.suppress(ParseError):
+        for one in flow.parse_flows(text):
+            assert one.network is None or len(one.network.mask) == len(one.network.address)
     for byte_order in ("little", "big"):
         with contextlib.suppress(ParseError):
             procnet.parse_table(data, byte_order)
