@@ -3,26 +3,32 @@ from __future__ import annotations
 import errno
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from tests.simulators import intruder
 from tests.simulators.neighbours import DEVICE, PEER, Neighbours, connected, listening
 from tests.simulators.network import Namespace, route
+from tests.system._site import Site
 
+from vedette.codec.kept_response import KeptResponse
+from vedette.daemon.assembly import response_store
+from vedette.daemon.config import load
 from vedette.errors import ResponseError
 from vedette.kernel.netlink_talk import NetlinkTalk
 from vedette.kernel.own_table import OwnTable
 from vedette.model.response import Mode, Order, Outcome, PeerTarget, ResponseStatus
 from vedette.ports.responder import ResponderContext
 from vedette.responses import _held_table
-from vedette.responses.block_peer import NAME, BlockPeer
+from vedette.responses._held_table import HeldTable
+from vedette.responses.block_peer import NAME, TABLE, BlockPeer
 
 pytestmark = pytest.mark.usefixtures("as_root")
 
@@ -269,6 +275,28 @@ def test_an_order_without_end_has_no_time_in_the_kernel(cable: Neighbours, tmp_p
     assert cable.ruleset() == ""
 
 
+def test_whoever_asks_whether_it_holds_renews_what_is_nearly_over(
+    cable: Neighbours, tmp_path: Path
+) -> None:
+    now_s = 0.0
+    responder = blocking(tmp_path)
+    responder._table = HeldTable(TABLE, tmp_path, clock=lambda: now_s)
+    given, record = order(PEER[0], lasts_s=60.0), {"address": PEER[0]}
+    block(responder, given)
+    assert "timeout 6m " in cable.ruleset()
+    now_s = 30.0
+    assert responder.holds(given, record)
+    now_s = 350.0
+    # Nobody asked for so long that it could have ended: it gets its whole time again.
+    assert responder.holds(given, record)
+    now_s = 400.0
+    block(responder, order(PEER[1], 2, lasts_s=1.0))
+    assert "timeout 5m1s " in cable.ruleset()
+    assert responder._table._timeout_s(("peers4", b"\x0a\x61\0\2")) == 310.0
+    for one in (given, order(PEER[1], 2)):
+        unblock(responder, one)
+
+
 def test_flushing_the_ruleset_leaves_it_in_force(cable: Neighbours, tmp_path: Path) -> None:
     responder = blocking(tmp_path)
     block(responder, order(PEER[0]))
@@ -345,19 +373,26 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("end", ["leave", "undo", "act"])
-@pytest.mark.parametrize("age", ["new kernel", "old kernel"])
-def test_after_sigkill_the_next_start_finds_nothing_in_its_way(
-    cable: Neighbours, tmp_path: Path, age: str, end: str
-) -> None:
+@contextmanager
+def sleeping(run_dir: Path, age: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that blocks the peer and then waits for its end."""
     with subprocess.Popen(
-        [sys.executable, "-c", SLEEPER, str(tmp_path), age],
+        [sys.executable, "-c", SLEEPER, str(run_dir), age],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
     ) as sleeper:
         assert sleeper.stdout is not None
         assert sleeper.stdout.readline() == b"blocked\n"
+        yield sleeper
+
+
+@pytest.mark.parametrize("end", ["leave", "undo", "act"])
+@pytest.mark.parametrize("age", ["new kernel", "old kernel"])
+def test_after_sigkill_the_next_start_finds_nothing_in_its_way(
+    cable: Neighbours, tmp_path: Path, age: str, end: str
+) -> None:
+    with sleeping(tmp_path, age) as sleeper:
         assert not cable.reaches(PEER[0])
         sleeper.send_signal(signal.SIGKILL)
     assert (NAME in cable.ruleset()) is (age == "old kernel")
@@ -374,6 +409,27 @@ def test_after_sigkill_the_next_start_finds_nothing_in_its_way(
     assert cable.ruleset() == ""
     assert cable.reaches(PEER[0])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_restore_takes_a_killed_agents_block_out_of_the_kernel_and_keeps_the_order(
+    cable: Neighbours, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    site = Site(tmp_path)
+    request.addfinalizer(lambda: shutil.rmtree(site.run, ignore_errors=True))
+    config = load(site.config)
+    run_dir = site.run / "responders" / "block_peer"
+    store = response_store(config)
+    given, record = order(PEER[0]), {"address": PEER[0]}
+    assert store.save(KeptResponse(given, record, "b" * 32, 600.0, 600.0)) == ""
+    with sleeping(run_dir, "old kernel") as sleeper:
+        assert NAME in cable.ruleset()
+        sleeper.send_signal(signal.SIGKILL)
+    assert NAME in cable.ruleset()
+    argv = (sys.executable, "-m", "vedette.cli", "restore", "--config", str(site.config))
+    for _ in range(2):
+        cable.device.run(*argv)
+        assert cable.ruleset() == ""
+    assert [kept.order for kept in store.load().kept] == [given]
 
 
 def test_a_table_of_another_owner_is_left_alone_and_told(cable: Neighbours, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Put back what a killed sentinel left changed in the kernel (audit, nftables and the like).
 
+Responses that still have time leave the kernel too, and are done again at the next start.
+
 `vedette run` and the systemd unit (ExecStopPost) call it after each end of the sentinel; by hand it
 is safe at any time while the agent does not run, and does nothing where nothing was left.
 
@@ -29,13 +31,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    """Let every sensor undo what an instance of it left behind."""
+    """Let every sensor and responder undo what an instance of it left behind."""
     from vedette import sensors  # noqa: PLC0415 (not for --help)
-    from vedette.daemon import config  # noqa: PLC0415
+    from vedette.daemon import assembly, config  # noqa: PLC0415
     from vedette.errors import DeviceError  # noqa: PLC0415
     from vedette.ports.discover import sensor_classes  # noqa: PLC0415
 
-    run_dir = Path(config.load(args.config).paths.run)
+    settings = config.load(args.config)
+    run_dir = Path(settings.paths.run)
     undone: list[str] = []
     failed: list[str] = []
     for sensor_class in sensor_classes(sensors):
@@ -43,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
             undone += sensor_class.restore(run_dir)
         except (DeviceError, OSError) as error:
             failed.append(f"{sensor_class.__module__.rpartition('.')[2]}: {error}")
+    failed += assembly.leave_kernel(settings)
     if args.json:
         print(json.dumps({"undone": undone, "failed": failed}))
     else:

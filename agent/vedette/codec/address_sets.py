@@ -24,6 +24,19 @@ class AddressNumber(NamedTuple):
     bits: int
     value: int
 
+    @property
+    def raw(self) -> bytes:
+        """The address in network order, 4 or 16 bytes."""
+        return self.value.to_bytes(self.bits // 8)
+
+
+class NetworkNumber(NamedTuple):
+    """A network as a number; bits of `value` beyond the prefix may be set."""
+
+    bits: int
+    value: int
+    prefix: int
+
 
 class AddressSet:
     """Addresses and networks.
@@ -38,7 +51,7 @@ class AddressSet:
     def __init__(self, texts: Iterable[str]) -> None:
         self._by_prefix: dict[tuple[int, int], set[int]] = {}
         for text in texts:
-            bits, value, prefix = _network(text)
+            bits, value, prefix = network_number(text)
             self._by_prefix.setdefault((bits, prefix), set()).add(value >> (bits - prefix))
 
     def __contains__(self, address: object) -> bool:
@@ -61,16 +74,21 @@ def address_number(text: str) -> AddressNumber | None:
     return _ipv6_number(text) if ":" in text else None
 
 
-def _network(text: str) -> tuple[int, int, int]:
+def network_number(text: str) -> NetworkNumber:
+    """The number of an address or network.
+
+    Raises:
+        ParseError: it is neither.
+    """
     address, slash, length = text.partition("/")
     number = address_number(address)
     if number is None:
         raise ParseError(f"expected an address or network such as 10.0.0.0/8, got {text[:64]!a}")
     if not slash:
-        return number.bits, number.value, number.bits
+        return NetworkNumber(*number, number.bits)
     if not re.fullmatch(r"[0-9]{1,3}", length) or int(length) > number.bits:
         raise ParseError(f"expected a prefix of 0 to {number.bits} bits, got {text[:64]!a}")
-    return number.bits, number.value, int(length)
+    return NetworkNumber(*number, int(length))
 
 
 def _ipv6_number(text: str) -> AddressNumber | None:

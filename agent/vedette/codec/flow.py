@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple, cast, get_args
 
-from vedette.codec.address_sets import address_number
+from vedette.codec.address_sets import network_number
 from vedette.errors import ParseError
 
 Direction = Literal["in", "out", "forward"]
@@ -80,14 +80,6 @@ def parse_network(text: str) -> Network:
     Raises:
         ParseError: it is neither.
     """
-    address, slash, length = text.partition("/")
-    number = address_number(address)
-    if number is None:
-        raise ParseError(f"expected an address or network such as 10.0.0.0/8, got {text[:64]!a}")
-    prefix = number.bits
-    if slash:
-        if not re.fullmatch(r"[0-9]{1,3}", length) or int(length) > number.bits:
-            raise ParseError(f"expected a prefix of 0 to {number.bits} bits, got {text[:64]!a}")
-        prefix = int(length)
-    whole = number.value >> (number.bits - prefix) << (number.bits - prefix)
-    return Network(whole.to_bytes(number.bits // 8), prefix)
+    bits, value, prefix = network_number(text)
+    whole = value >> (bits - prefix) << (bits - prefix)
+    return Network(whole.to_bytes(bits // 8), prefix)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import vedette.responses
 import vedette.sensors
 from vedette.codec import bundle as bundle_codec
+from vedette.codec import kept_response
 from vedette.codec import playbook as playbook_codec
 from vedette.codec import profile as profile_codec
 from vedette.codec.dsse import MAX_ENVELOPE_BYTES
@@ -20,16 +21,17 @@ from vedette.daemon.config import Config
 from vedette.daemon.content_source import ContentSource, read_trust
 from vedette.daemon.ladder import Ladder, name_of
 from vedette.daemon.responder_calls import Responders
-from vedette.errors import TrustError
+from vedette.errors import DeviceError, TrustError
 from vedette.model.playbook import Playbooks
 from vedette.model.profile import Profile
 from vedette.model.rule import Bundle
 from vedette.model.trust import TrustDocument
 from vedette.ports.baseline import Baseline
 from vedette.ports.discover import responder_classes, sensor_classes
-from vedette.ports.responder import Responder, ResponderContext
+from vedette.ports.responder import Responder, ResponderContext, WayOut
 from vedette.ports.sensor import Emit, Sensor, SensorContext
 from vedette.ports.state import State
+from vedette.store.responses import ResponseStore
 from vedette.store.shelf import FileShelf
 from vedette.trust.content_gate import Content, ContentGate, ContentKind
 from vedette.trust.document import TrustAnchor
@@ -132,6 +134,7 @@ def _profile_for(device_class: str, payload: bytes) -> Profile:
 
 def responders(config: Config) -> Responders:
     """The responders that the configuration allows, each with folders and options of its own."""
+    way_out = _way_out(config)
     usable: dict[str, Responder] = {}
     disabled: dict[str, str] = {}
     for name, kind in responder_classes(vedette.responses).items():
@@ -144,9 +147,47 @@ def responders(config: Config) -> Responders:
             untouchable_pids=frozenset({1, os.getpid()}),
             untouchable_paths=(config.paths.state, config.paths.run),
             options=config.response.options.get(name, {}),
+            way_out=way_out,
         )
         usable[name] = kind(context)
     return Responders(usable, disabled)
+
+
+def _way_out(config: Config) -> WayOut | None:
+    uplink = config.uplink
+    if not uplink.enabled:
+        return None
+    uid = privileges.account(uplink.user)[0] if os.geteuid() == 0 else os.geteuid()
+    return WayOut(uplink.host, uplink.port, uid)
+
+
+def leave_kernel(config: Config) -> list[str]:
+    """Have every response on record leave the kernel, when the sentinel did not live to do it.
+
+    Returns:
+        Why some could not, one line each.
+    """
+    found = response_store(config).load()
+    problems = list(found.problems)
+    usable = responders(config).usable if found.kept else {}
+    for order, record in ((kept.order, kept.record) for kept in found.kept):
+        responder = usable.get(order.responder)
+        if responder is None:
+            continue
+        try:
+            responder.leave(order, record)
+        except (DeviceError, OSError) as error:
+            problems.append(f"{order.responder} {order.response_id}: {error}")
+    return problems
+
+
+def response_store(config: Config) -> ResponseStore:
+    """Where undo records are kept."""
+    lasting, passing = (
+        Path(folder) / "responses" for folder in (config.paths.state, config.paths.run)
+    )
+    most = kept_response.MAX_BYTES
+    return ResponseStore(FileShelf(lasting, max_bytes=most), FileShelf(passing, max_bytes=most))
 
 
 def ladder(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 
-from vedette.codec import kept_response, ocsf, promotions
+from vedette.codec import ocsf, promotions
 from vedette.core.commands import Promote
 from vedette.core.inputs import PlaybooksLoaded
+from vedette.daemon import assembly
 from vedette.daemon.config import Config
 from vedette.daemon.content_source import Chosen, ContentSource, nothing_chosen
 from vedette.daemon.own_reports import OwnReports
@@ -24,11 +24,8 @@ from vedette.errors import StoreError
 from vedette.model.playbook import Playbooks, Promotion
 from vedette.ports.journal import Journal
 from vedette.ports.state import State
-from vedette.store.responses import ResponseStore
-from vedette.store.shelf import FileShelf
 
 PROMOTIONS = "playbooks.promotions"
-FOLDER = "responses"
 
 
 class Defending:
@@ -64,7 +61,7 @@ class Defending:
             shell,
             journal,
             responders,
-            response_store(config),
+            assembly.response_store(config),
             boot=boot,
             on_promote=self._promoted,
         )
@@ -100,12 +97,3 @@ class Defending:
             self._state.update({PROMOTIONS: promotions.encode(known)})
         except StoreError as error:
             self._own.mended([f"a decision about playbook {command.playbook} is lost: {error}"])
-
-
-def response_store(config: Config) -> ResponseStore:
-    """Where undo records are kept."""
-    lasting, passing = Path(config.paths.state), Path(config.paths.run)
-    most = kept_response.MAX_BYTES
-    return ResponseStore(
-        FileShelf(lasting / FOLDER, max_bytes=most), FileShelf(passing / FOLDER, max_bytes=most)
-    )

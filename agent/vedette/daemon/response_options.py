@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, cast
 
 from vedette import responses as response_package
 from vedette.codec.address_sets import AddressSet
+from vedette.codec.flow import parse_flow
 from vedette.daemon.schema import (
     AbsolutePath,
     Choice,
@@ -31,10 +32,28 @@ from vedette.daemon.schema import (
 from vedette.errors import ParseError
 from vedette.ports.discover import module_names
 
-RESPONDER_OPTIONS: Mapping[str, Mapping[str, Kind[object]]] = {}
-"""By the name of the responder."""
-
 Options: TypeAlias = Mapping[str, int | str | bool]
+
+
+class FlowText(Kind[str]):
+    """A flow that a device may not be without."""
+
+    def read(self, value: object) -> str:
+        """Accept what codec/flow.py does."""
+        words = 'a flow such as "in tcp 502" or "out udp 123 192.0.2.0/24"'
+        if not isinstance(value, str) or "," in value:
+            raise WrongValueError(words, value)
+        try:
+            parse_flow(value)
+        except ParseError as error:
+            raise WrongValueError(words, value) from error
+        return value
+
+
+RESPONDER_OPTIONS: Mapping[str, Mapping[str, Kind[object]]] = {
+    "isolate": {"allow": Many(FlowText(), 0, 64)},
+}
+"""By the name of the responder."""
 
 
 class Address(Kind[str]):

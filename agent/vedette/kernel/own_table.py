@@ -65,6 +65,7 @@ class OwnTable:
         Raises:
             OSError: the kernel lacks what it needs, does not allow it, or another owns the name.
         """
+        self._note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._note.write_text(f"inet {self._table.name}\n", encoding="ascii")
         try:
             self._make(nf_tables.add(self._table.name, elements))

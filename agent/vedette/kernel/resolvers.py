@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from vedette.codec import resolv_conf, sock_diag
+from vedette.codec import host_network, sock_diag
+from vedette.codec.address_sets import address_number
 from vedette.codec.addresses import is_loopback
 from vedette.codec.sock_diag import SocketRecord
 from vedette.kernel.netlink_talk import NETLINK_SOCK_DIAG, NetlinkTalk
 from vedette.kernel.sockets import dump
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+MAX_SERVERS = 8
+"""glibc asks three; more in the file are no reason to open more."""
 _MAX_BYTES = 1 << 16
 _DNS_PORT = 53
 _FAMILIES = (2, 10)
@@ -34,11 +37,12 @@ def resolvers() -> Resolvers:
     """As they are now; what cannot be read is none."""
     try:
         with RESOLV_CONF.open("rb") as stream:
-            text = stream.read(_MAX_BYTES).decode("utf-8", "replace")
+            text = stream.read(_MAX_BYTES)
     except OSError:
-        text = ""
-    named = resolv_conf.name_servers(text)
-    servers = tuple(server for server in named if not is_loopback(server))
+        text = b""
+    numbers = [address_number(server) for server in host_network.servers(text)]
+    named = [number.raw for number in numbers if number is not None][:MAX_SERVERS]
+    servers = tuple(server for server in dict.fromkeys(named) if not is_loopback(server))
     return Resolvers(servers, _users_on_loopback() if len(servers) < len(named) else ())
 
 

@@ -17,9 +17,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from vedette.model.response import Order, Outcome, Target, UndoRecord
+
+
+class WayOut(NamedTuple):
+    """How the connection to the operator is known, which no response may close.
+
+    Attributes:
+        host: the broker, by name or address.
+        port: its port.
+        uid: the user that the uplink runs as.
+    """
+
+    host: str
+    port: int
+    uid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,7 @@ class ResponderContext:
             processes; pid 1 is always among them.
         untouchable_paths: files and folders that may never be moved: the agent's own.
         options: the responder's own table of the configuration, already checked.
+        way_out: the connection to the operator, None where there is none.
     """
 
     state_dir: Path
@@ -40,6 +55,7 @@ class ResponderContext:
     untouchable_pids: frozenset[int] = frozenset({1})
     untouchable_paths: tuple[str, ...] = ()
     options: Mapping[str, int | str | bool] = field(default_factory=dict)
+    way_out: WayOut | None = None
 
 
 class Responder(ABC):

@@ -150,7 +150,7 @@ def _checked(address: str) -> bytes:
     number = address_number(address)
     if number is None:
         raise ResponseError(f"expected an IPv4 or IPv6 address, got {address[:64]!a}")
-    raw = number.value.to_bytes(number.bits // 8)
+    raw = number.raw
     if _is_nobody(raw):
         raise ResponseError(f"{address} is loopback, multicast or unspecified: nobody's address")
     if raw in _own_addresses():

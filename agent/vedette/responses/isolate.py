@@ -2,8 +2,7 @@
 
 Rule 1: loopback stays, and what the uplink needs: its connection, names, addresses (DHCP), and what
 IP itself needs (errors, IPv6 neighbours). All else is dropped, what is forwarded too.
-Rule 2: without an uplink the device is isolated all the same; one that cannot be told from other
-traffic makes it refuse.
+Rule 2: flows that cannot be read make it refuse: nobody is to be cut off what they depend on.
 Rule 3: connections are not ended: those that are declared go on, others hang until the release.
 Not seen: frames that a bridge passes on below IP, and a local process that writes raw frames.
 """
@@ -26,13 +25,12 @@ from vedette.model.response import (
     Target,
     UndoRecord,
 )
-from vedette.ports.responder import Responder, ResponderContext
+from vedette.ports.responder import Responder, ResponderContext, WayOut
 from vedette.responses._held_table import HeldTable, Key
 from vedette.responses._isolation_rules import NAME, Uplink, isolation
 
 _ARMED: Final = tuple(("armed", bytes([family])) for family in (NFPROTO_IPV4, NFPROTO_IPV6))
 _IPV4_BYTES: Final = 4
-_MAX_UID: Final = 2**32 - 2
 
 
 class Isolate(Responder):
@@ -40,9 +38,6 @@ class Isolate(Responder):
 
     Options:
         allow: flows (codec/flow.py), separated by commas.
-        uplink_host: the broker's name or address; "" where there is no uplink.
-        uplink_port: its port.
-        uplink_uid: the user that the uplink runs as.
     """
 
     target_type: ClassVar[type[Target]] = DeviceTarget
@@ -56,8 +51,8 @@ class Isolate(Responder):
         self._problem = ""
         try:
             self._table = _table(context)
-        except (ParseError, ResponseError) as error:
-            self._problem = str(error)
+        except ParseError as error:
+            self._problem = f"[response.isolate] allow: {error}"
             self._table = HeldTable(isolation(None, ()), context.run_dir)
 
     def unavailable(self) -> str:
@@ -116,37 +111,22 @@ class Isolate(Responder):
         self._keys[order.response_id] = keys
 
     def _open(self) -> str:
-        options = self.context.options
-        host, allow = options.get("uplink_host", ""), options.get("allow", "")
-        uplink = f"the uplink to {host} stays open" if host else "without any uplink"
+        way_out, allow = self.context.way_out, self.context.options.get("allow", "")
+        uplink = f"the uplink to {way_out.host} stays open" if way_out else "without any uplink"
         return f"{uplink}; declared: {allow or 'nothing'}"
 
 
 def _table(context: ResponderContext) -> HeldTable:
-    options = context.options
-    rules = isolation(_uplink(context), parse_flows(str(options.get("allow", ""))))
+    rules = isolation(_uplink(context.way_out), parse_flows(str(context.options.get("allow", ""))))
     return HeldTable(rules, context.run_dir)
 
 
-def _uplink(context: ResponderContext) -> Uplink | None:
-    """How the uplink is known.
-
-    Raises:
-        ResponseError: it is not known well enough to be left open.
-    """
-    host = str(context.options.get("uplink_host", ""))
-    if not host:
+def _uplink(way_out: WayOut | None) -> Uplink | None:
+    if way_out is None:
         return None
-    uid, port = context.options.get("uplink_uid"), context.options.get("uplink_port")
-    if not isinstance(uid, int) or not isinstance(port, int) or not 0 <= uid <= _MAX_UID:
-        raise ResponseError(
-            "expected the uplink's user and port, so that it can be left open, got "
-            f"uid {uid!a} and port {port!a}: isolating would silence this device"
-        )
-    number = address_number(host)
-    if number is None:
-        return Uplink(uid, port, None)
-    return Uplink(uid, port, Network(number.value.to_bytes(number.bits // 8), number.bits))
+    number = address_number(way_out.host)
+    address = None if number is None else Network(number.raw, number.bits)
+    return Uplink(way_out.uid, way_out.port, address)
 
 
 def _keys() -> tuple[Key, ...]:
