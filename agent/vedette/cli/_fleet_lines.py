@@ -20,8 +20,11 @@ COLOURS = {
 }
 WARNING = "\x1b[35m"
 ALARMING = frozenset(
-    (Kind.BAD_SIGNATURE, Kind.UNKNOWN_DEVICE, Kind.GAP, Kind.SILENT, Kind.UNREADABLE, Kind.REPLAYED)
-)
+    (
+        Kind.BAD_SIGNATURE, Kind.UNKNOWN_DEVICE, Kind.GAP, Kind.SILENT, Kind.UNREADABLE,
+        Kind.REPLAYED, Kind.MISSED, Kind.RESTARTED, Kind.CHAIN,
+    )
+)  # fmt: skip
 """What is shown in colour although it is no incident; all others are said quietly."""
 
 _COMMAND_WIDTH = 100

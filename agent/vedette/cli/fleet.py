@@ -43,7 +43,7 @@ TICK_S = 10.0
 
 _MAX_WAITING = 10_000
 """Messages between paho's thread and ours; above it the broker keeps the rest."""
-_QUIET = frozenset(("state", "birth", "report", "double", "ended"))
+_QUIET = frozenset(("state", "birth", "report", "double", "ended", "checkpoint"))
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

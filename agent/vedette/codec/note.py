@@ -97,6 +97,15 @@ def decode_note(data: bytes) -> Note:
     return Note(text + "\n", tuple(_signature(line) for line in lines))
 
 
+def signature_of(found: Note, name: str, public_key: bytes) -> bytes | None:
+    """The signature that a key would have made, still to be checked; None where there is none."""
+    expected = name, key_hash(name, public_key)
+    for *signed_by, signature in found.signatures:
+        if tuple(signed_by) == expected:
+            return signature
+    return None
+
+
 def checkpoint_text(checkpoint: Checkpoint) -> str:
     """The text of a checkpoint's note."""
     lines = [checkpoint.origin, str(checkpoint.size), _base64(checkpoint.root)]

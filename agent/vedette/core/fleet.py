@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from vedette.codec import cloudevents, receipt, report, topics
+from vedette.codec import chain_link, cloudevents, receipt, report, topics
 from vedette.codec.cloudevents import Received
 from vedette.codec.envelope import Purpose, purposes_of, signed_bytes
 from vedette.codec.registry import Registered
 from vedette.codec.report import Report
+from vedette.codec.strict_json import Json
+from vedette.core.chain import Chain, Verdict
 from vedette.errors import ParseError
 from vedette.ports.signer import Verifier
 
@@ -66,6 +68,13 @@ class Kind(StrEnum):
     REPLAYED = "replayed"
     SILENT = "silent"
     HEARD_AGAIN = "heard-again"
+    MISSED = "missed"
+    """Heartbeats that were made and did not arrive."""
+    RESTARTED = "restarted"
+    CHECKPOINT = "checkpoint"
+    """A checkpoint that continues those before, signed by the key that they named."""
+    CHAIN = "chain"
+    """A checkpoint that does not."""
 
 
 class Note(NamedTuple):
@@ -91,6 +100,7 @@ class _Progress(NamedTuple):
 class _Known:
     device: Registered
     heard_s: float
+    chain: Chain
     is_silent: bool = False
     highest: int = 0
     missing: set[int] = field(default_factory=set)
@@ -136,7 +146,10 @@ class Fleet:
         self, registry: Mapping[tuple[str, str], Registered], verifier: Verifier, now_s: float
     ) -> None:
         self._verifier = verifier
-        self._known = {key: _Known(device, now_s) for key, device in registry.items()}
+        self._known = {
+            key: _Known(device, now_s, Chain(*key, device.public_key))
+            for key, device in registry.items()
+        }
 
     def handle(self, publication: Publication, now_s: float) -> list[Note]:
         """Judge one message; what it says comes last, after what is wrong around it."""
@@ -190,10 +203,10 @@ class Fleet:
         notes += self._heard(known, now_s)
         if received.purpose is Purpose.RECEIPT:
             return [*notes, self._receipt(known, sequence, publication)]
-        if received.purpose is not Purpose.INCIDENT:
-            return [*notes, self._note(known, Kind.REPORT, sequence, str(received.purpose))]
         try:
             document = report.decode(publication.body, publication.content_type)
+            if received.purpose is not Purpose.INCIDENT:
+                return [*notes, self._evidence(known, received.purpose, sequence, document)]
             found = report.parse_report(document)
         except ParseError as error:
             return [*notes, self._note(known, Kind.UNREADABLE, sequence, str(error))]
@@ -210,6 +223,14 @@ class Fleet:
         who = found.origin.removeprefix("operator:") or "nobody we know"
         detail = f"{found.verb or 'a command'} by {who}: {found.status}, {found.detail}"
         return self._note(known, Kind.RECEIPT, sequence, detail)
+
+    def _evidence(self, known: _Known, purpose: Purpose, sequence: int, document: Json) -> Note:
+        if purpose is not Purpose.CHECKPOINT or not chain_link.is_link(document):
+            return self._note(known, Kind.REPORT, sequence, str(purpose))
+        verdict, detail = known.chain.take(document, self._verifier)
+        is_good = verdict in {Verdict.HOLDS, Verdict.BEGUN, Verdict.KNOWN}
+        kind = Kind.CHECKPOINT if is_good else Kind.CHAIN
+        return self._note(known, kind, sequence, detail)
 
     def _follow(self, known: _Known, sequence: int) -> tuple[list[Note], bool]:
         """Compare a sequence with those seen; whether it is new."""
@@ -242,13 +263,28 @@ class Fleet:
             return [self._note(known, Kind.BIRTH, 0, detail)]
         progress = _progress(publication.body)
         boot = received.event_id.boot
+        before = known.progress.get(boot)
         is_new = known.advance(boot, progress)
         detail = f"counter {progress.counter}, up {progress.uptime_s} s"
         if publication.is_retained:
             return [self._note(known, Kind.STATE, 0, f"{detail}; kept by the broker")]
         if not is_new:
             return [self._note(known, Kind.REPLAYED, 0, f"{detail}: that is not new")]
-        return [*self._heard(known, now_s), self._note(known, Kind.STATE, 0, detail)]
+        notes = self._heard(known, now_s)
+        if before is not None and (gap := self._gap(known, before, progress)) is not None:
+            notes.append(gap)
+        return [*notes, self._note(known, Kind.STATE, 0, detail)]
+
+    def _gap(self, known: _Known, before: _Progress, now: _Progress) -> Note | None:
+        """What two heartbeats of one boot say about the time between them."""
+        if now.counter <= before.counter:
+            lasted_s = now.uptime_s - before.uptime_s
+            detail = f"its agent began anew within the last {lasted_s} s, and the device did not"
+            return self._note(known, Kind.RESTARTED, 0, detail)
+        if missed := now.counter - before.counter - 1:
+            detail = f"{missed} heartbeats missing: {before.counter + 1} to {now.counter - 1}"
+            return self._note(known, Kind.MISSED, 0, detail)
+        return None
 
     def _heard(self, known: _Known, now_s: float) -> list[Note]:
         known.heard_s = now_s

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from vedette import __version__
 from vedette.codec import ocsf
 from vedette.codec.note import Checkpoint
+from vedette.daemon.checkpoints import origin_of
 from vedette.model.message import Identity
 from vedette.model.tier import TierReport
 from vedette.ports.journal import JournalStatus
@@ -41,7 +42,7 @@ def checkpoint(identity: Identity, journal: JournalStatus, baseline: str, signer
 
     The origin names device and epoch; the extension line names the baseline's digest.
     """
-    origin = f"vedette/{identity.tenant}/{identity.device}/{journal.epoch}"
+    origin = origin_of(identity, journal.epoch)
     extensions = (f"baseline {baseline}",) if baseline else ()
     claim = Checkpoint(origin, journal.size, journal.root, extensions)
     return sign_checkpoint(claim, identity.device, signer).decode()

@@ -179,6 +179,13 @@ class OwnReports:
             severity, title = _UPLINK[condition]
             self._finding(condition, title, severity, detail)
 
+    def checkpoints(self, condition: str, reason: str) -> None:
+        """The journal cannot be signed as it should be."""
+        self._finding(
+            condition, "The chain of the journal's checkpoints is broken or stuck",
+            Severity.CRITICAL, reason,
+        )  # fmt: skip
+
     def parts(self) -> None:
         """Parts that the keeper had to restart."""
         with contextlib.suppress(OSError, ParseError):  # the keeper is optional

@@ -29,6 +29,7 @@ from vedette.core.recording import encode_header
 from vedette.daemon import assembly, collector, folders, guard, heartbeat, signals
 from vedette.daemon import config as configuration
 from vedette.daemon.answers import Answers
+from vedette.daemon.checkpoints import EVOLVE_S, Checkpoints
 from vedette.daemon.checks import Checks
 from vedette.daemon.config import Config
 from vedette.daemon.content_source import Chosen, nothing_chosen
@@ -161,6 +162,11 @@ class Sentinel:
         self.scan: ScanSensor | None = None
         self._heartbeats = 0
         self._baseline_digest = ""
+        self.checkpoints = Checkpoints(
+            self.journal, self.identity, self.signer, self._state_dir,
+            baseline=lambda: self._baseline_digest, report=self._own.checkpoints,
+            wall=lambda: now()[1],
+        )  # fmt: skip
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -262,6 +268,7 @@ class Sentinel:
             writing.cancel()
             await asyncio.wait([writing])
             await self.shell.stop()
+            await self.checkpoints.add()
             delivery.poke()
             if delivery.session.is_up:
                 await delivery.drain(DRAIN_S)
@@ -277,6 +284,7 @@ class Sentinel:
         await self._look()
         self.notifier.ready(self.answers.headline())
         await self._beat()
+        await self.checkpoints.add()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.checks.run())
             group.create_task(_every(SWEEP_S, self._sweep))
@@ -284,6 +292,7 @@ class Sentinel:
             group.create_task(_every(SWEEP_S, self.defending.responding.look))
             group.create_task(_every(CHECKPOINT_S, self.defending.responding.kept.checkpoint))
             group.create_task(_every(heartbeat.PERIOD_S, self._beat))
+            group.create_task(_every(EVOLVE_S, self.checkpoints.add))
             group.create_task(_every(LOOK_S, self.profiles.learning.look))
             group.create_task(self._reload_when_asked())
             if self.notifier.watchdog_period_s > 0:

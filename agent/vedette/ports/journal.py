@@ -36,6 +36,22 @@ class JournalStatus:
     spent: Spent = NOTHING_SPENT
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far the journal is on the disk, and that it continues an older state of itself.
+
+    Attributes:
+        root: RFC 6962 tree head of the epoch over `size` leaves.
+        proof: RFC 6962 2.1.2 from the older size that was asked for; empty where that one is 0, of
+            another epoch, or pruned.
+    """
+
+    epoch: int
+    size: int
+    root: bytes
+    proof: tuple[bytes, ...] = ()
+
+
 class Journal(ABC):
     """Appends in order, syncs before it answers, and never blocks the loop."""
 
@@ -71,6 +87,17 @@ class Journal(ABC):
     @abstractmethod
     async def entries(self, kind: str, limit: int) -> list[Entry]:
         """The newest entries of a kind ("" for all), newest first."""
+
+    async def extent(self, epoch: int, size: int) -> Extent:
+        """How far the journal is, and the proof that it continues what it was.
+
+        Args:
+            epoch: of the older state.
+            size: of the older state.
+        """
+        del epoch, size
+        now = self.status()
+        return Extent(now.epoch, now.size, now.root)
 
     @abstractmethod
     def status(self) -> JournalStatus:

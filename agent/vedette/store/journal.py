@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from vedette.errors import StoreError
 from vedette.model.journal import Entry, EntryDraft, Spent
-from vedette.ports.journal import Journal, JournalStatus
+from vedette.ports.journal import Extent, Journal, JournalStatus
 from vedette.ports.signer import Signer
 from vedette.ports.state import State
 from vedette.store.journal_core import JournalCore, JournalPlace
@@ -86,6 +86,10 @@ class SqliteJournal(Journal):
     async def entries(self, kind: str, limit: int) -> list[Entry]:
         """The newest entries of a kind ("" for all), newest first."""
         return await self._ask(lambda: self._core.entries(kind, limit))
+
+    async def extent(self, epoch: int, size: int) -> Extent:
+        """How far the journal is on the disk; see ports.journal.Journal.extent."""
+        return await self._ask(lambda: self._core.extent(epoch, size))
 
     def status(self) -> JournalStatus:
         """Where it stands, without touching the disk."""

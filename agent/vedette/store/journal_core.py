@@ -19,12 +19,12 @@ from pathlib import Path
 
 from vedette.codec import journal_entry, note
 from vedette.codec.journal_entry import Tip
-from vedette.codec.merkle import Frontier, leaf_hash
+from vedette.codec.merkle import Frontier, Tree, leaf_hash
 from vedette.codec.strict_json import Json, canonical
 from vedette.errors import StoreError
 from vedette.model.finding import Severity
 from vedette.model.journal import NOTHING_SPENT, Entry, EntryDraft, Spent
-from vedette.ports.journal import JournalStatus
+from vedette.ports.journal import Extent, JournalStatus
 from vedette.ports.signer import Signer
 from vedette.ports.state import State
 from vedette.store import durable
@@ -83,6 +83,7 @@ class JournalCore:
         self._file: JournalFile | None = None
         self._epoch = 0
         self._frontier = Frontier()
+        self._marked = Frontier()
         self._room = Room(0, Frontier(), [])
         self._pending = Pending()
         self._delivered = self._delivered_on_disk = 0
@@ -202,6 +203,26 @@ class JournalCore:
             reason=self._reason or self._warning,
             spent=self._spent,
         )
+
+    def extent(self, epoch: int, size: int) -> Extent:
+        """How far it is on the disk, and that it continues an older state of itself."""
+        proof = self._proof(size) if epoch == self._epoch and size else ()
+        if proof:
+            self._marked = self._frontier
+        return Extent(self._epoch, self._frontier.size, self._frontier.root(), proof)
+
+    def _proof(self, old: int) -> tuple[bytes, ...]:
+        """From the leaves on the disk after the last state that was asked for, or after pruning."""
+        is_marked = self._room.pruned.size <= self._marked.size <= old
+        start = self._marked if is_marked else self._room.pruned
+        file = self._file
+        if file is None or not start.size <= old < self._frontier.size:
+            return ()
+        try:
+            tree = Tree(start, file.leaf_hashes(start.size))
+            return tuple(tree.consistency(old, self._frontier.size))
+        except (StoreError, ValueError):
+            return ()  # what is wrong with the file the next commit tells
 
     # taking entries
 
@@ -404,6 +425,7 @@ class JournalCore:
             raise
         lost = self._undelivered(tip)
         self._file, self._epoch, self._frontier = file, known + 1, Frontier()
+        self._marked = Frontier()
         self._room, self._pending = Room(0, Frontier(), []), Pending()
         newest = max(self._state.number(_RESERVED), tip.newest_sequence if tip else 0)
         self._next = max(self._next, newest + 1)

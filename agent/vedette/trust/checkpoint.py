@@ -36,16 +36,15 @@ def verify_checkpoint(
         TrustError: it is none, or the key has not signed it.
     """
     try:
-        text, signatures = note.decode_note(data)
-        checkpoint = note.parse_checkpoint(text)
+        found = note.decode_note(data)
+        checkpoint = note.parse_checkpoint(found.text)
     except ParseError as error:
         raise TrustError(f"expected a signed checkpoint: {error}") from error
-    expected = name, note.key_hash(name, public_key)
-    for *signed_by, signature in signatures:
-        is_ours = tuple(signed_by) == expected
-        if is_ours and verifier.verify(public_key, signature, text.encode()):
-            return checkpoint
+    signature = note.signature_of(found, name, public_key)
+    if signature is not None and verifier.verify(public_key, signature, found.text.encode()):
+        return checkpoint
     raise TrustError(
         f"checkpoint of {checkpoint.origin[:80]!a}: expected a signature of {name} (key hash "
-        f"{expected[1].hex()}), got none that holds: it was altered or is of another device"
+        f"{note.key_hash(name, public_key).hex()}), got none that holds: it was altered or is of "
+        "another device"
     )
