@@ -13,7 +13,7 @@ from tests.simulators.memory_state import MemoryState
 from tests.simulators.signing import signer
 
 from vedette.codec import journal_entry
-from vedette.codec.merkle import Frontier
+from vedette.codec.merkle import Frontier, is_consistent
 from vedette.errors import StoreError
 from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft, Spent
@@ -166,3 +166,33 @@ def test_a_closed_journal_says_so(make: Make) -> None:
             await journal.append([draft(0)])
 
     asyncio.run(run())
+
+
+def test_its_extent_proves_that_it_continues_what_it_was(make: Make) -> None:
+    async def story(journal: Journal) -> None:
+        before = journal.status()
+        for number in range(1, 40):
+            await journal.append([draft(number, topic="")])
+            extent = await journal.extent(before.epoch, before.size)
+            assert (extent.epoch, extent.size) == (before.epoch, before.size + 1)
+            if before.size:
+                known = before.size, before.root
+                assert is_consistent(*known, extent.size, extent.root, extent.proof)
+            before = journal.status()
+
+    with_open(make, story)
+
+
+def test_its_extent_proves_nothing_from_what_it_never_was(make: Make) -> None:
+    async def story(journal: Journal) -> None:
+        await journal.append([draft(number) for number in range(5)])
+        now = journal.status()
+        for epoch, size in ((now.epoch + 1, 3), (now.epoch, now.size + 1), (now.epoch, 0)):
+            assert (await journal.extent(epoch, size)).proof == ()
+        oldest = await journal.extent(now.epoch, 1)
+        newest = await journal.extent(now.epoch, 4)
+        again = await journal.extent(now.epoch, 1)  # older than the last question
+        assert oldest == again
+        assert newest.proof
+
+    with_open(make, story)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from pathlib import Path
 
 import pytest
 
-from vedette.codec import cloudevents, ocsf, report
+from vedette.codec import chain_link, cloudevents, ocsf, report
 from vedette.codec.envelope import Purpose, signed_bytes
 from vedette.codec.registry import Registered
 from vedette.core.fleet import REMEMBERED_INCIDENTS, SILENT_S, Fleet, Kind, Note, Publication
 from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
+from vedette.trust.evolving_key import EvolvingKey
 
 BOOT = "0123456789abcdef0123456789abcdef"
 KEY, FOREIGN = Ed25519Signer(bytes(32)), Ed25519Signer(bytes(31) + b"\x01")
@@ -165,7 +167,7 @@ def heartbeat(uptime_s: int, counter: int, newest: int) -> Publication:
 def test_a_restarted_sentinel_counts_anew_and_is_no_replay() -> None:
     watched = fleet()
     assert kinds(watched.handle(heartbeat(900, 9, 40), 1.0)) == [Kind.STATE]
-    assert kinds(watched.handle(heartbeat(950, 1, 42), 2.0)) == [Kind.STATE]
+    assert kinds(watched.handle(heartbeat(950, 1, 42), 2.0)) == [Kind.RESTARTED, Kind.STATE]
     assert kinds(watched.handle(heartbeat(900, 9, 40), 3.0)) == [Kind.REPLAYED]
 
 
@@ -220,3 +222,42 @@ def test_a_will_is_a_hint_and_no_proof_of_death() -> None:
 
 def test_a_signed_body_that_is_no_finding_is_unreadable() -> None:
     assert kinds(fleet().handle(publication(1, body=b"[]"), 1.0)) == [Kind.UNREADABLE]
+
+
+def test_heartbeats_that_were_made_and_did_not_arrive_are_told() -> None:
+    watched = fleet()
+    assert kinds(watched.handle(heartbeat(900, 1, 0), 1.0)) == [Kind.STATE]
+    assert kinds(watched.handle(heartbeat(1800, 2, 0), 2.0)) == [Kind.STATE]
+    missed, _ = watched.handle(heartbeat(5400, 6, 0), 3.0)
+    assert (missed.kind, missed.detail) == (Kind.MISSED, "3 heartbeats missing: 3 to 5")
+    assert kinds(watched.handle(heartbeat(6300, 7, 0), 4.0)) == [Kind.STATE]
+
+
+def test_an_agent_that_began_anew_while_its_device_did_not_is_told() -> None:
+    watched = fleet()
+    watched.handle(heartbeat(6300, 7, 0), 1.0)
+    restarted, _ = watched.handle(heartbeat(6400, 1, 0), 2.0)
+    assert restarted.kind is Kind.RESTARTED
+    assert "within the last 100 s" in restarted.detail
+
+
+def test_checkpoints_are_followed_and_a_broken_chain_is_told(tmp_path: Path) -> None:
+    key, watched = EvolvingKey(tmp_path, 0), fleet()
+
+    def link(sequence: int, size: int) -> Publication:
+        data = key.sign_link("vedette/acme/cam-7/1", size, bytes(32), "", "cam-7", KEY)
+        body = chain_link.encode_body(data, ())
+        return publication(sequence, suffix="up/evidence", purpose=Purpose.CHECKPOINT, body=body)
+
+    assert kinds(watched.handle(link(1, 5), 1.0)) == [Kind.CHECKPOINT]
+    key.evolve()
+    (broken,) = watched.handle(link(2, 3), 2.0)
+    assert (broken.kind, broken.sequence) == (Kind.CHAIN, 2)
+    assert broken.detail == "link 1: 5 entries were signed before, and 3 now"
+
+
+def test_other_evidence_is_a_report_and_a_damaged_link_unreadable() -> None:
+    watched = fleet()
+    for sequence, body, kind in ((1, b'{"x":1}', Kind.REPORT), (2, b'{"link":1}', Kind.UNREADABLE)):
+        found = publication(sequence, suffix="up/evidence", purpose=Purpose.CHECKPOINT, body=body)
+        assert kinds(watched.handle(found, 1.0)) == [kind]

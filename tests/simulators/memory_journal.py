@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vedette.codec import journal_entry
-from vedette.codec.merkle import Frontier
+from vedette.codec.merkle import Frontier, Tree, leaf_hash
 from vedette.errors import StoreError
 from vedette.model.journal import Entry, EntryDraft, Spent
-from vedette.ports.journal import Journal, JournalStatus
+from vedette.ports.journal import Extent, Journal, JournalStatus
 
 
 class MemoryJournal(Journal):
@@ -35,6 +35,14 @@ class MemoryJournal(Journal):
             self._frontier, (journal_entry.encode(entry) for entry in entries)
         )
         return entries
+
+    async def extent(self, epoch: int, size: int) -> Extent:
+        self._check_open()
+        now, proof = self.status(), tuple[bytes, ...]()
+        if epoch == now.epoch and 0 < size <= now.size:
+            leaves = [leaf_hash(journal_entry.encode(entry)) for entry in self.recorded]
+            proof = tuple(Tree(Frontier(), leaves).consistency(size, now.size))
+        return Extent(now.epoch, now.size, now.root, proof)
 
     async def outbox(self, after: int, limit: int) -> list[Entry]:
         self._check_open()
