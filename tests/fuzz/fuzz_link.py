@@ -18,6 +18,7 @@ SEEDS = [
         link.Leave(),
         link.Down(b"\x00", 1),
         link.Hearing("no"),
+        link.Alive(),
         link.Result(1, Outcome(9, 0)),
         link.Hints((("a.example", 1),), (("a.example", "192.0.2.1", 60),), 0),
     )

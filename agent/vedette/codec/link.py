@@ -95,9 +95,13 @@ class Hearing(NamedTuple):
     refusal: str
 
 
-Frame: TypeAlias = Open | Publish | Leave | Session | Result | Hints | Down | Hearing
+class Alive(NamedTuple):
+    """Sentinel: answer this. Uplink: the answer."""
 
-_OPEN, _PUBLISH, _LEAVE, _SESSION, _RESULT, _HINTS, _DOWN, _HEARING = range(8)
+
+Frame: TypeAlias = Open | Publish | Leave | Session | Result | Hints | Down | Hearing | Alive
+
+_OPEN, _PUBLISH, _LEAVE, _SESSION, _RESULT, _HINTS, _DOWN, _HEARING, _ALIVE = range(9)
 
 
 def encode(frame: Frame) -> bytes:
@@ -156,6 +160,8 @@ def _packed(frame: Frame) -> list[Any]:
             return [_DOWN, data, lost]
         case Hearing(refusal):
             return [_HEARING, refusal]
+        case Alive():
+            return [_ALIVE]
 
 
 def _frame(kind: Any, rest: list[Any]) -> Frame:
@@ -182,6 +188,8 @@ def _frame(kind: Any, rest: list[Any]) -> Frame:
             return Down(_bytes(data, MAX_DOWN_BYTES), _number(lost))
         case 7, [refusal]:
             return Hearing(_text(refusal))
+        case 8, []:
+            return Alive()
     raise ParseError(f"expected a frame of a known kind, got kind {str(kind)[:32]!a}")
 
 

@@ -10,7 +10,9 @@ and their findings are the trace of them.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 10.0
 PROGRAMS_EVERY: Final = 6
+SILENT_S: Final = 90.0
+"""The uplink answers in its loop, which waits for nothing: even a device that swaps needs less."""
 
 
 class Situation(NamedTuple):
@@ -46,11 +50,13 @@ class Situation(NamedTuple):
         pids: the agent's other processes by name, 0 where one does not run.
         journal_trouble: why the journal is kept in memory, or "".
         is_connected: whether there is a session with the broker, or none is wanted.
+        uplink_silent_s: for how long the uplink process has owed an answer.
     """
 
     pids: Mapping[str, int]
     journal_trouble: str
     is_connected: bool
+    uplink_silent_s: float = 0.0
 
 
 class Guard:
@@ -114,6 +120,8 @@ class Guard:
         self._meddling.guard(self.pids())
         for held in self._neighbours.held(situation.pids):
             self._reports.held(held)
+        if situation.uplink_silent_s >= SILENT_S:
+            self._end_uplink(situation)
         for pressed in self._pressure.begun():
             self._reports.pressed(pressed)
         boot_s, wall_s = now()
@@ -132,6 +140,17 @@ class Guard:
     def close(self) -> None:
         """Stop watching. Safe to call twice."""
         self._meddling.close()
+
+    def _end_uplink(self, situation: Situation) -> None:
+        """One that hangs delivers nothing and keeps its place: whoever started it starts another.
+
+        Its end of the socket is still open, so its pid means nobody else.
+        """
+        pid = situation.pids.get("uplink", 0)
+        self._reports.silent("uplink", pid, situation.uplink_silent_s)
+        if pid > 1:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
     def _look_at_files(self) -> None:
         found = self._files.changed()
@@ -179,6 +198,7 @@ def of_sentinel(sentinel: Sentinel, control: ControlServer, link: LinkUplink) ->
             pids={"keeper": _keeper_pid(config), "uplink": link.peer_pid},
             journal_trouble=status.reason if status.is_degraded else "",
             is_connected=is_up or not config.uplink.enabled,
+            uplink_silent_s=link.ask(now()[0]),
         )
 
     def who(path: str) -> int:

@@ -75,6 +75,12 @@ class TamperReports:
         title = "A process of the agent was stopped"
         self._tell("part-stopped", title, Severity.CRITICAL, reason, held.name, 0)
 
+    def silent(self, name: str, pid: int, owed_s: float) -> None:
+        """A process of ours that runs does not answer, and is ended."""
+        title = "A process of the agent hung, and was ended so that another one begins"
+        reason = f"{name} (pid {pid}) has not answered for {owed_s:.0f} s"
+        self._tell("part-silent", title, Severity.HIGH, reason, name, 0)
+
     def pressed(self, found: Pressed) -> None:
         """Disk or memory are short."""
         severity, title = _PRESSED[found.condition]

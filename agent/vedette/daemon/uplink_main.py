@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from vedette.daemon import lean
 
 if TYPE_CHECKING:
+    from vedette.daemon.notify import Notifier
     from vedette.uplink.process import Bridge
     from vedette.uplink.settings import UplinkSettings
 
@@ -113,11 +114,32 @@ def _run(settings: UplinkSettings, dns_fd: int | None) -> int:
 
 
 async def _serve(bridge: Bridge) -> None:
-    """Until SIGTERM. SIGINT is left to the parent: Ctrl-C reaches the whole group at once."""
+    """Until SIGTERM. SIGINT is left to the parent: Ctrl-C reaches the whole group at once.
+
+    A service manager that started us hears that the loop turns; the keeper gives us no such socket,
+    since the sentinel asks us itself.
+    """
+    import asyncio  # noqa: PLC0415
+
+    from vedette.daemon.notify import Notifier  # noqa: PLC0415
     from vedette.daemon.signals import heard  # noqa: PLC0415
 
+    notifier = Notifier()
     with heard({signal.SIGTERM: bridge.stop}):
-        await bridge.run()
+        notifier.ready("waiting for the sentinel")
+        async with asyncio.TaskGroup() as group:
+            telling = group.create_task(_tell_we_live(notifier))
+            await bridge.run()
+            notifier.stopping()
+            telling.cancel()
+
+
+async def _tell_we_live(notifier: Notifier) -> None:
+    import asyncio  # noqa: PLC0415
+
+    while notifier.watchdog_period_s > 0:
+        notifier.watchdog()
+        await asyncio.sleep(notifier.watchdog_period_s)
 
 
 def _run_anew(settings: UplinkSettings, dns_fd: int | None) -> None:

@@ -29,6 +29,9 @@ from vedette.ports.uplink import Uplink, UplinkListener
 WINDOW = 32
 """Messages in flight: enough to hide 100 ms of round trip at 300 a second."""
 
+ASK_S = 30.0
+"""Between two questions whether the uplink process lives."""
+
 HINT_TIER = "dns"
 LEAVE_TIMEOUT_S = 3.0
 
@@ -67,6 +70,8 @@ class LinkUplink(Uplink):
         self._in_flight = 0
         self._peer_gone = asyncio.Event()
         self._is_closing = False
+        self._is_asked = False
+        self._asked_s = 0.0
         self.refused_peers = 0
 
     async def open(self, listener: UplinkListener, *, birth: Message, will: Message) -> None:
@@ -106,6 +111,25 @@ class LinkUplink(Uplink):
             self._listening.close()
         self._listening = listening
         loop.add_reader(listening, self._accept)
+
+    def ask(self, now_s: float) -> float:
+        """Ask the uplink process every ASK_S whether it lives; it answers at once.
+
+        Args:
+            now_s: seconds of a clock that does not jump.
+
+        Returns:
+            Seconds for which it has owed an answer; 0.0 where none is owed, or there is no peer.
+        """
+        if self._peer is None:
+            return 0.0
+        if self._is_asked:
+            return now_s - self._asked_s
+        if now_s - self._asked_s >= ASK_S:
+            self._is_asked, self._asked_s = True, now_s
+            with contextlib.suppress(OSError):  # a full buffer is as good as no answer
+                self._peer.send(link.encode(link.Alive()))
+        return 0.0
 
     @property
     def peer_pid(self) -> int:
@@ -184,6 +208,7 @@ class LinkUplink(Uplink):
             peer.close()
             return
         self._peer = peer
+        self._is_asked = False
         self._peer_gone.clear()
         asyncio.get_running_loop().add_reader(peer, self._read)
 
@@ -230,6 +255,8 @@ class LinkUplink(Uplink):
                 if session == self._session and self._change.is_up:
                     self._in_flight = max(0, self._in_flight - 1)
                 listener.on_outcome(outcome)
+            case link.Alive():
+                self._is_asked = False
             case link.Hints():
                 listener.on_events(_events(frame))
             case link.Down(data, lost):

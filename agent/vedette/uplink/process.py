@@ -2,8 +2,8 @@
 
 Rule 1: it holds the TLS key and never the signing key; what it publishes was signed before.
 Rule 2: it keeps nothing: the journal is the queue, and whoever restarts this process loses nothing.
-Rule 3: it serves the sentinel of the moment; when that ends without saying so, the broker is left
-with the will, and the process waits for the next sentinel.
+Rule 3: it serves the sentinel of the moment; when that ends without saying so, or hangs, the broker
+is left with the will, and the process waits for the next sentinel.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ HINT_DELAY_S = 0.05
 """DNS packets come in pairs and bursts; one frame for each burst spares the sentinel wake-ups."""
 
 LOSS_PERIOD_S = 60.0
+SENTINEL_SILENT_S = 150.0
+"""Five questions of the sentinel: one that hangs so long is taken for gone, and the broker is left
+with the will, since nobody is left who finds anything."""
 
 
 class Bridge:
@@ -60,6 +63,7 @@ class Bridge:
         self._hints: list[NameQueried | NameResolved] = []
         self._hint_timer: asyncio.TimerHandle | None = None
         self._loss_timer: asyncio.TimerHandle | None = None
+        self._silence_timer: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
         """Leave the broker (with the will, unless the sentinel left before) and end."""
@@ -86,6 +90,7 @@ class Bridge:
                 self._watch_dns()
                 await self._keep_sessions(wire, opening)
         finally:
+            self._forget_silence()
             self._unwatch_dns()
             wire.close()
             self._wire = None
@@ -154,9 +159,25 @@ class Bridge:
                 # One of an older session is sent again by the sentinel, which saw that end.
                 if self._session is not None and session == self._number:
                     self._session.publish(message)
+            case link.Alive():
+                self._answer()
             case _:
                 if self._wire is not None:
                     self._wire.end("the sentinel sent a frame that only the uplink sends")
+
+    def _answer(self) -> None:
+        """The sentinel asks whether we live; from now on its silence is noticed too."""
+        if self._wire is None:
+            return
+        self._wire.say(link.Alive())
+        self._forget_silence()
+        loop = asyncio.get_running_loop()
+        self._silence_timer = loop.call_later(SENTINEL_SILENT_S, self._wire.end, "it is silent")
+
+    def _forget_silence(self) -> None:
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+            self._silence_timer = None
 
     async def _pause(self, pause_s: float) -> None:
         with contextlib.suppress(TimeoutError):

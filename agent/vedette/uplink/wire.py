@@ -53,7 +53,7 @@ class Wire:
         self.lost_down = 0
         self._loop.add_reader(self._socket, self._read)
 
-    def say(self, frame: link.Session | link.Result | link.Hearing) -> None:
+    def say(self, frame: link.Session | link.Result | link.Hearing | link.Alive) -> None:
         """Tell what must arrive."""
         self._waiting.append(link.encode(frame))
         self._flush()

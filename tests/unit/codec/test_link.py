@@ -29,6 +29,7 @@ FRAMES: dict[str, link.Frame] = {
     "hints": link.Hints((("a.example", 28),), (("a.example", "192.0.2.1", 60),), 2),
     "down": link.Down(b"\x00whatever", 3),
     "hearing": link.Hearing("the broker refuses"),
+    "alive": link.Alive(),
 }
 JSONISH = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.binary() | st.text(),

@@ -18,7 +18,7 @@ from vedette.codec import link
 from vedette.model.event import Event, EventsLost, NameResolved
 from vedette.model.message import Message, Outcome, SessionChanged
 from vedette.ports.uplink import UplinkListener
-from vedette.uplink.link import WINDOW, LinkUplink
+from vedette.uplink.link import ASK_S, WINDOW, LinkUplink
 
 MESSAGE = Message(1, "b" * 32, "up/finding", "application/json", (), b"{}", bytes(64), False, 0)
 UP = SessionChanged(
@@ -209,5 +209,35 @@ def test_what_is_handed_down_arrives_as_it_came_and_so_does_a_refusal_to_hear() 
                 await until(lambda: found.heard.hearing)
         assert found.heard.down == [(b"\x00anything", 0), (b"", 7)]
         assert found.heard.hearing == ["not authorized"]
+
+    asyncio.run(story())
+
+
+def test_a_peer_that_answers_owes_nothing() -> None:
+    async def story() -> None:
+        async with bench() as found:
+            assert found.uplink.ask(1000.0) == 0.0, "nobody is there"
+            peer = await found.welcomed()
+            await until(lambda: found.uplink.peer_pid == os.getpid())
+            for asked_s in (1000.0, 1000.0 + ASK_S, 1000.0 + 2 * ASK_S):
+                assert found.uplink.ask(asked_s) == 0.0
+                assert isinstance(link.decode(peer.recv(65536)), link.Alive)
+                peer.send(link.encode(link.Alive()))
+                await until(lambda: not found.uplink._is_asked)
+                assert found.uplink.ask(asked_s + 1) == 0.0
+            peer.close()
+
+    asyncio.run(story())
+
+
+def test_a_peer_that_hangs_owes_an_answer_until_it_is_gone() -> None:
+    async def story() -> None:
+        async with bench() as found:
+            peer = await found.welcomed()
+            await until(lambda: found.uplink.peer_pid)
+            assert [found.uplink.ask(s) for s in (1000.0, 1010.0, 1090.0)] == [0.0, 10.0, 90.0]
+            peer.close()
+            await until(lambda: not found.uplink.peer_pid)
+            assert found.uplink.ask(1100.0) == 0.0
 
     asyncio.run(story())
