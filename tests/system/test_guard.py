@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,63 @@ def our_rules() -> set[object]:
     with AuditLink() as link:
         rules = [control.parse_rule(rule) for rule in link.rules()]
     return {rule for rule in rules if rule.key == KEY}
+
+
+def test_a_journal_that_is_removed_begins_a_new_epoch_at_once(as_root: None, site: Site) -> None:
+    with Running(site):
+        before = site.ask("status")["journal"]["epoch"]
+        (site.state / "journal" / "journal.db").unlink()
+        site.ask("reload")  # which is recorded
+        document = site.until_incident("vedette:mended")
+        assert "was removed or replaced while it was in use" in reason_of(document)
+        assert site.ask("status")["journal"]["epoch"] == before + 1
+        assert (site.state / "journal" / "journal.db").exists()
+
+
+def test_the_keepers_ear_is_given_back_to_it(as_root: None, tmp_path: Path) -> None:
+    with live(tmp_path / "device") as (device, broker):
+        broker.start()
+        device.site.offer()
+        device.start()
+        ear = device.site.run / "notify.sock"
+        before = ear.stat().st_ino
+        ear.unlink()
+        device.site.ask("check")
+        document = device.site.until_incident("vedette:own-socket-changed")
+        assert str(ear) in reason_of(document)
+        device.until(lambda: ear.exists() and ear.stat().st_ino != before, "another ear")
+        assert device.keeper is not None
+        assert device.keeper.poll() is None
+
+
+def test_a_filled_disk_is_told_and_a_journal_in_memory_too(as_root: None, tmp_path: Path) -> None:
+    """On a file system of the test's own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "none", str(disk)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        (tmp_path / "site").mkdir()
+        site = Site(tmp_path / "site", sensors=NO_SENSORS)
+        site.state = disk / "state"
+        site.write_config()
+        site.offer()
+        with Running(site):
+            assert site.find("vedette:disk-full") is None
+            with (disk / "ballast").open("wb") as ballast, suppress(OSError):
+                while True:
+                    ballast.write(bytes(1 << 16))
+            assert "are free for" in reason_of(told(site, "disk-full"))
+            document = site.until(lambda: _asked_again(site, "vedette:journal-in-memory"))
+            assert document["severity"] == "Critical"
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+        shutil.rmtree(site.run, ignore_errors=True)
+
+
+def _asked_again(site: Site, rule_id: str) -> dict[str, Any] | None:
+    site.ask("check")
+    return site.find(rule_id)

@@ -161,6 +161,8 @@ class Guard:
 
     def _look_at_sockets(self) -> None:
         for change in self._sockets.changed():
+            if change.what == own_files.NEW:
+                continue  # the keeper made its own anew
             what = f"{change.what}, and it was made anew"
             try:
                 folders.prepare_if_gone(self._config.paths.run, "[paths] run")
@@ -195,7 +197,7 @@ def of_sentinel(sentinel: Sentinel, control: ControlServer, link: LinkUplink) ->
         delivery = sentinel.delivery
         is_up = delivery is not None and delivery.session.is_up
         return Situation(
-            pids={"keeper": _keeper_pid(config), "uplink": link.peer_pid},
+            pids={"keeper": os.getppid() if _is_kept(config) else 0, "uplink": link.peer_pid},
             journal_trouble=status.reason if status.is_degraded else "",
             is_connected=is_up or not config.uplink.enabled,
             uplink_silent_s=link.ask(now()[0]),
@@ -214,11 +216,20 @@ def of_sentinel(sentinel: Sentinel, control: ControlServer, link: LinkUplink) ->
         reopen={
             str(config.control_socket): control.reopen,
             str(config.uplink_socket): link.reopen,
+            **({_keeper_socket(config): _wake_keeper} if _is_kept(config) else {}),
         },
     )
 
 
-def _keeper_pid(config: Config) -> int:
-    """Our parent, where it is the keeper and no service manager."""
-    is_kept = os.environ.get("NOTIFY_SOCKET", "") == f"{config.paths.run}/{NOTIFY_SOCKET}"
-    return os.getppid() if is_kept else 0
+def _keeper_socket(config: Config) -> str:
+    return f"{config.paths.run}/{NOTIFY_SOCKET}"
+
+
+def _is_kept(config: Config) -> bool:
+    """Whether our parent is the keeper and no service manager."""
+    return os.environ.get("NOTIFY_SOCKET", "") == _keeper_socket(config)
+
+
+def _wake_keeper() -> None:
+    """SIGIO is how it hears us; it makes its socket anew when it finds it gone."""
+    os.kill(os.getppid(), signal.SIGIO)

@@ -163,12 +163,21 @@ class Keeper:
     def _listen(self) -> None:
         """Hear the first part; end it if it has been silent for too long."""
         now_s = time.monotonic()
+        self._mend_watchdog(now_s)
         self._watchdog.hear(now_s, is_stopping=self._is_stopping)
         first = self._parts[0]
         if first.pid and not self._is_stopping and self._watchdog.is_silent(now_s):
             self._say(f"{first.part.name} has been silent too long: where it hangs follows")
             first.fault = f"hung for {SILENT_S:g} s and "
             self._abort(first.pid)
+
+    def _mend_watchdog(self, now_s: float) -> None:
+        """A socket that somebody removed must not make the first part look dead."""
+        try:
+            if self._watchdog.mend(now_s):
+                self._say("the socket on which parts are heard was taken away, and was made anew")
+        except OSError as error:
+            self._say(f"parts cannot be heard any more: {error.strerror}")
 
     def _abort(self, pid: int) -> None:
         os.kill(pid, signal.SIGABRT)

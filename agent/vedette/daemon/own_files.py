@@ -25,6 +25,7 @@ UNIT_FOLDERS: Final = (
 )
 """Where a service manager is told of us (systemd.unit(5), OpenWrt's procd)."""
 UNIT_NAME: Final = "vedette"
+NEW: Final = "it is new"
 _COMPILED: Final = "__pycache__"
 
 Listing = Callable[[], Iterable[str]]
@@ -149,7 +150,7 @@ def _difference(
     if after is None:
         return "it was removed" if before is not None else ""
     if before is None:
-        return "it is new"
+        return NEW
     if isinstance(before, os.stat_result) and isinstance(after, os.stat_result):
         return _words(before, after)
     is_same = before[0] == after[0]

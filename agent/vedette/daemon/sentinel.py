@@ -344,20 +344,20 @@ class Sentinel:
 
     async def _check(self, is_asked: bool) -> Sequence[TierChanged]:  # noqa: FBT001 - Checks calls
         self._look_after_folders()
-        await self._look()
+        mended = await self._look()
         changes = await self.ladder.check(is_asked=is_asked)
         self.shell.observe(changes)
-        return changes
+        return [*mended, *changes]
 
     def _sweep(self) -> None:
         self._look_after_folders()
         self.defending.untouchables.look()
         self.shell.sweep()
 
-    async def _look(self) -> None:
+    async def _look(self) -> Sequence[TierChanged]:
         """Look after ourselves: what we stand on, and what the sources watch with."""
         if self.guard is None:
-            return
+            return ()
         self.guard.look()
         pids = self.guard.pids()
         if pids != self._own_pids:
@@ -369,6 +369,7 @@ class Sentinel:
             self.guard.robbed(name, reason)
         if changes:
             self.shell.observe(changes)
+        return changes
 
     def _look_after_folders(self) -> None:
         for folder in self._folders.lost():

@@ -52,6 +52,7 @@ class Watchdog:
         self._above = _address(environment.get("NOTIFY_SOCKET", ""))
         self._path = f"{run_dir}/{SOCKET}"
         self._ear = _listen(self._path)
+        self._identity = _identity(self._path)
         granted_us = _granted_us(environment)
         self.environment = {"NOTIFY_SOCKET": self._path, "WATCHDOG_USEC": str(granted_us)}
         self._due_s = float("inf")
@@ -95,6 +96,23 @@ class Watchdog:
             if is_stopping or _STOPPING not in words:
                 self._pass_on(said)
 
+    def mend(self, now_s: float) -> bool:
+        """Listen anew where somebody took the socket's name away; whether that was so.
+
+        Who was watched could not speak meanwhile, and is granted its time once more.
+
+        Raises:
+            OSError: the socket cannot be made.
+        """
+        if _identity(self._path) == self._identity:
+            return False
+        self._ear.close()
+        self._ear = _listen(self._path)
+        self._identity = _identity(self._path)
+        if self._due_s != float("inf"):
+            self._due_s = now_s + SILENT_S
+        return True
+
     def is_silent(self, now_s: float) -> bool:
         """Whether nothing was heard for too long; `hear` comes before."""
         return now_s >= self._due_s
@@ -127,6 +145,14 @@ def _listen(path: str) -> _socket.socket:
     flags = fcntl.fcntl(ear.fileno(), fcntl.F_GETFL)
     fcntl.fcntl(ear.fileno(), fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
     return ear
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _granted_us(environment: Mapping[str, str]) -> int:

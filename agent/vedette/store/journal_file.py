@@ -158,6 +158,8 @@ class JournalFile:
         Returns:
             The space as it is after, with what was folded.
         """
+        if not self.is_in_place():
+            raise DamagedError(f"{self._path}: it was removed or replaced while it was in use")
         with self._transaction():
             self._db.executemany(
                 "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, NULL, ?)",

@@ -139,3 +139,41 @@ def test_the_sentinel_speaks_as_often_as_the_stricter_of_two_asks(
     watchdog = Watchdog(str(tmp_path), above)
     assert Notifier(watchdog.environment).watchdog_period_s == period_s
     watchdog.close()
+
+
+def test_a_socket_that_was_taken_away_is_made_anew_and_nobody_is_taken_for_dead(
+    watchdog: Watchdog, tmp_path: Path
+) -> None:
+    sentinel = Notifier(watchdog.environment)
+    watchdog.started(0.0)
+    assert sentinel.ready()
+    watchdog.hear(100.0, is_stopping=False)
+    assert not watchdog.mend(110.0)
+    (tmp_path / SOCKET).unlink()
+    assert not sentinel.watchdog(), "nobody hears it"
+    assert watchdog.mend(159.0)
+    assert not watchdog.is_silent(159.0 + SILENT_S - 1)
+    assert watchdog.is_silent(159.0 + SILENT_S)
+    assert sentinel.watchdog()
+    watchdog.hear(200.0, is_stopping=False)
+    assert not watchdog.is_silent(200.0 + SILENT_S - 1)
+    assert (tmp_path / SOCKET).stat().st_mode & 0o777 == 0o700
+
+
+def test_a_socket_of_somebody_else_in_its_place_is_replaced(
+    watchdog: Watchdog, tmp_path: Path
+) -> None:
+    (tmp_path / SOCKET).unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(tmp_path / SOCKET))
+        assert watchdog.mend(1.0)
+        assert Notifier(watchdog.environment).ready()
+        watchdog.started(1.0)
+        watchdog.hear(2.0, is_stopping=False)
+        assert watchdog.due_s == 2.0 + SILENT_S
+
+
+def test_after_the_end_nothing_is_waited_for_again(watchdog: Watchdog, tmp_path: Path) -> None:
+    (tmp_path / SOCKET).unlink()
+    assert watchdog.mend(1.0)
+    assert watchdog.due_s == float("inf")

@@ -22,9 +22,7 @@ class Sentinel:
     """The other end of the link, played by hand."""
 
     def __init__(self, path: Path) -> None:
-        self.listening = socket.socket(
-            socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
-        )
+        self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         self.listening.bind(str(path))
         self.listening.listen(2)
 
