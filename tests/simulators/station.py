@@ -113,6 +113,10 @@ class Operator:
     def findings(self) -> list[Publication]:
         return [found for found in self.got if found.topic.endswith("/up/finding")]
 
+    def queued(self) -> list[Publication]:
+        """What came through the outbox: findings, checkpoints and all else with a sequence."""
+        return [found for found in self.got if found.sequence]
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()

@@ -60,6 +60,12 @@ class Checkpoints:
         self._last: Link | None = None
         self._trouble = ""
 
+    async def run(self) -> None:
+        """Add a link now and every EVOLVE_S, until cancelled."""
+        while True:
+            await self.add()
+            await asyncio.sleep(EVOLVE_S)
+
     async def add(self) -> bool:
         """Sign how far the journal is, and forget the key; whether that could be done."""
         try:

@@ -31,6 +31,7 @@ from vedette.daemon.tamper_reports import TamperReports
 from vedette.daemon.watchdog import SOCKET as NOTIFY_SOCKET
 from vedette.daemon.way_out import WayOut
 from vedette.errors import DeviceError, UplinkError
+from vedette.sensors._scanner_process import recent_pids
 
 if TYPE_CHECKING:
     from vedette.daemon.control import ControlServer
@@ -90,7 +91,7 @@ class Guard:
         self._clock = ClockWatch(*now())
         self._neighbours = Neighbours()
         self._way_out = WayOut(now()[0])
-        self._meddling = MeddlingWatch(self._meddled, self.pids)
+        self._meddling = MeddlingWatch(self._meddled, lambda: self.pids() | recent_pids())
         self._looks = 0
         self._journal_trouble = ""
 

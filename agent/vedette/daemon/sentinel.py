@@ -29,7 +29,7 @@ from vedette.core.recording import encode_header
 from vedette.daemon import assembly, collector, folders, guard, heartbeat, signals
 from vedette.daemon import config as configuration
 from vedette.daemon.answers import Answers
-from vedette.daemon.checkpoints import EVOLVE_S, Checkpoints
+from vedette.daemon.checkpoints import Checkpoints
 from vedette.daemon.checks import Checks
 from vedette.daemon.config import Config
 from vedette.daemon.content_source import Chosen, nothing_chosen
@@ -284,7 +284,6 @@ class Sentinel:
         await self._look()
         self.notifier.ready(self.answers.headline())
         await self._beat()
-        await self.checkpoints.add()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.checks.run())
             group.create_task(_every(SWEEP_S, self._sweep))
@@ -292,7 +291,7 @@ class Sentinel:
             group.create_task(_every(SWEEP_S, self.defending.responding.look))
             group.create_task(_every(CHECKPOINT_S, self.defending.responding.kept.checkpoint))
             group.create_task(_every(heartbeat.PERIOD_S, self._beat))
-            group.create_task(_every(EVOLVE_S, self.checkpoints.add))
+            group.create_task(self.checkpoints.run())
             group.create_task(_every(LOOK_S, self.profiles.learning.look))
             group.create_task(self._reload_when_asked())
             if self.notifier.watchdog_period_s > 0:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,18 @@ from vedette.errors import ParseError, SensorError
 
 SCANNER: Final = "vedette.daemon.scanner"
 COMPLAINT_BYTES_MAX: Final = 2048
+
+
+RECENT_MAX: Final = 8
+_recent: deque[int] = deque(maxlen=RECENT_MAX)
+
+
+def recent_pids() -> frozenset[int]:
+    """Scanners that this process started last, the living ones and some that have ended.
+
+    They open the baseline in the state folder; what tells who did it comes after their end.
+    """
+    return frozenset(_recent)
 
 
 class ScannerProcess:
@@ -57,6 +70,7 @@ class ScannerProcess:
             raise SensorError(f"scan: the scanner cannot be started: {error}") from error
         finally:
             os.close(complaining)
+        _recent.append(self._process.pid)
 
     def kill(self) -> None:
         """End the scan; `messages` then raises SensorError."""

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -41,9 +41,9 @@ class World:
             f'[identity]\nkey = "{folder}/device.key"\n'
         )
         self.situation = CALM
-        self.shell: Any = Shell()
+        self.shell = Shell()
         self.guard = Guard(
-            configuration.load(self.file), self.file, TamperReports(self.shell),
+            configuration.load(self.file), self.file, TamperReports(cast("Any", self.shell)),
             situation=lambda: self.situation, who=lambda _: 0, reopen={},
         )  # fmt: skip
 
