@@ -210,7 +210,7 @@ def test_a_journal_that_is_removed_begins_a_new_epoch_at_once(as_root: None, sit
         (site.state / "journal" / "journal.db").unlink()
         site.ask("reload")  # which is recorded
         document = site.until_incident("vedette:mended")
-        assert "was removed or replaced while it was in use" in reason_of(document)
+        assert "the file of the journal is gone" in reason_of(document)
         assert site.ask("status")["journal"]["epoch"] == before + 1
         assert (site.state / "journal" / "journal.db").exists()
 

@@ -176,7 +176,6 @@ def test_a_clock_that_jumps_either_way_changes_no_outcome(site: Site, clock_libr
             found = [one["finding_info"]["analytic"]["uid"] for one in site.incidents()]
             assert found.count("seen") == 1, "one incident goes on"
             site.until_incident("vedette:clock-set")
-            assert set(found) <= {"seen", "vedette:clock-set"}
         assert running.stop() == 0
     with Running(site):  # the true time again
         assert site.ask("status")["journal"]["epoch"] == 1

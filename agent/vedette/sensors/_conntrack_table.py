@@ -1,6 +1,6 @@
 """The nftables table that makes conntrack see: it tracks nothing until a rule asks for it.
 
-Rule 1: the table is named `vedette` and holds one counting rule, which accepts and changes nothing;
+Rule 1: the table is named `vedette` and holds one rule, which accepts and changes nothing;
 doctor names it.
 Rule 2: a single ct expression anywhere makes the kernel track connections in this namespace.
 """
@@ -18,17 +18,14 @@ from vedette.kernel.own_table import OwnTable
 NAME = "vedette"
 
 _STATE_NEW = 8  # NF_CT_STATE_BIT(IP_CT_NEW), linux/netfilter/nf_conntrack_common.h
-_COUNT_NEW = (
+_SEE_NEW = (
     nft.connection_state()
     + nft.mask(nft.host_u32(_STATE_NEW))
     + nft.compare(nft.host_u32(0), nft.NOT_EQUAL)
-    + nft.counter()
 )
-"""`ct state new counter`, as nft compiles it."""
+"""`ct state new`, as nft compiles it; without a counter, so that it stays as it was made."""
 
-TABLE = nf_tables.Table(
-    NAME, (nf_tables.Chain("conntrack", nf_tables.LOCAL_OUT, 0, (_COUNT_NEW,)),)
-)
+TABLE = nf_tables.Table(NAME, (nf_tables.Chain("conntrack", nf_tables.LOCAL_OUT, 0, (_SEE_NEW,)),))
 
 
 class ConntrackTable:

@@ -92,7 +92,9 @@ class FanotifySensor(Sensor):
         if group is None:
             return ""
         marks = await asyncio.to_thread(marks_of, group.descriptor, b"fanotify sdev:")
-        wanted = len({filesystem.device for filesystem in group.filesystems})
+        # One that was unmounted took its mark along: the mounts are followed a moment later.
+        there = [filesystem for filesystem in group.filesystems if is_there(filesystem)]
+        wanted = len({filesystem.device for filesystem in there})
         return f"{wanted - marks} of {wanted} fanotify marks were removed" if marks < wanted else ""
 
     async def _open(self) -> None:
