@@ -61,13 +61,21 @@ def from_answer(tiers: Json) -> tuple[ClassReport, ...]:
 
 
 def profile_facts(answer: dict[str, Json]) -> tuple[Fact, ...]:
-    """The profile and the learning run, from what the running sentinel answered."""
+    """Profile, learning run and guard, from what the running sentinel answered."""
     profile, run = _table(answer, "profile"), _table(answer, "learning")
     found = [_profile_fact(profile)] if profile else []
     if run.get("state") == "learning":
         words = f"{run.get('elapsed_s')} of {run.get('wanted_s')} s; what it sees is trusted"
         found.append(Fact("learning", is_good=True, found=words))
-    return tuple(found)
+    return (*found, *_guard_facts(answer))
+
+
+def _guard_facts(answer: dict[str, Json]) -> list[Fact]:
+    """What of the agent itself is only compared every ten seconds, and not watched."""
+    lacks = _table(answer, "guard").get("lacks")
+    lines = [line for line in lacks if isinstance(line, str)] if isinstance(lacks, list) else []
+    advice = "run as root, on a kernel with CONFIG_FANOTIFY: nobody is named who tampers with it"
+    return [Fact("guard", is_good=False, found=line, advice=advice) for line in lines]
 
 
 def _profile_fact(profile: dict[str, Json]) -> Fact:

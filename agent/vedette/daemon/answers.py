@@ -104,7 +104,13 @@ class Answers:
             "profile": self._profiles.profile(),
             "learning": self._profiles.learning(),
             "defence": await self._responses.defence(),
+            "guard": {"lacks": self._guard_lacks()},
         }
+
+    def _guard_lacks(self) -> list[Json]:
+        """What of ourselves nobody watches as it happens, and why."""
+        guard = self._sentinel.guard
+        return list(guard.lacking) if guard is not None else []
 
     async def _check(self, params: Params) -> Answer:
         changes = await self._sentinel.checks.ask()

@@ -14,7 +14,7 @@ status | | {version, device, tenant, pid, uptime_s, memory: {rss_kb, pss_kb},
        |   journal: {epoch, size, pending, bytes_used, bytes_limit, dropped, degraded, reason},
        |   uplink: {state: "off"|"up"|"down", reason, delivered, newest},
        |   rules: {bundle, counter, rules, expires_s, reason}, profile, learning, incidents_open}
-doctor | | {tiers: [TIER], profile, learning}
+doctor | | {tiers: [TIER], profile, learning, guard: {lacks: [text]}}
 check | | {changed: [{class, tier, previous, reason}], and as doctor}: every source proved itself
       |   just now, and what did not work was tried again; takes seconds, up to a minute
 incidents.list | {limit: 1..1000} | {incidents: [DOCUMENT]}, newest report of each, newest first

@@ -19,6 +19,7 @@ from vedette.cli._doctor_text import (
     verdict,
 )
 from vedette.cli._terminal import Painter
+from vedette.codec.strict_json import Json
 from vedette.daemon.health import Fact
 from vedette.model.event import EventClass
 from vedette.model.tier import Tier, TierReport
@@ -135,3 +136,13 @@ def test_the_profile_and_the_learning_run_are_facts_of_a_running_agent() -> None
     )
     assert in_force.is_good
     assert learning.found == "5 of 9 s; what it sees is trusted"
+
+
+def test_what_of_the_agent_itself_is_not_watched_is_a_fact_with_its_advice() -> None:
+    (found,) = profile_facts({"guard": {"lacks": ["memory of the agent: no fanotify"]}})
+    assert (found.name, found.is_good) == ("guard", False)
+    assert found.found == "memory of the agent: no fanotify"
+    assert "CONFIG_FANOTIFY" in found.advice
+    odd: list[Json] = [{}, [], {"lacks": None}, {"lacks": [1]}]
+    for value in odd:
+        assert profile_facts({"guard": value}) == ()
