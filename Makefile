@@ -39,7 +39,8 @@ matrix: $(VENV)/ready ebpf ## play all attacks on every tier, write agent/docs/d
 lint: $(VENV)/ready
 	@echo "style" && $(PY) -m ruff format --check --quiet agent tests && $(PY) -m ruff check --quiet agent tests
 	@echo "types (about a minute without a cache)" && $(PY) -m mypy
-	@echo "import contracts" && $(PY) -c 'from importlinter.cli import lint_imports_command as c; c()' --no-cache | tail -n 6
+	@echo "import contracts" && mkdir -p build && { $(PY) -c 'from importlinter.cli import lint_imports_command as c; c()' \
+		--no-cache > build/contracts.txt || { cat build/contracts.txt; exit 1; }; } && tail -n 6 build/contracts.txt
 
 check: lint ## style, types, import contracts, unit tests (under a minute)
 	@$(PY) -m pytest -q -n auto --dist worksteal tests/unit tests/playbook

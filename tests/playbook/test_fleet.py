@@ -11,8 +11,9 @@ from vedette.codec import chain_link, cloudevents, ocsf, report
 from vedette.codec.envelope import Purpose, signed_bytes
 from vedette.codec.registry import Registered
 from vedette.core.fleet import REMEMBERED_INCIDENTS, SILENT_S, Fleet, Kind, Note, Publication
+from vedette.store.cell import FileCell
 from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
-from vedette.trust.evolving_key import EvolvingKey
+from vedette.trust.evolving_key import FILE, EvolvingKey
 
 BOOT = "0123456789abcdef0123456789abcdef"
 KEY, FOREIGN = Ed25519Signer(bytes(32)), Ed25519Signer(bytes(31) + b"\x01")
@@ -242,7 +243,7 @@ def test_an_agent_that_began_anew_while_its_device_did_not_is_told() -> None:
 
 
 def test_checkpoints_are_followed_and_a_broken_chain_is_told(tmp_path: Path) -> None:
-    key, watched = EvolvingKey(tmp_path, 0), fleet()
+    key, watched = EvolvingKey(FileCell(tmp_path / FILE), 0), fleet()
 
     def link(sequence: int, size: int) -> Publication:
         data = key.sign_link("vedette/acme/cam-7/1", size, bytes(32), "", "cam-7", KEY)

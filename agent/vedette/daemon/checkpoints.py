@@ -21,7 +21,8 @@ from vedette.model.journal import Entry, EntryDraft
 from vedette.model.message import Identity
 from vedette.ports.journal import Journal
 from vedette.ports.signer import Signer
-from vedette.trust.evolving_key import EvolvingKey
+from vedette.store.cell import FileCell
+from vedette.trust.evolving_key import FILE, EvolvingKey
 
 EVOLVE_S: Final = 3600.0
 """What an attacker can rewrite at most: the part since the last link. Each costs about 30 KB of
@@ -104,7 +105,7 @@ class Checkpoints:
             newest = await self._journal.entries(KIND, 1)
             self._last = _link_of(newest[0]) if newest else None
             least = self._last.number + 1 if self._last else 0
-            self._key = await asyncio.to_thread(EvolvingKey, self._folder, least)
+            self._key = await asyncio.to_thread(EvolvingKey, FileCell(self._folder / FILE), least)
             if self._key.problem:
                 self._report("checkpoint-key-lost", self._key.problem)
         return self._key

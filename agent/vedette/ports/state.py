@@ -1,4 +1,4 @@
-"""The ports of what is small and must survive a power cut: values and whole files."""
+"""The ports of what is small and must survive a power cut: values, whole files, a secret."""
 
 from __future__ import annotations
 
@@ -65,4 +65,33 @@ class Shelf(ABC):
 
         Raises:
             StoreError: the disk did not let it go.
+        """
+
+
+class Cell(ABC):
+    """One small file; what it held before is overwritten when it is replaced.
+
+    Calls block on the disk.
+
+    Attributes:
+        name: where it is, for people.
+    """
+
+    name: str
+
+    @abstractmethod
+    def load(self) -> bytes | None:
+        """What it holds, or None where there is none.
+
+        Raises:
+            StoreError: it is there and cannot be read, or is far too long.
+        """
+
+    @abstractmethod
+    def replace(self, data: bytes) -> None:
+        """Hold this from now on; when this returns it is on the disk and the old is overwritten.
+
+        Raises:
+            StoreError: the disk did not take it, and it holds what it held; or the old content
+                could not be overwritten.
         """

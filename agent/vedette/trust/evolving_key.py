@@ -14,27 +14,25 @@ from __future__ import annotations
 import os
 import re
 from hashlib import sha256
-from pathlib import Path
 from typing import Final
 
 from vedette.codec import chain_link, note
 from vedette.codec.note import Checkpoint, NoteSignature
 from vedette.errors import StoreError
 from vedette.ports.signer import Signer
-from vedette.store import durable
+from vedette.ports.state import Cell
 from vedette.trust.ed25519 import SEED_BYTES, Ed25519Signer
 
 FILE: Final = "checkpoint.key"
 _DOMAIN: Final = b"vedette/v1/checkpoint-key\n"
 _FORM: Final = re.compile(rb"vedette checkpoint key 1\n(0|[1-9][0-9]{0,14})\n([0-9a-f]{64})\n")
-_MAX_BYTES: Final = 128
 
 
 class EvolvingKey:
-    """One key at a time, in a file of a folder of ours.
+    """One key at a time, in a file of ours.
 
     Args:
-        folder: 0700.
+        cell: holds it.
         least: the lowest number that may still be signed: the journal holds those below.
 
     Attributes:
@@ -46,8 +44,8 @@ class EvolvingKey:
         StoreError: the disk does not take a new key.
     """
 
-    def __init__(self, folder: Path, least: int) -> None:
-        self._path = folder / FILE
+    def __init__(self, cell: Cell, least: int) -> None:
+        self._cell = cell
         self.problem = ""
         self.number, self._seed = self._load(least)
         self._signer = Ed25519Signer(self._seed)
@@ -98,7 +96,7 @@ class EvolvingKey:
 
     def _load(self, least: int) -> tuple[int, bytearray]:
         try:
-            data = durable.read(self._path, _MAX_BYTES)
+            data = self._cell.load()
         except StoreError as error:
             data, self.problem = b"", str(error)
         found = _FORM.fullmatch(data or b"")
@@ -106,37 +104,22 @@ class EvolvingKey:
             return int(found[1]), bytearray.fromhex(found[2].decode("ascii"))
         if found is not None:
             self.problem = (
-                f"{self._path} is the key of link {int(found[1])}, expected that of {least}: "
+                f"{self._cell.name} is the key of link {int(found[1])}, expected that of {least}: "
                 "it was put back from elsewhere"
             )
         elif data is not None or least:
             self.problem = self.problem or (
-                f"{self._path} is {'damaged' if data else 'gone'}: nobody can sign what follows "
-                f"link {least - 1} as announced"
+                f"{self._cell.name} is {'damaged' if data else 'gone'}: nobody can sign what "
+                f"follows link {least - 1} as announced"
             )
         seed = bytearray(os.urandom(SEED_BYTES))
         self._save(least, seed)
         return least, seed
 
     def _save(self, number: int, seed: bytearray) -> None:
-        """Write the new key whole, then overwrite what the old file held."""
-        before = self._open_old()
-        try:
-            durable.write(
-                self._path, b"vedette checkpoint key 1\n%d\n%b\n" % (number, seed.hex().encode())
-            )
-            if before >= 0:
-                _overwrite(self._path, before)
-        finally:
-            if before >= 0:
-                os.close(before)
-
-    def _open_old(self) -> int:
-        flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            return os.open(self._path, flags)
-        except OSError:
-            return -1
+        self._cell.replace(
+            b"vedette checkpoint key 1\n%d\n%b\n" % (number, seed.hex().encode("ascii"))
+        )
 
 
 def _successor(seed: bytearray) -> bytearray:
@@ -146,12 +129,3 @@ def _successor(seed: bytearray) -> bytearray:
 def _signature(name: str, signer: Signer, text: str) -> NoteSignature:
     hashed = note.key_hash(name, signer.public_key)
     return NoteSignature(name, hashed, signer.sign(text.encode()))
-
-
-def _overwrite(path: Path, descriptor: int) -> None:
-    """With zeros, to the disk: the file has no name any more, but its blocks are still there."""
-    try:
-        os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
-        os.fsync(descriptor)
-    except OSError as error:
-        raise StoreError(f"{path}: the old key cannot be overwritten: {error.strerror}") from error

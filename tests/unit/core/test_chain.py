@@ -13,8 +13,9 @@ from vedette.codec.merkle import Frontier, Tree, leaf_hash
 from vedette.codec.strict_json import Json
 from vedette.core.chain import Chain, Judgement, Verdict
 from vedette.errors import ParseError
+from vedette.store.cell import FileCell
 from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
-from vedette.trust.evolving_key import EvolvingKey
+from vedette.trust.evolving_key import FILE, EvolvingKey
 
 DEVICE = signer(1)
 VERIFIER = Ed25519Verifier()
@@ -32,7 +33,7 @@ class Device:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.key = EvolvingKey(folder, 0)
+        self.key = EvolvingKey(FileCell(folder / FILE), 0)
         self.signed = 0
 
     def link(
