@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from vedette.cli import _fleet_command
+from vedette.cli._fleet_chains import KeptChains
 from vedette.cli._fleet_options import add_broker, add_registry, read_registry
 from vedette.cli._options import add_json, summary
 from vedette.codec import registry, topics
@@ -43,6 +44,7 @@ TICK_S = 10.0
 
 _MAX_WAITING = 10_000
 """Messages between paho's thread and ours; above it the broker keeps the rest."""
+_OF_CHAINS = frozenset(("checkpoint", "chain"))
 _QUIET = frozenset(("state", "birth", "report", "double", "ended", "checkpoint"))
 
 
@@ -72,6 +74,12 @@ def _add_watch(group: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add_registry(parser)
     add_broker(parser)
     parser.add_argument("--tenant", default="", help="only this one's devices")
+    parser.add_argument(
+        "--chains",
+        type=Path,
+        metavar="FILE",
+        help="keep there how far each device's checkpoints were followed, for the next watch",
+    )
     parser.add_argument("--all", action="store_true", help="what says nothing new, too")
     add_json(parser)
     parser.set_defaults(run=watch)
@@ -129,21 +137,25 @@ def watch(args: argparse.Namespace) -> int:
     from vedette.trust.ed25519 import Ed25519Verifier  # noqa: PLC0415
 
     devices = read_registry(args.registry)
+    chains = KeptChains(args.chains, _write_whole)
+    before = chains.read()
     arrived: queue.Queue[Arrived] = queue.Queue(_MAX_WAITING)
     listener = Listener(args.host, args.port, topics.subscriptions(args.tenant), arrived)
     listener.begin(args.ca, args.certificate, args.key)
-    fleet = Fleet(devices, Ed25519Verifier(), time.monotonic())
+    fleet = Fleet(devices, Ed25519Verifier(), time.monotonic(), before)
     printer = _Printer(is_json=args.json, shows_all=args.all)
     printer.remark(f"watching {len(devices)} devices of {args.registry}; Ctrl-C ends")
     try:
-        _follow(fleet, arrived, printer)
+        _follow(fleet, arrived, printer, chains)
     except KeyboardInterrupt:
         return 0
     finally:
         listener.end()
 
 
-def _follow(fleet: Fleet, arrived: queue.Queue[Arrived], printer: _Printer) -> NoReturn:
+def _follow(
+    fleet: Fleet, arrived: queue.Queue[Arrived], printer: _Printer, chains: KeptChains
+) -> NoReturn:
     import queue  # noqa: PLC0415
 
     from vedette.core.fleet import Publication  # noqa: PLC0415
@@ -159,7 +171,10 @@ def _follow(fleet: Fleet, arrived: queue.Queue[Arrived], printer: _Printer) -> N
         if isinstance(found, str):
             printer.remark(found)
         elif isinstance(found, Publication):
-            printer.show(fleet.handle(found, time.monotonic()))
+            notes = fleet.handle(found, time.monotonic())
+            printer.show(notes)
+            if any(note.kind in _OF_CHAINS for note in notes):
+                chains.keep(fleet.links())
 
 
 class _Printer:

@@ -49,12 +49,15 @@ class Chain:
         tenant: whose device it is.
         device: the fleet's name of it.
         public_key: the device's own, from the registry.
+        last: the newest link that held when the device was followed before.
     """
 
-    def __init__(self, tenant: str, device: str, public_key: bytes) -> None:
+    def __init__(
+        self, tenant: str, device: str, public_key: bytes, last: Link | None = None
+    ) -> None:
         self._origin = f"vedette/{tenant}/{device}/"
         self._device, self._public_key = device, public_key
-        self._last: Link | None = None
+        self._last = last
 
     @property
     def last(self) -> Link | None:

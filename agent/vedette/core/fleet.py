@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from vedette.codec import chain_link, cloudevents, receipt, report, topics
+from vedette.codec.chain_link import Link
 from vedette.codec.cloudevents import Received
 from vedette.codec.envelope import Purpose, purposes_of, signed_bytes
 from vedette.codec.registry import Registered
@@ -140,15 +141,29 @@ class Fleet:
         registry: who may speak.
         verifier: checks Ed25519 signatures.
         now_s: seconds of any clock that does not jump; silence is counted from here.
+        links: where an earlier watch stood in the chains of checkpoints.
     """
 
     def __init__(
-        self, registry: Mapping[tuple[str, str], Registered], verifier: Verifier, now_s: float
+        self,
+        registry: Mapping[tuple[str, str], Registered],
+        verifier: Verifier,
+        now_s: float,
+        links: Mapping[tuple[str, str], Link] | None = None,
     ) -> None:
         self._verifier = verifier
+        before = links or {}
         self._known = {
-            key: _Known(device, now_s, Chain(*key, device.public_key))
+            key: _Known(device, now_s, Chain(*key, device.public_key, before.get(key)))
             for key, device in registry.items()
+        }
+
+    def links(self) -> dict[tuple[str, str], Link]:
+        """The newest link of each device whose chain is followed."""
+        return {
+            key: known.chain.last
+            for key, known in self._known.items()
+            if known.chain.last is not None
         }
 
     def handle(self, publication: Publication, now_s: float) -> list[Note]:
