@@ -309,7 +309,7 @@ def test_a_response_nobody_confirms_is_undone_when_it_expires() -> None:
     assert undo.response_id == order.response_id
     story.outcome(601.6, order, UNDONE, undo=True)
     assert story.asked(Release) == [Release(order.response_id)]
-    assert story.agent.defence.active == {}
+    assert len(story.agent.defence.active) == 0
 
 
 def test_a_confirmed_response_lasts() -> None:
@@ -478,3 +478,71 @@ def test_a_replay_asks_for_the_same() -> None:
     run: Callable[[Input], list[Command]] = agent.handle
     again = [command for given in inputs for command in run(given)]
     assert [command for command in again if command != Continue()] == story.commands
+
+
+def test_observing_tells_once_what_enforcing_would_do_once() -> None:
+    story = Story(playbooks(HIDE))
+    observed = Outcome(ResponseStatus.OBSERVED, "it would be done", {})
+    for number in range(10):
+        story.see(1.0 + number, written(1.0 + number))
+        for order in story.orders()[-1:]:
+            story.outcome(1.5 + number, order, observed)
+    assert len(story.orders()) == 1
+    story.see(602.0, written(602.0))
+    assert len(story.orders()) == 2
+
+
+def test_what_was_observed_is_done_as_soon_as_it_is_promoted() -> None:
+    story = Story(playbooks(HIDE))
+    story.see(1.0, written(1.0))
+    story.outcome(1.5, story.orders()[0], Outcome(ResponseStatus.OBSERVED, "", {}))
+    story.tell(ModeOrdered(2.0, WALL, HIDE.digest, Mode.ENFORCE, "operator:k:2"))
+    story.see(3.0, written(3.0))
+    assert [order.mode for order in story.orders()] == [Mode.OBSERVE, Mode.ENFORCE]
+
+
+def test_a_function_that_breaks_before_the_outcome_is_told_blames_it_all_the_same() -> None:
+    story = Story(playbooks(BLOCK, promoted=(BLOCK,)))
+    story.tell(probed(1.0, is_up=True))
+    story.see(2.0, connected("198.51.100.9", 2.0))
+    story.tell(probed(2.1, is_up=False))
+    assert story.asked(Undo) == []
+    story.outcome(2.2, story.orders()[0], DONE)
+    assert len(story.asked(Undo)) == 1
+
+
+def test_a_response_that_failed_is_blamed_for_nothing() -> None:
+    story = Story(playbooks(BLOCK, promoted=(BLOCK,)))
+    story.tell(probed(1.0, is_up=True))
+    story.see(2.0, connected("198.51.100.9", 2.0))
+    story.outcome(2.1, story.orders()[0], FAILED)
+    story.tell(probed(2.2, is_up=False))
+    assert story.asked(Promote) == []
+    assert "vedette:essential-down" in story.told()
+
+
+def test_what_a_person_undid_is_left_alone_for_an_hour() -> None:
+    story = Story(playbooks(HIDE, promoted=(HIDE,)))
+    story.see(1.0, written(1.0))
+    (order,) = story.orders()
+    story.outcome(1.1, order, DONE)
+    story.tell(UndoOrdered(2.0, WALL, order.response_id, "control"))
+    story.outcome(2.1, order, UNDONE, undo=True)
+    story.see(2.2, written(2.2))
+    story.see(3000.0, written(3000.0))
+    assert len(story.orders()) == 1
+    story.see(3700.0, written(3700.0))
+    assert len(story.orders()) == 2
+
+
+def test_the_echo_of_an_undo_is_not_answered_and_what_comes_later_is() -> None:
+    story = Story(playbooks(HIDE, promoted=(HIDE,)))
+    story.see(1.0, written(1.0))
+    (order,) = story.orders()
+    story.outcome(1.0, order, DONE)
+    story.tick(601.0)
+    story.outcome(601.1, order, UNDONE, undo=True)
+    story.see(601.2, written(601.2))
+    assert len(story.orders()) == 1
+    story.see(640.0, written(640.0))
+    assert len(story.orders()) == 2

@@ -13,13 +13,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from vedette.cli._signing import sealed
 from vedette.codec import bundle as bundle_codec
 from vedette.codec import dsse
+from vedette.codec import playbook as playbook_codec
 from vedette.codec import trust_document as trust_codec
 from vedette.codec.bundle import PAYLOAD_TYPE
 from vedette.daemon import control_client
 from vedette.model.command import Verb
 from vedette.model.finding import Severity
+from vedette.model.playbook import DeviceProfile, Limit, Playbook, Playbooks
+from vedette.model.response import Mode
 from vedette.model.rule import AllOf, Bundle, Match, Rule
 from vedette.model.trust import EVERY_GROUP, Grant, Role, TrustDocument
 from vedette.trust.ed25519 import Ed25519Signer
@@ -59,6 +63,7 @@ class Site:
         self.rules_key = create_signer(folder / "rules.key")
         self.profiles_key = create_signer(folder / "profiles.key")
         self.operators = {name: create_signer(folder / f"{name}.key") for name in ("alice", "bob")}
+        self.playbooks_key = create_signer(folder / "playbooks.key")
         self.device_class = ""
         self.groups: Sequence[str] = ()
         create_signer(folder / "device.key")
@@ -76,6 +81,7 @@ class Site:
             f'[files]\nwatch = ["{self.watched}"]\n'
             f'[rules]\nbundle = "{self.bundle}"\ntrust = "{self.folder}/trust.json"\n'
             f'profile = "{self.profile}"\n'
+            f'[response]\nplaybooks = "{self.playbooks}"\n'
             f'[identity]\nkey = "{self.folder}/device.key"\n{self.sensors}\n{more}\n'
         )
 
@@ -88,6 +94,30 @@ class Site:
     def profile(self) -> Path:
         """Where profiles are offered."""
         return self.folder / "device.profile"
+
+    @property
+    def playbooks(self) -> Path:
+        """Where playbooks are offered."""
+        return self.folder / "playbooks.signed"
+
+    def offer_playbooks(
+        self, *playbooks: Playbook, promoted: bool, key: Ed25519Signer | None = None
+    ) -> Playbooks:
+        """Sign playbooks under a profile that lets every responder act, and offer them."""
+        self._counter += 1
+        now_s = int(time.time())
+        made = [one._replace(digest=playbook_codec.digest_of(one)) for one in playbooks]
+        limit = Limit(Mode.ENFORCE, 1000, DAY_S)
+        limits = {step.responder: limit for one in made for step in one.steps}
+        content = Playbooks(
+            "test", self._counter, now_s, now_s + DAY_S, tuple(made),
+            (DeviceProfile("all", ("",), limits),),
+            tuple(one.digest for one in made if promoted), "",
+        )  # fmt: skip
+        payload = playbook_codec.encode(content)
+        signer = key or self.playbooks_key
+        self.playbooks.write_bytes(sealed(playbook_codec.PAYLOAD_TYPE, payload, signer))
+        return content
 
     def offer(
         self,
@@ -154,6 +184,7 @@ class Site:
                 "rules": _role(self.rules_key.public_key),
                 "profiles": _role(self.profiles_key.public_key),
                 "operators": _operators(*self.operators.values()),
+                "playbooks": _role(self.playbooks_key.public_key),
             },
         )
         payload = trust_codec.encode(document)

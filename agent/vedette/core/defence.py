@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
-from typing import Literal, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 from vedette.core import aims
+from vedette.core.active_responses import Active, ActiveResponses, identity
 from vedette.core.commands import Command, Keep, Probe, Promote, Release, Respond, Undo
 from vedette.core.essentials import Essentials
 from vedette.core.findings import AgentSettings, Claim, Findings, Sighting
@@ -41,35 +41,11 @@ from vedette.core.untouchable import Untouchable
 from vedette.model.event import EventClass
 from vedette.model.finding import Severity
 from vedette.model.playbook import Playbook, Step
-from vedette.model.response import (
-    FileTarget,
-    Mode,
-    Order,
-    Outcome,
-    ProcessTarget,
-    ResponseStatus,
-    Target,
-)
+from vedette.model.response import Mode, Order, Outcome, ResponseStatus, Target
 
-MAX_ACTIVE = 256
-"""Responses asked for or held at once: more would be a denial of service of our own making."""
 RETRY_S = 60.0
 MAX_RETRIES = 5
 """An undo that failed is tried again: the disk may be full, a unit busy."""
-
-State = Literal["asked", "held", "undoing"]
-
-
-@dataclass(slots=True)
-class Active:
-    """A response that was asked for and is not over."""
-
-    order: Order
-    state: State
-    until_s: float
-    retries: int = 0
-    unwanted: str = ""
-    """Why it is to be undone as soon as it has been done."""
 
 
 class Defence:
@@ -83,7 +59,7 @@ class Defence:
     Attributes:
         modes: the playbooks in force and what each of them may do.
         untouchable: what is never touched.
-        active: responses by id, in the order they were asked for.
+        active: responses that are not over, in the order they were asked for.
     """
 
     def __init__(
@@ -99,8 +75,7 @@ class Defence:
             settings.device_class, settings.response_profile, settings.response_mode
         )
         self.untouchable = Untouchable(processes)
-        self.active: dict[str, Active] = {}
-        self._in_hand: dict[tuple[str, object], str] = {}
+        self.active = ActiveResponses()
         self._log = ResponseLog(findings, commands)
         self._budgets = ResponseBudgets()
         self._essentials = Essentials()
@@ -135,8 +110,12 @@ class Defence:
         for playbook in self.modes.playbooks_for(claim.rule_id, claim.tags, claim.severity):
             for step in playbook.steps:
                 target = aims.target_of(step, seen, self._processes)
-                if target is not None and not self._is_in_hand(step.responder, target):
-                    self._answer(_Answer(playbook, step, target, claim, incident()), seen.at_s)
+                mode = self.modes.mode_of(playbook, step.responder)
+                if target is None or self.active.is_in_hand(
+                    step.responder, target, mode, seen.at_s
+                ):
+                    continue
+                self._answer(_Answer(playbook, step, mode, target, claim, incident()), seen.at_s)
 
     def _ordered(self, given: Ordered) -> None:
         """An operator's verified command; budgets are for playbooks, the list is for all."""
@@ -157,18 +136,22 @@ class Defence:
         elif given.outcome.status in {ResponseStatus.DONE, ResponseStatus.PARTLY}:
             self._done(active, given.at_s)
         else:
+            if given.outcome.status is ResponseStatus.OBSERVED:
+                self.active.observed(active.order, given.at_s)
+            self._essentials.undone(given.response_id)
             self._forget(active)
 
     def _resumed(self, given: Resumed) -> None:
         """What holds from before a restart."""
         for order, remaining_s in given.held:
             until_s = given.at_s + remaining_s if remaining_s else inf
-            self._keep(Active(order, "held", until_s))
+            self.active.add(Active(order, "held", until_s))
 
     def _undo_ordered(self, given: UndoOrdered) -> None:
         """Somebody wants a response undone before its time."""
         active = self.active.get(given.response_id)
         if active is not None:
+            active.is_forgiven = True
             self._undo(active, f"asked for by {given.by}")
 
     def _confirmed(self, given: Confirmed) -> None:
@@ -205,23 +188,20 @@ class Defence:
             return "this device only observes: [response] mode in its configuration"
         if order.response_id in self.active:
             return "this order was given before"
-        return self.untouchable.why(order.responder, order.target) or self._why_full()
+        return self.untouchable.why(order.responder, order.target) or self.active.why_full()
 
     def tick(self, at_s: float) -> None:
         """Undo what nobody confirmed in its time."""
-        for active in list(self.active.values()):
-            if active.state == "held" and active.until_s <= at_s:
-                self._undo(active, "its time is over and nobody confirmed it")
+        for active in self.active.due(at_s):
+            self._undo(active, "its time is over and nobody confirmed it")
 
     def next_s(self) -> float | None:
         """When `tick` has something to do next, or None."""
-        moments = [one.until_s for one in self.active.values() if one.state == "held"]
-        soonest = min(moments, default=inf)
-        return soonest if soonest < inf else None
+        return self.active.next_s()
 
     def _answer(self, answer: _Answer, at_s: float) -> None:
         order = self._order(answer, at_s)
-        why = self.untouchable.why(order.responder, order.target) or self._why_full()
+        why = self.untouchable.why(order.responder, order.target) or self.active.why_full()
         spent = self._spend(answer, order, at_s)
         if spent:
             self._tell_spent(spent, at_s)
@@ -237,7 +217,7 @@ class Defence:
             at_s,
             (("playbook", playbook.name), playbook.per_hour),
             (("responder", responder), self.modes.per_hour(responder)),
-            (("target", responder, _identity(order.target)), playbook.per_target),
+            (("target", responder, identity(order.target)), playbook.per_target),
         )
 
     def _order(self, answer: _Answer, at_s: float) -> Order:
@@ -249,7 +229,7 @@ class Defence:
             response_id=hashlib.sha256(text.encode()).hexdigest()[:16],
             responder=step.responder,
             target=target,
-            mode=self.modes.mode_of(answer.playbook, step.responder),
+            mode=answer.mode,
             cause=answer.claim.rule_id,
             incident_id=answer.incident_id,
             playbook=answer.playbook.name,
@@ -257,26 +237,12 @@ class Defence:
         )
 
     def _ask(self, order: Order, at_s: float) -> None:
-        self._keep(Active(order, "asked", at_s + order.lasts_s))
+        self.active.add(Active(order, "asked", at_s + order.lasts_s))
+        if order.mode is Mode.ENFORCE:
+            self._essentials.acted(order, at_s)
         self._commands.append(Respond(order))
 
-    def _keep(self, active: Active) -> None:
-        order = active.order
-        self.active[order.response_id] = active
-        self._in_hand[order.responder, _identity(order.target)] = order.response_id
-
-    def _is_in_hand(self, responder: str, target: Target) -> bool:
-        """Whether this is being done, or holds; a file may have been written anew since."""
-        active = self.active.get(self._in_hand.get((responder, _identity(target)), ""))
-        return active is not None and (active.state != "held" or not isinstance(target, FileTarget))
-
-    def _why_full(self) -> str:
-        if len(self.active) < MAX_ACTIVE:
-            return ""
-        return f"{MAX_ACTIVE} responses are in force: undo some of them (vedette responses list)"
-
     def _done(self, active: Active, at_s: float) -> None:
-        self._essentials.done(active.order, at_s)
         if active.order.lasts_s:
             active.state, active.until_s = "held", at_s + active.order.lasts_s
         else:
@@ -290,6 +256,7 @@ class Defence:
         order, outcome = active.order, given.outcome
         if outcome.status is ResponseStatus.UNDONE:
             self._essentials.undone(order.response_id)
+            self.active.spare(active, given.at_s)
             self._forget(active)
             return
         active.retries += 1
@@ -307,12 +274,8 @@ class Defence:
             active.unwanted = reason
 
     def _forget(self, active: Active) -> None:
-        order = active.order
-        del self.active[order.response_id]
-        key = (order.responder, _identity(order.target))
-        if self._in_hand.get(key) == order.response_id:
-            del self._in_hand[key]
-        self._commands.append(Release(order.response_id))
+        self.active.remove(active)
+        self._commands.append(Release(active.order.response_id))
 
     def _blame(self, order: Order, given: EssentialProbed) -> None:
         active = self.active.get(order.response_id)
@@ -350,15 +313,7 @@ class _Answer(NamedTuple):
 
     playbook: Playbook
     step: Step
+    mode: Mode
     target: Target
     claim: Claim
     incident_id: str
-
-
-def _identity(target: Target) -> object:
-    """What makes two targets the same one, whatever was known of each."""
-    if isinstance(target, ProcessTarget):
-        return target.key
-    if isinstance(target, FileTarget):
-        return target.path
-    return target

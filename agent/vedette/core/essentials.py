@@ -1,6 +1,6 @@
 """Essential functions: which response broke one.
 
-Rule 1: a function that was up and is down is blamed on every response that was carried out since it
+Rule 1: a function that was up and is down is blamed on every response that was asked for since it
 was seen up last (and SLACK_S before: a probe takes its time); on none when there was none.
 Rule 2: one that was never seen up blames nobody.
 """
@@ -42,12 +42,12 @@ class Essentials:
         """Whether any function was probed yet."""
         return bool(self._up_s or self._down)
 
-    def done(self, order: Order, at_s: float) -> None:
-        """A response was carried out, at least partly."""
+    def acted(self, order: Order, at_s: float) -> None:
+        """A response is being carried out."""
         self._recent.append((at_s, order))
 
     def undone(self, response_id: str) -> None:
-        """A response is no longer in force, so it breaks nothing from now on."""
+        """A response is not in force, or no longer, so it breaks nothing from now on."""
         kept = [one for one in self._recent if one[1].response_id != response_id]
         self._recent = deque(kept, maxlen=MAX_RECENT)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from vedette.codec import strict_json
 from vedette.codec.response import plain_order
 from vedette.codec.strict_json import Json
-from vedette.core.defence import Active
+from vedette.core.active_responses import Active
 from vedette.core.inputs import Confirmed
 from vedette.core.response_log import KIND
 from vedette.daemon.control import Answer, Handler, Params, number, text
@@ -94,7 +94,7 @@ class ResponseAnswers:
                 body = None
             if isinstance(body, dict):
                 entries.append({**body, "wall_s": entry.draft.wall_s})
-        active = self._sentinel.agent.defence.active.values()
+        active = self._sentinel.agent.defence.active
         return {"active": [_plain(one, at_s) for one in active], "entries": entries}
 
     async def _undo(self, params: Params) -> Answer:
@@ -112,7 +112,7 @@ class ResponseAnswers:
 
     def _named(self, wanted: str) -> Active:
         active = self._sentinel.agent.defence.active
-        found = [one for key, one in active.items() if wanted and key.startswith(wanted)]
+        found = [one for one in active if wanted and one.order.response_id.startswith(wanted)]
         if len(found) != 1:
             many = "is in force" if not found else f"alone is meant: {len(found)} begin so"
             raise RequestError(f"no response {wanted} {many}; see: vedette responses list")
