@@ -353,11 +353,11 @@ def test_budgets_hold_and_say_so_once() -> None:
     small = KILL._replace(per_hour=10)
     story = Story(playbooks(small, promoted=(small,)))
     for number in range(10_000):
-        pid = 1000 + number
         at_s = 1.0 + number * 0.36
-        story.see(at_s, dropped(pid, at_s))
-        for order in story.orders()[-1:]:
-            story.outcome(at_s, order, DONE)
+        asked = story.see(at_s, dropped(1000 + number, at_s))
+        for command in asked:
+            if isinstance(command, Respond):
+                story.outcome(at_s, command.order, DONE)
     assert len(story.orders()) == 10
     assert story.told().count("vedette:response-budget") >= 1
     story.see(4000.0, dropped(9, 4000.0))
