@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vedette.cli import _defence_text
 from vedette.cli._terminal import BOLD, GREEN, GREY, RED, YELLOW, Painter, columns
 from vedette.codec.strict_json import Json
 from vedette.codec.text import escape, human_age, human_size
@@ -22,7 +23,7 @@ def render(answer: Table, painter: Painter) -> list[str]:
         *_head(answer, painter),
         "",
         *_section("sources", _tiers(answer, painter), painter),
-        *_section("rules, profile, journal, uplink", _parts(answer, painter), painter),
+        *_section("rules, profile, defence, journal, uplink", _parts(answer, painter), painter),
         *_section("events: in, out, dropped", _ledger(answer, painter), painter),
         "why a source is no better: vedette doctor     what happened: vedette incidents list",
     ]
@@ -77,6 +78,7 @@ def _parts(answer: Table, painter: Painter) -> list[str]:
         ["rules", _rules(rules, painter)],
         ["profile", _profile(_table(answer, "profile"), painter)],
         ["learning", escape(_learning(_table(answer, "learning")))],
+        ["defence", _defence_text.line(_table(answer, "defence"), painter)],
         ["journal", _journal(journal, painter)],
         ["uplink", _uplink(_table(answer, "uplink"), journal, painter)],
     ]

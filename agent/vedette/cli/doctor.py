@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vedette import sensors
-from vedette.cli import _doctor_text
+from vedette.cli import _defence_text, _doctor_text
 from vedette.cli._doctor_text import ClassReport, Diagnosis
 from vedette.cli._options import DEFAULT_CONFIG, add_config, add_json, summary
 from vedette.cli._terminal import Painter, is_coloured
@@ -80,7 +80,8 @@ def _classes(
     except control_client.NotRunningError:
         return "no agent runs: probed", _probed(given), ()
     classes = _doctor_text.from_answer(answer.get("tiers"))
-    return "the running agent was asked", classes, _doctor_text.profile_facts(answer)
+    facts = (*_doctor_text.profile_facts(answer), *_defence_text.facts(answer))
+    return "the running agent was asked", classes, facts
 
 
 def _probed(given: Config) -> tuple[ClassReport, ...]:

@@ -11,7 +11,7 @@ undid a response must not see it done again at once.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Literal
@@ -45,8 +45,8 @@ class Active:
     """A person has asked for its undo."""
 
 
-class ActiveResponses:
-    """What is asked for, held or being undone; bounded by who asks `why_full`."""
+class ActiveResponses(Mapping[str, Active]):
+    """What is asked for, held or being undone, by id; bounded by who asks `why_full`."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Active] = {}
@@ -57,15 +57,11 @@ class ActiveResponses:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def __iter__(self) -> Iterator[Active]:
-        return iter(tuple(self._by_id.values()))
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_id)
 
-    def __contains__(self, response_id: object) -> bool:
-        return response_id in self._by_id
-
-    def get(self, response_id: str) -> Active | None:
-        """One by its id."""
-        return self._by_id.get(response_id)
+    def __getitem__(self, response_id: str) -> Active:
+        return self._by_id[response_id]
 
     def add(self, active: Active) -> None:
         """Hold it until `remove`."""
@@ -109,7 +105,8 @@ class ActiveResponses:
 
     def due(self, at_s: float) -> list[Active]:
         """Those that hold and whose time is over."""
-        return [one for one in self if one.state == "held" and one.until_s <= at_s]
+        held = self._by_id.values()
+        return [one for one in held if one.state == "held" and one.until_s <= at_s]
 
     def next_s(self) -> float | None:
         """When one is due next, or None."""

@@ -94,7 +94,7 @@ class ResponseAnswers:
                 body = None
             if isinstance(body, dict):
                 entries.append({**body, "wall_s": entry.draft.wall_s})
-        active = self._sentinel.agent.defence.active
+        active = self._sentinel.agent.defence.active.values()
         return {"active": [_plain(one, at_s) for one in active], "entries": entries}
 
     async def _undo(self, params: Params) -> Answer:
@@ -111,7 +111,7 @@ class ResponseAnswers:
         return {}
 
     def _named(self, wanted: str) -> Active:
-        active = self._sentinel.agent.defence.active
+        active = self._sentinel.agent.defence.active.values()
         found = [one for one in active if wanted and one.order.response_id.startswith(wanted)]
         if len(found) != 1:
             many = "is in force" if not found else f"alone is meant: {len(found)} begin so"

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from vedette.model.response import Order, Outcome, Target, UndoRecord
+from vedette.errors import ResponseError
+from vedette.model.response import Order, Outcome, ResponseStatus, Target, UndoRecord
 
 
 class WayOut(NamedTuple):
@@ -103,8 +104,16 @@ class Responder(ABC):
 
         Called at a regular stop, and by `vedette restore` after a SIGKILL. The order stays on
         record, and `act` is called again at the next start. A file in quarantine stays there.
+        What no reboot leaves is undone, unless a responder says otherwise.
+
+        Raises:
+            ResponseError: it is still in force.
         """
-        del order, record
+        if not self.has_undo or self.outlives_reboot:
+            return
+        outcome = self.undo(order, record)
+        if outcome.status is not ResponseStatus.UNDONE:
+            raise ResponseError(outcome.detail)
 
     def holds(self, order: Order, record: UndoRecord) -> bool:
         """Whether what was done is still in force: somebody may have taken it away."""

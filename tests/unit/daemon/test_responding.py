@@ -296,7 +296,7 @@ def test_the_end_leaves_the_kernel_alone_and_the_next_start_goes_on(
 
     async def after() -> None:
         assert not again.file.exists()
-        (active,) = again.agent.defence.active
+        (active,) = again.agent.defence.active.values()
         assert active.state == "held"
         outcome = await again.responding.ask_undo("a" * 16, "control")
         assert outcome.status is ResponseStatus.UNDONE
@@ -322,9 +322,7 @@ def test_after_a_reboot_what_no_reboot_leaves_is_ended_and_the_rest_is_done_agai
 
     async def after() -> None:
         await again.until(lambda: not again.file.exists())
-        await again.until(
-            lambda: [one.order.response_id for one in again.agent.defence.active] == ["a" * 16]
-        )
+        await again.until(lambda: [*again.agent.defence.active] == ["a" * 16])
         assert (tmp_path / "frozen").exists()
 
     play(again, after)
