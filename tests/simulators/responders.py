@@ -90,6 +90,7 @@ class Striking(Responder):
 
     target_type: ClassVar[type[Target]] = ProcessTarget
     has_undo: ClassVar[bool] = False
+    is_urgent: ClassVar[bool] = True
     timeout_s: ClassVar[float] = 0.0
 
     def __init__(self, given: ResponderContext) -> None:

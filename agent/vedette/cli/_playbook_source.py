@@ -177,7 +177,9 @@ def _steps(value: object, mistakes: list[Mistake]) -> tuple[Step, ...]:
 def _step(table: object, number: int, mistakes: list[Mistake]) -> Step:
     path = ("step", number)
     before = len(mistakes)
-    read = read_table(table, path, _STEP, mistakes)
+    found: list[Mistake] = []
+    read = read_table(table, path, _STEP, found)
+    mistakes += [Mistake(one.path, f"step {number + 1}: {one.message}") for one in found]
     made = Step(
         responder=cast("str", read.get("respond", "")),
         aim=cast("Aim", read.get("to", "process")),
@@ -185,9 +187,10 @@ def _step(table: object, number: int, mistakes: list[Mistake]) -> Step:
         unit=cast("str", read.get("unit", "")),
     )
     if len(mistakes) == before and not {"respond", "to"} <= read.keys():
-        mistakes.append(Mistake(path, "expected respond and to in each [[step]]"))
+        mistakes.append(Mistake(path, f"step {number + 1}: expected respond and to"))
     if bool(made.unit) != (made.aim == "unit"):
-        mistakes.append(Mistake(path, 'expected unit where to = "unit", and only there'))
+        words = f'step {number + 1}: expected unit where to = "unit", and only there'
+        mistakes.append(Mistake(path, words))
     return made
 
 

@@ -1,6 +1,6 @@
 """Calls responders in threads, each within its time; whatever happens there ends as an outcome.
 
-Rule 1: a responder without an undo is urgent and has threads of its own.
+Rule 1: urgent responders have threads of their own.
 Rule 2: one that does not come back in its time may still do what it was asked: that is PARTLY done,
 so that it is undone later, never FAILED.
 Rule 3: a responder that raises what its port forbids has failed; the agent goes on.
@@ -41,7 +41,7 @@ class Responders(NamedTuple):
         """Who carries an order out.
 
         Raises:
-            ResponseError: nobody does here, or not against such a target.
+            ResponseError: nobody does here, or not against such a target, or not without an end.
         """
         responder = self.usable.get(order.responder)
         if responder is None:
@@ -52,6 +52,8 @@ class Responders(NamedTuple):
                 f"{order.responder}: expected a {responder.target_type.__name__}, got a "
                 f"{type(order.target).__name__}"
             )
+        if responder.has_undo and not order.lasts_s:
+            raise ResponseError(f"{order.responder}: expected to hear how long it lasts, got 0 s")
         return responder
 
 
@@ -63,7 +65,7 @@ class ResponderCalls:
         self._others = ThreadPoolExecutor(OTHER_THREADS, thread_name_prefix="response")
 
     def strike(self, responder: Responder, order: Order) -> asyncio.Future[Outcome]:
-        """Plan and act in one go, begun before this returns: for what has no undo."""
+        """Plan and act in one go, begun before this returns: for what is urgent."""
         return asyncio.get_running_loop().run_in_executor(self._urgent, _strike, responder, order)
 
     async def struck(self, responder: Responder, blow: asyncio.Future[Outcome]) -> Outcome:

@@ -1,8 +1,8 @@
 """Carries out what the core asks of the responders, and tells it what came of it.
 
-Rule 1: the plan is an entry of the journal before anything is done. A responder with an undo acts
-once entry and undo record are on the disk; one without (a kill) acts at once: its entry goes into
-the same queue before its outcome does, so the two are synced together and never change places.
+Rule 1: the plan is an entry of the journal before anything is done. A responder acts once entry and
+undo record are on the disk; an urgent one (a kill) acts at once: its entry goes into the same queue
+before its outcome does, so the two are synced together and never change places.
 Rule 2: every order ends in an outcome, and every outcome is told.
 Rule 3: what holds is looked at again; what somebody took away is put back, and that is a finding.
 Rule 4: at a regular end the kernel is left as it was found; what still has time is done again at
@@ -163,11 +163,11 @@ class Responding:
             return
         if order.mode is Mode.OBSERVE:
             self._spawn(self._observe(responder, order))
-        elif responder.has_undo:
-            self._spawn(self._respond(responder, order))
-        else:
+        elif responder.is_urgent:
             self._shell.append(draft(order, now()[1], "plan", {}))
             self._spawn(self._struck(responder, order, self._calls.strike(responder, order)))
+        else:
+            self._spawn(self._respond(responder, order))
 
     async def _struck(
         self, responder: Responder, order: Order, blow: asyncio.Future[Outcome]
@@ -188,7 +188,10 @@ class Responding:
         try:
             record = await self._calls.plan(responder, order)
             plan = draft(order, now()[1], "plan", {"record": plain_record(record)})
-            await asyncio.gather(self.kept.add(order, record), self._journal.append([plan]))
+            if responder.has_undo:
+                await asyncio.gather(self.kept.add(order, record), self._journal.append([plan]))
+            else:
+                await self._journal.append([plan])
         except (ResponseError, StoreError) as error:
             outcome = failed(str(error))
         except TimeoutError:

@@ -71,6 +71,10 @@ class Responder(ABC):
     outlives_reboot: ClassVar[bool] = False
     """Whether it must hold after a reboot, and so is applied again at the start."""
 
+    is_urgent: ClassVar[bool] = False
+    """It has no undo and may not wait for the disk; it has threads of its own. Its plan is recorded
+    before it acts all the same, and synced together with its outcome."""
+
     capabilities: ClassVar[frozenset[str]] = frozenset()
     """Linux capabilities it needs, as daemon.privileges names them: "net_admin"."""
 

@@ -53,6 +53,7 @@ class Kill(Responder):
 
     target_type: ClassVar[type[Target]] = ProcessTarget
     has_undo: ClassVar[bool] = False
+    is_urgent: ClassVar[bool] = True
     capabilities: ClassVar[frozenset[str]] = frozenset({"kill"})
     timeout_s: ClassVar[float] = 5.0
 

@@ -194,6 +194,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a responder that is not there": ({"responder": "melt"}, "there is no such responder"),
     "one that cannot be used here": ({"responder": "isolate"}, "no nftables here"),
     "a target of another kind": ({"target": PeerTarget("192.0.2.1")}, "expected a FileTarget"),
+    "one that would last for ever": ({"lasts_s": 0.0}, "how long it lasts"),
     "a file that is gone": ({"target": FileTarget("/nowhere/x", "")}, "there is no such file"),
 }
 
