@@ -31,10 +31,10 @@ def target_of(step: Step, seen: Sighting, table: ProcessTable) -> Target | None:
     fields, process = seen.fields, seen.process
     match step.aim:
         case "process":
-            return _process(process, seen.at_s, table)
+            return _process(process, seen.at_s)
         case "parent":
             parent = table.get(process.ppid) if process is not None else None
-            return _process(parent, seen.at_s, table)
+            return _process(parent, seen.at_s)
         case "image":
             return _path(process.image, "") if process is not None else None
         case "file":
@@ -47,12 +47,18 @@ def target_of(step: Step, seen: Sighting, table: ProcessTable) -> Target | None:
             return DeviceTarget()
 
 
-def _process(process: Process | None, at_s: float, table: ProcessTable) -> ProcessTarget | None:
+def with_kin(target: Target, table: ProcessTable) -> Target:
+    """A process together with all that descends from it: for one that is really to be ended."""
+    if not isinstance(target, ProcessTarget):
+        return target
+    kin = table.descendants(target.key.pid)
+    return target._replace(kin=tuple(ProcessKey(one.pid, one.start_ticks) for one in kin))
+
+
+def _process(process: Process | None, at_s: float) -> ProcessTarget | None:
     if process is None or process.has_ended:
         return None
-    kin = tuple(ProcessKey(one.pid, one.start_ticks) for one in table.descendants(process.pid))
-    key = ProcessKey(process.pid, process.start_ticks)
-    return ProcessTarget(key, process.image, at_s, kin)
+    return ProcessTarget(ProcessKey(process.pid, process.start_ticks), process.image, at_s)
 
 
 def _path(path: str, sha256: str) -> FileTarget | None:

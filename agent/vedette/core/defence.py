@@ -200,31 +200,32 @@ class Defence:
         return self.active.next_s()
 
     def _answer(self, answer: _Answer, at_s: float) -> None:
-        order = self._order(answer, at_s)
-        why = self.untouchable.why(order.responder, order.target) or self.active.why_full()
-        spent = self._spend(answer, order, at_s)
+        spent = self._spend(answer, at_s)
         if spent:
             self._tell_spent(spent, at_s)
-        elif why:
+            return
+        order = self._order(answer, at_s)
+        why = self.untouchable.why(order.responder, order.target) or self.active.why_full()
+        if why:
             self._log.outcome(order, Outcome(ResponseStatus.REFUSED, why, {}), at_s)
         else:
             self._ask(order, at_s)
 
-    def _spend(self, answer: _Answer, order: Order, at_s: float) -> tuple[object, ...]:
+    def _spend(self, answer: _Answer, at_s: float) -> tuple[object, ...]:
         """Count it in its budgets; observing counts too, so that it says what would be done."""
-        playbook, responder = answer.playbook, order.responder
+        playbook, responder = answer.playbook, answer.step.responder
         return self._budgets.take(
             at_s,
             (("playbook", playbook.name), playbook.per_hour),
             (("responder", responder), self.modes.per_hour(responder)),
-            (("target", responder, identity(order.target)), playbook.per_target),
+            (("target", responder, identity(answer.target)), playbook.per_target),
         )
 
     def _order(self, answer: _Answer, at_s: float) -> Order:
         self._number += 1
-        step, target = answer.step, answer.target
+        step, target = answer.step, aims.with_kin(answer.target, self._processes)
         who = f"{self._settings.device}|{self._settings.boot}"
-        text = f"{who}|{self._number}|{step.responder}|{target!a}|{at_s:.6f}"
+        text = f"{who}|{self._number}|{step.responder}|{answer.target!a}|{at_s:.6f}"
         return Order(
             response_id=hashlib.sha256(text.encode()).hexdigest()[:16],
             responder=step.responder,

@@ -5,14 +5,15 @@ undo record are on the disk; an urgent one (a kill) acts at once: its entry goes
 before its outcome does, so the two are synced together and never change places.
 Rule 2: every order ends in an outcome, and every outcome is told.
 Rule 3: what holds is looked at again; what somebody took away is put back, and that is a finding.
-Rule 4: at a regular end the kernel is left as it was found; what still has time is done again at
+Rule 4: of one response, undoing and putting back never run at the same time.
+Rule 5: at a regular end the kernel is left as it was found; what still has time is done again at
 the next start.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, assert_never
 
 from vedette.codec.kept_response import KeptResponse
@@ -73,6 +74,7 @@ class Responding:
         self._group: asyncio.TaskGroup | None = None
         self._is_closing = False
         self.resumed = asyncio.Event()
+        self._turns: dict[str, asyncio.Lock] = {}
         self._waiting: dict[tuple[str, bool], asyncio.Future[Outcome]] = {}
 
     def carry_out(self, command: DefenceCommand) -> None:
@@ -87,6 +89,7 @@ class Responding:
             case Keep(response_id, lasts_s):
                 self._spawn(self.kept.extend(response_id, lasts_s))
             case Release(response_id):
+                self._turns.pop(response_id, None)
                 self._spawn(self.kept.forget(response_id))
             case Promote():
                 self._on_promote(command)
@@ -114,14 +117,16 @@ class Responding:
         return await answer
 
     async def _resume(self) -> None:
-        """Tell the core what holds from before, and put back what has time left."""
+        """Tell the core what holds from before, and begin to put back what has time left."""
         kept = await self.kept.load()
         held = tuple(Held(one.order, self._left_s(one)) for one in kept)
         if held:
             self._shell.tell(Resumed(*now(), held))
+        self._spawn(self._put_all_back([one for one in kept if self._left_s(one) != EXPIRED_S]))
+
+    async def _put_all_back(self, kept: Sequence[KeptResponse]) -> None:
         for one in kept:
-            if self._left_s(one) != EXPIRED_S:
-                await self._put_back(one, is_start=True)
+            await self._put_back(one, is_start=True)
 
     async def look(self) -> None:
         """Put back what somebody took away."""
@@ -146,7 +151,9 @@ class Responding:
         """
         self._is_closing = True
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=END_S)
+            _, late = await asyncio.wait(self._tasks, timeout=END_S)
+            for task in late:  # its order is on record: the next start takes it up
+                task.cancel()
         await self.kept.checkpoint()
         problems = [await self._leave(one) for one in self.kept.all()]
         self._calls.close()
@@ -212,7 +219,9 @@ class Responding:
             self._tell_undo(response_id, failed(str(error)))
             return
         await self._journal.append([draft(order, now()[1], "undo", {"reason": reason})])
-        self._tell_undo(response_id, await self._calls.undo(responder, order, record))
+        async with self._turn(response_id):
+            outcome = await self._calls.undo(responder, order, record)
+        self._tell_undo(response_id, outcome)
 
     def _tell(self, order: Order, outcome: Outcome) -> None:
         self._shell.tell(Responded(*now(), order.response_id, False, outcome))
@@ -234,17 +243,23 @@ class Responding:
 
     async def _put_back(self, kept: KeptResponse, *, is_start: bool) -> None:
         order, record = kept.order, kept.record
-        active = self._shell.agent.defence.active.get(order.response_id)
         responder = self.responders.usable.get(order.responder)
-        if responder is None or active is None or active.state != "held":
+        if responder is None:
             return
-        if await self._calls.holds(responder, order, record):
-            return
-        if not is_start:
-            self._report_removed(order)
-        outcome = await self._calls.act(responder, order, record)
+        async with self._turn(order.response_id):
+            active = self._shell.agent.defence.active.get(order.response_id)
+            if active is None or active.state != "held":
+                return
+            if await self._calls.holds(responder, order, record):
+                return
+            if not is_start:
+                self._report_removed(order)
+            outcome = await self._calls.act(responder, order, record)
         if outcome.status not in {ResponseStatus.DONE, ResponseStatus.PARTLY}:
             self._tell(order, outcome)
+
+    def _turn(self, response_id: str) -> asyncio.Lock:
+        return self._turns.setdefault(response_id, asyncio.Lock())
 
     async def _leave(self, kept: KeptResponse) -> str:
         responder = self.responders.usable.get(kept.order.responder)

@@ -296,7 +296,7 @@ def test_the_end_leaves_the_kernel_alone_and_the_next_start_goes_on(
     again = Bench(tmp_path, store, BOOT)
 
     async def after() -> None:
-        assert not again.file.exists()
+        await again.until(lambda: not again.file.exists())
         (active,) = again.agent.defence.active.values()
         assert active.state == "held"
         outcome = await again.responding.ask_undo("a" * 16, "control")
@@ -356,3 +356,29 @@ def test_orders_after_the_end_are_not_begun(bench: Bench) -> None:
     play(bench, story)
     assert bench.problems == []
     assert bench.renaming.done == []
+
+
+def test_an_undo_waits_for_what_is_being_put_back(
+    tmp_path: Path, bench: Bench, store: ResponseStore
+) -> None:
+    async def before() -> None:
+        await bench.responding.ask(bench.order())
+
+    play(bench, before)
+    Path(f"{bench.file}.held").rename(bench.file)
+    again = Bench(tmp_path, store, BOOT)
+    again.renaming.wait.clear()
+
+    async def after() -> None:
+        await again.until(lambda: again.renaming.done == ["act"])
+        asked = asyncio.create_task(  # noqa: TID251
+            again.responding.ask_undo("a" * 16, "control")
+        )
+        await again.until(lambda: "undo" in again.phases())
+        assert again.renaming.done == ["act"]
+        again.renaming.wait.set()
+        assert (await asked).status is ResponseStatus.UNDONE
+
+    play(again, after)
+    assert again.renaming.done == ["act", "undo"]
+    assert again.file.read_text() == "evil"
