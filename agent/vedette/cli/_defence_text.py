@@ -26,13 +26,13 @@ def line(defence: Table, painter: Painter) -> str:
         mode = painter.paint(f"{len(names)} enforce", GREEN) if names else "all observe"
         if _word(defence, "mode") == "observe":
             mode = painter.paint("all observe: [response] mode", YELLOW)
-        shown = f"{_word(playbooks, 'count')} playbooks, {mode}"
+        shown = f"{escape(_word(playbooks, 'count'))} playbooks, {mode}"
         if not _word(defence, "profile"):
             shown += "; " + painter.paint("no profile for this device's class: all observe", YELLOW)
     active = defence.get("active")
     if active:
         shown += "; " + painter.paint(f"{active} in force: vedette responses list", YELLOW)
-    return f"{shown}; {painter.paint(escape(reason), YELLOW)}" if reason else shown
+    return f"{shown}; {painter.paint(reason, YELLOW)}" if reason else shown
 
 
 def facts(answer: Table) -> Iterator[Fact]:

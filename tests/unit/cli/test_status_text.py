@@ -43,6 +43,10 @@ ANSWER: Table = {
         "state": "in force", "name": "cam\x07", "counter": 4, "drift": 2, "expired": True,
         "reason": "",
     },
+    "defence": {
+        "playbooks": {"count": 5, "reason": "sig\x07nature"}, "mode": "enforce", "profile": "home",
+        "enforcing": ["a", "b"], "active": 3, "responders": [],
+    },
     "learning": {"state": "learning", "elapsed_s": 60, "wanted_s": 7200, "left_out": {"peers": 3}},
     "incidents_open": 1,
 }  # fmt: skip
@@ -55,10 +59,11 @@ sources
   process  audit    every exec   misses 2 kind(s)
   log      nothing  not watched
 
-rules, profile, journal, uplink
+rules, profile, defence, journal, uplink
   rules     31 of bundle base, counter 3; muted for a while: Loud\\x07, b, c and 1 more
   profile   in force: cam\\x07, counter 4, 2 thing(s) left it: vedette profile drift; past its date
   learning  learning, 1 min of 2 h; some of it had no room: vedette learn status
+  defence   5 playbooks, 2 enforce; 3 in force: vedette responses list; sig\\x07nature
   journal   301 entries in epoch 2, 120 kB of 17 MB, 0 dropped; in memory only; No space left\\e[2J
   uplink    down, 4 waiting, delivered up to 17, 34 kB of 1.0 MB sent today; \
 connection refused; uplink-budget: used\\x07up

@@ -20,6 +20,7 @@ from vedette.codec.response import (
     target_words,
 )
 from vedette.codec.strict_json import canonical, parse
+from vedette.codec.text import escape
 from vedette.errors import ParseError
 from vedette.model.process import ProcessKey
 from vedette.model.response import (
@@ -66,8 +67,9 @@ def test_a_record_is_read_as_it_was_written(record: dict[str, str | int]) -> Non
 
 
 @given(PATHS)
-def test_what_is_shown_of_a_target_is_printable(path: str) -> None:
-    assert target_words(FileTarget(path, "")).isprintable()
+def test_what_is_shown_of_a_target_deceives_nobody(path: str) -> None:
+    words = target_words(FileTarget(path, ""))
+    assert escape(words) == words
 
 
 def test_an_outcome_is_json() -> None:
