@@ -261,3 +261,23 @@ def test_a_filled_disk_is_told_and_a_journal_in_memory_too(as_root: None, tmp_pa
 def _asked_again(site: Site, rule_id: str) -> dict[str, Any] | None:
     site.ask("check")
     return site.find(rule_id)
+
+
+def test_rules_that_are_offered_in_the_state_folder_are_no_meddling(
+    as_root: None, site: Site
+) -> None:
+    """As in the configuration that packages bring."""
+    kept = site.bundle.read_bytes()
+    offered = site.state / "rules.bundle"
+    site.config.write_text(site.config.read_text().replace(str(site.bundle), str(offered)))
+    site.state.mkdir(mode=0o700, exist_ok=True)
+    offered.write_bytes(kept)
+    with Running(site):
+        beside = offered.with_name("rules.bundle.new")
+        subprocess.run(["cp", str(offered), str(beside)], check=True)
+        beside.rename(offered)
+        assert "another file lies in its place" in reason_of(told(site, "own-rules-changed"))
+        subprocess.run(["touch", str(site.state / "planted")], check=True)
+        document = site.until_incident("vedette:own-state-changed")
+        assert reason_of(document).endswith(f"changed {site.state}/planted")
+        assert document["count"] == 1

@@ -174,7 +174,11 @@ class Guard:
         self._sockets.expect("socket")
 
     def _meddled(self, seen: Meddling) -> None:
-        self._reports.meddling(seen)
+        """What is offered in the state folder is for others to write; `own_files` tells of it."""
+        offered = (self._config.rules.bundle, self._config.rules.profile)
+        names = [os.path.basename(path) for path in offered if path]  # noqa: PTH119
+        if seen.is_memory or not any(name in os.path.basename(seen.path) for name in names):  # noqa: PTH119
+            self._reports.meddling(seen)
 
 
 def _listings(config: Config, config_path: Path) -> dict[str, own_files.Listing]:
