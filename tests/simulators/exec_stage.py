@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> int:
     socket, folder, *options = arguments
     lists = _lists(folder, options)
     holder = ExecHolder(Path(socket), lambda: Found(lists, ()), _tell)
+    holder.open()
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_run(holder))
     return 0

@@ -41,6 +41,11 @@ class Stage:
             raise
 
     @property
+    def pid(self) -> int:
+        """The stage's own."""
+        return self._process.pid
+
+    @property
     def guardian(self) -> int:
         """The guardian's pid, 0 while there is none."""
         return _child(self._process.pid)
@@ -103,14 +108,15 @@ class Theatre:
     Args:
         folder: where it is mounted; the socket lies beside it.
         options: as the stage takes them.
+        kind: of file system.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, kind: str = "tmpfs") -> None:
         self.mount_point = folder / "mount"
         self.mount_point.mkdir()
         self.socket = folder / "deny.sock"
         self._options = options
-        self._mount = PrivateMount(self.mount_point)
+        self._mount = PrivateMount(self.mount_point, kind)
         try:
             self.stage = self._new_stage()
         except BaseException:

@@ -23,12 +23,12 @@ from vedette_dev.kernel_calls import (
 
 
 class PrivateMount:
-    """A tmpfs at a folder, seen from here only."""
+    """A tmpfs, or a ramfs, at a folder, seen from here only."""
 
     _open: ClassVar[int] = 0
     _home: ClassVar[int] = -1
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: str = "tmpfs") -> None:
         self.folder = folder
         self._is_open = True
         if PrivateMount._open == 0:
@@ -36,7 +36,7 @@ class PrivateMount:
             unshare(CLONE_NEWNS)
             mount("", "/", flags=MS_REC | MS_PRIVATE)
         PrivateMount._open += 1
-        mount("vedette-test", str(folder), "tmpfs", options="mode=755")
+        mount("vedette-test", str(folder), kind, options="mode=755")
 
     def close(self) -> None:
         """Take the mount away; with the last one go back to the namespace of before."""

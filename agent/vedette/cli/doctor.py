@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vedette import sensors
-from vedette.cli import _defence_text, _doctor_text
+from vedette.cli import _defence_text, _deny_text, _doctor_text
 from vedette.cli._doctor_text import ClassReport, Diagnosis
 from vedette.cli._options import DEFAULT_CONFIG, add_config, add_json, summary
 from vedette.cli._terminal import Painter, is_coloured
@@ -78,9 +78,14 @@ def _classes(
     try:
         answer = control_client.ask(given.control_socket, request, timeout_s=ANSWER_TIMEOUT_S)
     except control_client.NotRunningError:
-        return "no agent runs: probed", _probed(given), ()
+        return "no agent runs: probed", _probed(given), _deny_text.facts(given.deny, None)
     classes = _doctor_text.from_answer(answer.get("tiers"))
-    facts = (*_doctor_text.profile_facts(answer), *_defence_text.facts(answer))
+    denying = answer.get("deny")
+    facts = (
+        *_doctor_text.profile_facts(answer),
+        *_defence_text.facts(answer),
+        *_deny_text.facts(given.deny, denying if isinstance(denying, dict) else None),
+    )
     return "the running agent was asked", classes, facts
 
 

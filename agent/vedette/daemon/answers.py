@@ -105,6 +105,7 @@ class Answers:
             "learning": self._profiles.learning(),
             "defence": await self._responses.defence(),
             "guard": {"lacks": self._guard_lacks()},
+            "deny": self._deny(),
         }
 
     def _guard_lacks(self) -> list[Json]:
@@ -150,6 +151,10 @@ class Answers:
         """Record an acceptance; whatever was accepted changed the baseline."""
         self._sentinel.baseline_changed()
         self._sentinel.shell.note(kind, body)
+
+    def _deny(self) -> Json:
+        holder = self._sentinel.exec_holder
+        return None if holder is None else holder.status()
 
     def _tiers(self) -> list[Json]:
         ladder = self._sentinel.ladder

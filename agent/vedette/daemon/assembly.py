@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import vedette.responses
 import vedette.sensors
@@ -39,12 +39,20 @@ from vedette.trust.ed25519 import Ed25519Verifier
 from vedette.trust.operator_gate import OperatorGate, Station
 from vedette.uplink.link import LinkUplink
 
+if TYPE_CHECKING:
+    from vedette.daemon.exec_holder import ExecHolder
+    from vedette.daemon.shell import Shell
+
 RULES = ContentKind("rules", "bundle", bundle_codec.PAYLOAD_TYPE)
 PROFILES = ContentKind("profiles", "profile", profile_codec.PAYLOAD_TYPE)
 PLAYBOOKS = ContentKind("playbooks", "set", playbook_codec.PAYLOAD_TYPE)
 
 ALWAYS = frozenset({"dac_read_search", "kill", "sys_ptrace"})
 """Reading what is to be hashed, ending our own children of other users, looking into /proc."""
+
+
+FOR_HOLDER = frozenset({"ipc_lock", "lease", "sys_admin"})
+"""What the holder and its guardian are started with (daemon/holder/__main__.py)."""
 
 
 def restore_kernel(run_dir: Path) -> list[str]:
@@ -135,6 +143,7 @@ def _profile_for(device_class: str, payload: bytes) -> Profile:
 def responders(config: Config) -> Responders:
     """The responders that the configuration allows, each with folders and options of its own."""
     way_out = _way_out(config)
+    ours = {"deny_exec": {"socket": str(config.deny_socket)}}
     usable: dict[str, Responder] = {}
     disabled: dict[str, str] = {}
     for name, kind in responder_classes(vedette.responses).items():
@@ -146,7 +155,7 @@ def responders(config: Config) -> Responders:
             run_dir=Path(config.paths.run) / "responders" / name,
             untouchable_pids=frozenset({1, os.getpid()}),
             untouchable_paths=(config.paths.state, config.paths.run),
-            options=config.response.options.get(name, {}),
+            options={**config.response.options.get(name, {}), **ours.get(name, {})},
             way_out=way_out,
         )
         usable[name] = kind(context)
@@ -232,7 +241,28 @@ def drop_privileges(config: Config) -> None:
         for name, kind in responder_classes(vedette.responses).items():
             if name not in config.response.disable:
                 needed |= kind.capabilities
+        needed |= FOR_HOLDER if config.deny.enabled else set()
         privileges.drop_to(ALWAYS | needed)
+
+
+def exec_holder(
+    config: Config, shell: Shell, baseline: Baseline, profile: Callable[[], Profile | None]
+) -> ExecHolder | None:
+    """Who keeps the holder of executions, where the configuration wants one.
+
+    Args:
+        profile: gives the signed one in force.
+    """
+    if not config.deny.enabled:
+        return None
+    from vedette.daemon import deny_lists  # noqa: PLC0415 (opt-in: not in everybody's memory)
+    from vedette.daemon.exec_holder import ExecHolder  # noqa: PLC0415
+
+    return ExecHolder(
+        config.deny_socket,
+        lambda: deny_lists.build(config.deny, profile(), baseline),
+        lambda report: shell.report(*report),
+    )
 
 
 def _allowed(config: Config) -> Sequence[type[Sensor]]:

@@ -87,14 +87,16 @@ def essential(configured: tuple[str, ...] = ()) -> frozenset[str]:
     """The real paths of what may never be denied, as far as it is there."""
     loaders = [path for pattern in LOADERS for path in glob.glob(pattern)]  # noqa: PTH207
     named = (*ESSENTIAL, *configured, sys.executable, *loaders)
-    return frozenset(path for path in map(os.path.realpath, named) if _is_file(path))
+    return frozenset(path for path in map(_real_file, named) if path)
 
 
-def _is_file(path: str) -> bool:
+def _real_file(path: str) -> str:
+    """Without links, or "" where there is no regular file."""
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
+        real = os.path.realpath(path)  # of /proc/1/exe it may be forbidden
+        return real if stat.S_ISREG(os.stat(real).st_mode) else ""  # noqa: PTH116
     except OSError:
-        return False
+        return ""
 
 
 def _allowed(profile: Profile | None, baseline: Baseline) -> Iterator[tuple[int, bytes]]:

@@ -11,21 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-from vedette.codec.ban_line import (
-    LINE_BYTES_MAX,
-    Held,
-    Pardon,
-    Request,
-    encode_answer,
-    parse_request,
-)
 from vedette.codec.holder_orders import encode_lists, encode_question
 from vedette.codec.holder_reports import (
     MESSAGE_BYTES,
@@ -37,7 +28,8 @@ from vedette.codec.holder_reports import (
     Refused,
     parse_report,
 )
-from vedette.daemon import deny_words
+from vedette.codec.strict_json import Json
+from vedette.daemon import ban_desk, deny_words
 from vedette.daemon.deny_lists import Found
 from vedette.daemon.deny_words import Report
 from vedette.daemon.restart_budget import RestartBudget
@@ -54,13 +46,14 @@ ANSWER_S: Final = 2.0
 """Lists of a large system take it some 0.1 s."""
 START_S: Final = 10.0
 """Python's own start, on a slow device that is busy starting too."""
-REQUEST_S: Final = 2.0
 MAX_BANS: Final = 1024
-BACKLOG: Final = 16
+
+
+HolderReport: TypeAlias = InUse | Decision | Gap | Freed | Alive | Refused
 
 
 class ExecHolder:
-    """One holder after another; `run` is all that is to be started.
+    """One holder after another; `open`, then `run`.
 
     Args:
         socket_path: where responses ask for bans.
@@ -83,6 +76,7 @@ class ExecHolder:
         program: Sequence[str] = PROGRAM,
     ) -> None:
         self._socket_path = socket_path
+        self._listening: socket.socket
         self._build = build
         self._tell = tell
         self._program = program
@@ -97,24 +91,22 @@ class ExecHolder:
         self._answers: dict[tuple[type[object], int], asyncio.Future[object]] = {}
         self._link: socket.socket | None = None
         self._refusal = ""
+        self._is_up = asyncio.Event()
         self._is_stale = asyncio.Event()
+
+    def open(self) -> None:
+        """Make the socket; who asks early waits in its queue until `run` runs.
+
+        Raises:
+            DeviceError: the folder is missing or not ours.
+        """
+        self._listening = ban_desk.listen(self._socket_path)
 
     async def run(self) -> None:
         """Keep one running until cancelled; then nothing of it is left."""
-        self._socket_path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            server = await asyncio.start_unix_server(
-                self._serve, self._socket_path, limit=LINE_BYTES_MAX, backlog=BACKLOG
-            )
-        finally:
-            os.umask(before)
-        try:
-            async with server, asyncio.TaskGroup() as group:
-                group.create_task(self._refresh_when_stale())
-                await self._keep_one()
-        finally:
-            self._socket_path.unlink(missing_ok=True)
+        async with ban_desk.served(self._listening, self), asyncio.TaskGroup() as group:
+            group.create_task(self._refresh_when_stale())
+            await self._keep_one()
 
     def refresh(self) -> None:
         """The profile, the baseline or the mounts changed: the lists are made anew."""
@@ -131,6 +123,7 @@ class ExecHolder:
         if len(self.bans) >= MAX_BANS and ban.ban_id not in self.bans:
             raise RequestError(f"expected at most {MAX_BANS} bans, got one more")
         before = self.bans.get(ban.ban_id)
+        await _within(START_S / 2, self._is_up.wait(), "start")
         self.bans[ban.ban_id] = ban
         try:
             await self._push()
@@ -149,6 +142,15 @@ class ExecHolder:
         if self.bans.pop(ban_id, None) is not None and self._link is not None:
             await self._push()
 
+    def check_held(self, ban_id: str) -> None:
+        """Return if a ban is in force.
+
+        Raises:
+            RequestError: it is not, or no holder runs.
+        """
+        if ban_id not in self.bans or self.in_use is None:
+            raise RequestError("it is not in force")
+
     async def look(self) -> None:
         """Ask whether it is alive; what does not answer is ended.
 
@@ -160,6 +162,20 @@ class ExecHolder:
         await self._send(encode_question(self._tickets))
         answer = await _within(ANSWER_S, wait, "is it alive")
         self.alive = answer if isinstance(answer, Alive) else self.alive
+
+    def status(self) -> dict[str, Json]:
+        """What `vedette doctor` is told."""
+        in_use, alive = self.in_use, self.alive
+        unmarked = [in_use.problems] if in_use and in_use.problems else []
+        return {
+            "running": in_use is not None,
+            "file_systems": in_use.marked if in_use else 0,
+            "cached": bool(in_use and in_use.is_cached),
+            "bans": len(self.bans),
+            "asked": alive.asked if alive else 0,
+            "denied": alive.denied if alive else 0,
+            "problems": [*self.problems, *unmarked],
+        }
 
     async def _keep_one(self) -> None:
         loop, budget = asyncio.get_running_loop(), RestartBudget()
@@ -188,6 +204,7 @@ class ExecHolder:
         finally:
             loop.remove_reader(ours)
             self._link, self.in_use, self.alive = None, None, None
+            self._is_up.clear()
             ours.close()  # the holder frees everybody and ends, and its guardian after it
             await child.end()
             self._give_up("the holder ended")
@@ -213,6 +230,7 @@ class ExecHolder:
     async def _begin(self) -> None:
         await self._refresh()
         await self._push(START_S)
+        self._is_up.set()
 
     async def _refresh(self) -> None:
         try:
@@ -275,20 +293,17 @@ class ExecHolder:
     def _readable(self, link: socket.socket) -> None:
         try:
             while message := link.recv(MESSAGE_BYTES):
-                self._take(message)
+                self._take(parse_report(message))
         except BlockingIOError:
             return
-        except OSError as error:
-            self._refusal = self._refusal or f"its socket failed: {error.strerror}"
+        except (OSError, ParseError) as error:
+            self._refusal = self._refusal or f"it told nonsense: {error}"
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)  # it frees everybody and ends
         asyncio.get_running_loop().remove_reader(link)
         self._give_up("the holder ended")
 
-    def _take(self, message: bytes) -> None:
-        try:
-            report = parse_report(message)
-        except ParseError as error:
-            self._refusal = f"it told nonsense: {error}"
-            return
+    def _take(self, report: HolderReport) -> None:
         match report:
             case InUse():
                 self.in_use = report
@@ -314,35 +329,6 @@ class ExecHolder:
                 wait.exception()  # who no longer waits need not fetch it
         self._answers.clear()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request of a response."""
-        try:
-            async with asyncio.timeout(REQUEST_S + ANSWER_S):
-                why_not = await self._answer(await reader.readline())
-                writer.write(encode_answer(why_not))
-                await writer.drain()
-        except (OSError, TimeoutError, ValueError):  # ValueError: a line without end
-            return
-        finally:
-            writer.close()
-
-    async def _answer(self, line: bytes) -> str:
-        try:
-            await self._carry_out(parse_request(line))
-        except (ParseError, RequestError) as error:
-            return str(error)
-        return ""
-
-    async def _carry_out(self, request: Request) -> None:
-        match request:
-            case Ban():
-                await self.ban(request)
-            case Pardon(ban_id):
-                await self.pardon(ban_id)
-            case Held(ban_id):
-                if ban_id not in self.bans or self.in_use is None:
-                    raise RequestError("it is not in force")
-
 
 def _check_running(guardian: int) -> None:
     """Whoever is stopped frees nobody (proc_pid_stat(5), field 3)."""
@@ -360,17 +346,3 @@ async def _within(seconds: float, wait: Awaitable[object], what: str) -> object:
             return await wait
     except TimeoutError as error:
         raise RequestError(f"the holder has not answered for {seconds:g} s: {what}") from error
-
-
-def status(holder: ExecHolder) -> Mapping[str, object]:
-    """What `vedette doctor` is told."""
-    in_use, alive = holder.in_use, holder.alive
-    return {
-        "running": in_use is not None,
-        "file_systems": in_use.marked if in_use else 0,
-        "cached": bool(in_use and in_use.is_cached),
-        "bans": len(holder.bans),
-        "asked": alive.asked if alive else 0,
-        "denied": alive.denied if alive else 0,
-        "problems": [*holder.problems, *([in_use.problems] if in_use and in_use.problems else [])],
-    }

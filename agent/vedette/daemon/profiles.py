@@ -69,10 +69,16 @@ class Profiles:
         return profile is not None and profile.firmware != self.firmware
 
     @property
+    def in_force(self) -> Profile | None:
+        """The signed profile that the device is held against, or None."""
+        judge = self.watch.judge
+        return None if judge is None else judge.profile
+
+    @property
     def digest(self) -> str:
         """Of the profile in force, "" for none."""
-        judge = self.watch.judge
-        return judge.profile.digest if judge is not None else ""
+        profile = self.in_force
+        return profile.digest if profile is not None else ""
 
     async def choose(self, source: ContentSource[Profile] | None) -> None:
         """Use what is offered or kept; None wants no profile at all."""

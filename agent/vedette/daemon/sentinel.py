@@ -150,6 +150,9 @@ class Sentinel:
             evidence=Evidence(self.identity, self.agent, self.journal),
             largest_bytes=self._largest_bytes,
         )
+        self.exec_holder = assembly.exec_holder(
+            config, self.shell, self.baseline, lambda: self.profiles.in_force
+        )
         self.answers = Answers(self)
         self.ladder = self._new_ladder()
         self.checks = Checks(self._check)
@@ -234,6 +237,8 @@ class Sentinel:
             max_clients=self.config.control.max_clients,
         )
         control.open()
+        if self.exec_holder is not None:
+            self.exec_holder.open()
         birth = heartbeat.birth(self.identity, self.signer.public_key, self.chosen.digest)
         await self.delivery.open(birth=birth, will=heartbeat.WILL)
         self.guard = guard.of_sentinel(self, control, link)
@@ -256,6 +261,8 @@ class Sentinel:
                 hearing := group.create_task(self._hear_operators()),
                 watching := group.create_task(self._watch()),
             ]
+            if self.exec_holder is not None:
+                others.append(group.create_task(self.exec_holder.run()))
             await self._stop.wait()
             self.notifier.stopping()
             watching.cancel()
@@ -409,6 +416,8 @@ class Sentinel:
                 await self.shell.load_rules(self.chosen.content)
             await self.profiles.choose(self._sources.profiles)
             await self.defending.choose(self._sources.playbooks)
+        if self.exec_holder is not None:
+            self.exec_holder.refresh()
         self._own.rules(self.chosen)
 
     def _journal_mended(self, lines: list[str]) -> None:
@@ -456,8 +465,10 @@ class Sentinel:
             self.scan.request(reason)
 
     def baseline_changed(self) -> None:
-        """The next checkpoint must hold the baseline's new digest."""
+        """The next checkpoint must hold the baseline's new digest, and the holder know it."""
         self._baseline_digest = ""
+        if self.exec_holder is not None:
+            self.exec_holder.refresh()
 
     def _scanned(self, report: ScanReport) -> None:
         outcome = report.outcome

@@ -30,7 +30,8 @@ from vedette.model.response import FileTarget, Order, Outcome, ResponseStatus, U
 from vedette.ports.responder import Responder
 
 SOCKET: Final = "/run/vedette/deny.sock"
-TALK_TIMEOUT_S: Final = 3.0
+TALK_TIMEOUT_S: Final = 8.0
+"""A holder that has just been started again has to be waited for."""
 READ_BYTES: Final = 1 << 20
 MAX_BYTES: Final = 256 << 20
 """A larger file is banned by its path alone: hashing it takes longer than a response may."""
