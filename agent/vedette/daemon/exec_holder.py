@@ -224,6 +224,8 @@ class ExecHolder:
                 await self.look()
                 _check_running(child.pid)
         except RequestError as error:
+            if self._link is not None:
+                self._readable(self._link)  # its last words may still wait
             self._refusal = self._refusal or str(error)
             await child.end()  # the holder is killed with its guardian
 

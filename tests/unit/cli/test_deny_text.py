@@ -42,7 +42,7 @@ INSTEAD = {
         {"Image": "/lib/ld-linux-armhf.so.3", "CommandLine": "/lib/ld-linux-armhf.so.3 /tmp/x"},
     ),
     "a library is forced on all programs": (
-        "file_event", {"TargetFilename": "/etc/ld.so.preload", "Image": "/bin/sh"},
+        "file_event", {"TargetFilename": "/etc/ld.so.preload", "Action": "created"},
     ),
 }  # fmt: skip
 
