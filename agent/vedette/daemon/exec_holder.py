@@ -46,6 +46,7 @@ ANSWER_S: Final = 2.0
 """Lists of a large system take it some 0.1 s."""
 START_S: Final = 10.0
 """Python's own start, on a slow device that is busy starting too."""
+END_S: Final = 1.0
 MAX_BANS: Final = 1024
 
 
@@ -206,6 +207,9 @@ class ExecHolder:
             self._link, self.in_use, self.alive = None, None, None
             self._is_up.clear()
             ours.close()  # the holder frees everybody and ends, and its guardian after it
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_S):
+                    await child.wait()
             await child.end()
             self._give_up("the holder ended")
 
