@@ -47,12 +47,12 @@ class Stage:
 
     @property
     def guardian(self) -> int:
-        """The guardian's pid, 0 while there is none."""
+        """The guardian's pid."""
         return _child(self._process.pid)
 
     @property
     def holder(self) -> int:
-        """The holder's pid, 0 while there is none."""
+        """The holder's pid."""
         return _child(self.guardian)
 
     def told(self, **wanted: object) -> dict[str, Any]:
@@ -157,8 +157,7 @@ def runs(path: Path) -> bool:
 
 
 def _child(pid: int) -> int:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except FileNotFoundError:
-        return 0
-    return int(children[0]) if pid and children else 0
+    """Never 0, which kill(2) would take for ourselves and all our kin."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert children, f"expected a child of {pid}, it has none"
+    return int(children[0])

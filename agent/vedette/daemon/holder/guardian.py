@@ -31,6 +31,7 @@ from vedette.daemon.holder.calls import (
 )
 from vedette.daemon.holder.heart import BUSY, ENDED, IDLE
 
+ENDED_WELL = "the holder ended as it was asked to"
 SILENT_S = 0.4
 """What the holder has for a sign of life; with the time to free them everybody is free in 0.5 s."""
 DESCRIPTORS_MAX = 256
@@ -69,7 +70,8 @@ class Guardian:
 
     def rehearse(self) -> None:
         """Go through all that freeing needs once, so that it is in memory; there are no marks."""
-        self._free(0, "rehearsal")
+        encode_report(self._free(0, "rehearsal"))
+        os.kill(os.getpid(), 0)
 
     def run(self, holder: int) -> int:
         """Watch a child of ours until it ends or is silent; returns the exit code."""
@@ -168,6 +170,3 @@ class Guardian:
             os.write(self._socket, encode_report(report))
         except OSError:
             return  # the sentinel sees our end
-
-
-ENDED_WELL = "the holder ended as it was asked to"
