@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 from tests.simulators.exec_theatre import DEADLINE_S, Theatre, refusal, runs
 
+from vedette.daemon.deny_lists import essential
 from vedette.daemon.holder import guardian, holder
 from vedette.errors import ResponseError
 from vedette.model.response import FileTarget, Mode, Order, ResponseStatus
@@ -137,17 +138,17 @@ def test_a_file_that_is_gone_is_denied_by_its_digest(theatre: Theatre) -> None:
 
 
 def test_essential_programs_are_never_denied(tmp_path: Path) -> None:
-    essential = tmp_path / "mount" / "sh"
-    with opened(tmp_path, f"essential={essential}", "unknown=deny") as theatre:
+    shell = tmp_path / "mount" / "sh"
+    with opened(tmp_path, f"essential={shell}", "unknown=deny") as theatre:
         same_size(theatre, "sh", b"s")
-        asked, denier = order(essential), responder(theatre)
+        asked, denier = order(shell), responder(theatre)
         outcome = denier.act(asked, denier.plan(asked))
         assert outcome.status is ResponseStatus.FAILED
         assert "essential" in outcome.detail
-        assert runs(essential)  # though it is in no baseline
+        assert runs(shell)  # though it is in no baseline
         other = same_size(theatre, "new", b"n")
-        other.replace(essential)  # an update in place: another inode, still essential
-        assert runs(essential)
+        other.replace(shell)  # an update in place: another inode, still essential
+        assert runs(shell)
         assert not runs(same_size(theatre, "other", b"o"))
 
 
@@ -296,16 +297,16 @@ def test_a_guardian_that_is_killed_takes_the_holder_with_it(theatre: Theatre) ->
 
 
 def test_both_stopped_hold_no_essential_program_and_are_ended(tmp_path: Path) -> None:
-    essential = tmp_path / "mount" / "sh"
-    with opened(tmp_path, f"essential={essential}") as theatre:
+    shell = tmp_path / "mount" / "sh"
+    with opened(tmp_path, f"essential={shell}") as theatre:
         same_size(theatre, "sh", b"s")
         good = denied_and_asked(theatre)
         stage = theatre.stage
         for pid in (stage.guardian, stage.holder):
             os.kill(pid, signal.SIGSTOP)
-        assert runs(essential)
+        assert runs(shell)
         with contextlib.closing(Waiters(good)) as waiters:
-            assert runs(essential)
+            assert runs(shell)
             assert waiters.freed_s() < DEADLINE_S  # once the sentinel has asked them in vain
         assert stage.told(condition="holder-lost")
 
@@ -391,6 +392,16 @@ def test_a_program_in_memory_cannot_be_denied(theatre: Theatre) -> None:
         assert subprocess.run([path], check=False, close_fds=False).returncode == 0
     finally:
         os.close(memory)
+
+
+def test_a_program_given_to_the_loader_cannot_be_denied(theatre: Theatre) -> None:
+    loaders = [path for path in essential() if Path(path).name.startswith("ld-")]
+    if not loaders:
+        pytest.skip("this system has no dynamic loader")
+    bad = same_size(theatre, "bad", b"b")
+    deny(theatre, bad)
+    done = [subprocess.run([one, bad], check=False, capture_output=True) for one in loaders]
+    assert any(one.returncode == 0 for one in done)
 
 
 @pytest.mark.usefixtures("kernel")
