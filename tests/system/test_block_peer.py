@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.simulators.neighbours import DEVICE, PEER, Neighbours, connected, lis
 from tests.simulators.network import Namespace, route
 from tests.system._site import Site
 
+from vedette.codec import netlink, nfnetlink
 from vedette.codec.kept_response import KeptResponse
 from vedette.daemon.assembly import response_store
 from vedette.daemon.config import load
@@ -186,6 +187,47 @@ def passes(client: Namespace, server: Namespace, *, to: str, port: int = 0) -> b
         except OSError:
             return False
         return True
+
+
+def test_tracking_forgets_the_peer_alone_whoever_stands_between(
+    as_root: None, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        client, router, server = (stack.enter_context(Namespace()) for _ in range(3))
+        route(client, router, server)
+        stack.enter_context(router.entered())
+        router.run("nft", TRACKING)
+        near = [
+            stack.enter_context(both_ends(client, server, to)) for to in ("10.92.2.2", "fd92::2")
+        ]
+        assert len(near) == len(tracked()) == 2
+        responder = blocking(tmp_path)
+        for blocked, left in (("10.92.2.2", ["fd92:"]), ("fd91::2", [])):
+            assert "tracking" not in block(responder, order(blocked)).facts
+            assert [line for line in tracked() if "fd92:" not in line] == []
+            assert len(tracked()) == len(left)
+            unblock(responder, order(blocked))
+
+
+TRACKING = "table inet t { chain c { type filter hook input priority 0; ct state new; }; }"
+
+
+def tracked() -> list[str]:
+    return Path("/proc/net/nf_conntrack").read_text().splitlines()
+
+
+@contextmanager
+def both_ends(
+    client: Namespace, server: Namespace, to: str
+) -> Iterator[tuple[socket.socket, socket.socket]]:
+    with ExitStack() as stack:
+        with server.entered():
+            listener = stack.enter_context(listening(to))
+        with client.entered():
+            near = stack.enter_context(connected(listener))
+        far, _ = listener.accept()
+        stack.enter_context(far)
+        yield near, far
 
 
 def test_a_destination_rewritten_on_the_way_is_dropped_too(
@@ -472,6 +514,24 @@ def test_a_kernel_without_nftables_is_told_with_what_would_lift_that(
     assert words in outcome.detail
     assert responder.undo(given, {"address": "192.0.2.7"}).status is UNDONE
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kernel_that_cannot_forget_by_address_is_told_and_the_block_holds(
+    cable: Neighbours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: NetlinkTalk, request: Callable[[int], bytes]) -> None:
+        kind = next(netlink.messages(request(1))).type
+        if kind >> 8 == nfnetlink.NFNL_SUBSYS_CTNETLINK:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(NetlinkTalk, "order", refuse)
+    cable.device.run("nft", TRACKING)
+    responder = blocking(tmp_path)
+    with cable.connection():
+        outcome = block(responder, order(PEER[0]))
+    assert outcome.facts["tracking"] == "tracked connections are kept: Operation not supported"
+    assert not cable.reaches(PEER[0])
+    unblock(responder, order(PEER[0]))
 
 
 def test_connections_that_the_kernel_cannot_cut_are_told(

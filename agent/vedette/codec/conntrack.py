@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from vedette.codec import netlink
 from vedette.codec.nfnetlink import HEADER_BYTES as _NFGENMSG_BYTES
-from vedette.codec.nfnetlink import NFNL_SUBSYS_CTNETLINK
+from vedette.codec.nfnetlink import NFNL_SUBSYS_CTNETLINK, Request
 from vedette.errors import ParseError
 from vedette.model.event import Protocol
 
@@ -24,6 +24,7 @@ GROUP_NEW = 1  # NFNLGRP_CONNTRACK_NEW
 AF_INET = 2
 AF_INET6 = 10
 
+_IPCTNL_MSG_CT_DELETE = 2
 _IPCTNL_MSG_CT_GET_STATS = 5
 _CTA_STATS_ENTRIES = 1  # CTA_STATS_GLOBAL_ENTRIES
 _CTA_STATS_LIMIT = 2  # CTA_STATS_GLOBAL_MAX_ENTRIES
@@ -35,6 +36,11 @@ _CTA_IP_V4_SRC = 1
 _CTA_IP_V4_DST = 2
 _CTA_IP_V6_SRC = 3
 _CTA_IP_V6_DST = 4
+_CTA_FILTER = 25
+_CTA_FILTER_ORIG_FLAGS = 1
+_CTA_FILTER_REPLY_FLAGS = 2
+_CTA_FILTER_SOURCE = 1 << 0  # CTA_FILTER_F_CTA_IP_SRC, internal to nf_conntrack_netlink.c
+_CTA_FILTER_DESTINATION = 1 << 1
 _CTA_PROTO_NUM = 1
 _CTA_PROTO_SRC_PORT = 2
 _CTA_PROTO_DST_PORT = 3
@@ -42,6 +48,7 @@ _CTA_PROTO_DST_PORT = 3
 _PROTOCOLS: dict[int, Protocol] = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp"}
 _PORT_BYTES = 2
 _HEADER = Struct("=IHH")
+_FLAGS = Struct("=I")
 _NESTED = netlink.NLA_F_NESTED
 
 
@@ -70,6 +77,44 @@ def fill_request(sequence: int) -> bytes:
     """Ask how full the table is; also a way to ask whether there is conntrack netlink at all."""
     kind = NFNL_SUBSYS_CTNETLINK << 8 | _IPCTNL_MSG_CT_GET_STATS
     return netlink.pack(kind, netlink.NLM_F_REQUEST, sequence, bytes(_NFGENMSG_BYTES))
+
+
+def forget_requests(peer: bytes) -> tuple[Request, ...]:
+    """Have conntrack forget all connections with a peer, whoever began them or stands between.
+
+    What was forgotten is translated and taken past the hooks (flowtables) no more. Kernels that
+    cannot choose by one address alone refuse; none forgets others instead.
+
+    Args:
+        peer: raw address, 4 or 16 bytes.
+    """
+    is_ipv4 = len(peer) == 4  # noqa: PLR2004 (IPv4)
+    family = AF_INET if is_ipv4 else AF_INET6
+    source, destination = (
+        (_CTA_IP_V4_SRC, _CTA_IP_V4_DST) if is_ipv4 else (_CTA_IP_V6_SRC, _CTA_IP_V6_DST)
+    )
+    ends = (
+        (_CTA_TUPLE_ORIG, source, _CTA_FILTER_SOURCE),
+        (_CTA_TUPLE_ORIG, destination, _CTA_FILTER_DESTINATION),
+        (_CTA_TUPLE_REPLY, source, _CTA_FILTER_SOURCE),  # the destination was rewritten to it
+    )
+    return tuple(
+        Request(_IPCTNL_MSG_CT_DELETE, netlink.NLM_F_ACK, _filtered(*end, peer), family)
+        for end in ends
+    )
+
+
+def _filtered(which: int, address_type: int, flag: int, peer: bytes) -> bytes:
+    nested = netlink.NLA_F_NESTED
+    addresses = netlink.attribute(_CTA_TUPLE_IP | nested, netlink.attribute(address_type, peer))
+    is_reply = which == _CTA_TUPLE_REPLY
+    flags = b"".join(
+        netlink.attribute(kind, _FLAGS.pack(flag if is_reply is is_of_reply else 0))
+        for kind, is_of_reply in ((_CTA_FILTER_ORIG_FLAGS, False), (_CTA_FILTER_REPLY_FLAGS, True))
+    )
+    return netlink.attribute(which | nested, addresses) + netlink.attribute(
+        _CTA_FILTER | nested, flags
+    )
 
 
 def parse_fill(payload: bytes) -> Fill:

@@ -5,7 +5,9 @@ source or destination, what this device forwards included; on the way out it loo
 a destination may have been rewritten.
 Rule 2: first the block, then the cut: a connection that was ended cannot come back in between. The
 peer is not told, its reset is dropped like all else.
-Rule 3: addresses that are nobody's peer, and this device's own, are refused here as well.
+Rule 3: connection tracking forgets the peer: what it remembers may be translated, or taken past
+the rules by a flowtable, for as long as it does.
+Rule 4: addresses that are nobody's peer, and this device's own, are refused here as well.
 Not seen: frames that a bridge passes on below IP, and a local process that writes raw frames.
 """
 
@@ -18,7 +20,7 @@ from vedette.codec import nf_tables, nfnetlink
 from vedette.codec.address_sets import address_number
 from vedette.codec.addresses import is_loopback
 from vedette.errors import ResponseError
-from vedette.kernel import sockets
+from vedette.kernel import sockets, tracked_flows
 from vedette.kernel.addresses import addresses_of_host
 from vedette.kernel.netlink_talk import NETLINK_ROUTE, NetlinkTalk
 from vedette.model.response import (
@@ -111,7 +113,7 @@ class BlockPeer(Responder):
             self._table.hold(order.response_id, [_key(raw)], order.lasts_s)
         except OSError as error:
             return Outcome(ResponseStatus.FAILED, self._table.reason(error), {})
-        return _blocked(address, sockets.cut(raw))
+        return _blocked(address, sockets.cut(raw), tracked_flows.forget(raw))
 
     def undo(self, order: Order, record: UndoRecord) -> Outcome:
         """Let it pass again, unless another order blocks it too."""
@@ -133,8 +135,10 @@ class BlockPeer(Responder):
         return self._table.holds(order.response_id)
 
 
-def _blocked(address: str, cut: sockets.Cut) -> Outcome:
+def _blocked(address: str, cut: sockets.Cut, kept: str) -> Outcome:
     facts: dict[str, str | int] = {"address": address, "connections_cut": cut.ended}
+    if kept:
+        facts["tracking"] = kept
     said = f"{address} is blocked both ways, {cut.ended} connections were cut"
     if cut.problem:
         return Outcome(ResponseStatus.PARTLY, f"{said}; others live on: {cut.problem}", facts)

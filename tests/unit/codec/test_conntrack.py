@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import struct
+import sys
 
 import pytest
 from hypothesis import given
@@ -144,3 +145,20 @@ def test_how_full_the_table_is() -> None:
     )
     assert conntrack.parse_fill(payload) == (7, 100)
     assert conntrack.parse_fill(bytes(4)) == (0, 0)
+
+
+@pytest.mark.parametrize("text", ["192.0.2.1", "2001:db8::1"])
+def test_only_connections_with_the_peer_are_forgotten(text: str) -> None:
+    peer = ipaddress.ip_address(text).packed
+    source, destination = (1, 2) if len(peer) == 4 else (3, 4)
+    expected = ((1, source, (1, 0)), (1, destination, (2, 0)), (2, source, (0, 1)))
+    for request, (which, kind, flags) in zip(
+        conntrack.forget_requests(peer), expected, strict=True
+    ):
+        assert (request.kind, request.family) == (2, 2 if len(peer) == 4 else 10)
+        parts = netlink.attributes(request.attributes)
+        assert set(parts) == {which, 25}
+        addresses = netlink.attributes(netlink.attributes(parts[which])[1])
+        assert addresses == {kind: peer}
+        chosen = netlink.attributes(parts[25])
+        assert tuple(int.from_bytes(chosen[n], sys.byteorder) for n in (1, 2)) == flags
