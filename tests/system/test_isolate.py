@@ -14,7 +14,7 @@ from tests.system.test_block_peer import no_owner, passes
 from vedette.errors import ResponseError
 from vedette.kernel import resolvers
 from vedette.model.response import DeviceTarget, Mode, Order, ResponseStatus
-from vedette.ports.responder import ResponderContext, WayOut
+from vedette.ports.responder import ResponderContext, UplinkPeer
 from vedette.responses import _held_table
 from vedette.responses._isolation_rules import NAME
 from vedette.responses.isolate import Isolate
@@ -26,7 +26,7 @@ UPLINK_UID = 64_998
 OTHER_UID = 64_997
 RESOLVER_UID = 64_996
 BROKER_PORT = 8883
-NAMED_BROKER = WayOut("broker.example.org", BROKER_PORT, UPLINK_UID)
+NAMED_BROKER = UplinkPeer("broker.example.org", BROKER_PORT, UPLINK_UID)
 KNOWN_BROKER = NAMED_BROKER._replace(host=PEER[0])
 BOTH = pytest.mark.parametrize("version", [0, 1], ids=["IPv4", "IPv6"])
 
@@ -52,13 +52,17 @@ def order(number: int = 1, lasts_s: float = 600.0) -> Order:
     )
 
 
-def isolating(folder: Path, way_out: WayOut | None = None, *, allow: str = "") -> Isolate:
-    return Isolate(ResponderContext(folder, folder, options={"allow": allow}, way_out=way_out))
+def isolating(folder: Path, uplink_peer: UplinkPeer | None = None, *, allow: str = "") -> Isolate:
+    return Isolate(
+        ResponderContext(folder, folder, options={"allow": allow}, uplink_peer=uplink_peer)
+    )
 
 
 @contextmanager
-def isolated(folder: Path, way_out: WayOut | None = None, *, allow: str = "") -> Iterator[Isolate]:
-    responder = isolating(folder, way_out, allow=allow)
+def isolated(
+    folder: Path, uplink_peer: UplinkPeer | None = None, *, allow: str = ""
+) -> Iterator[Isolate]:
+    responder = isolating(folder, uplink_peer, allow=allow)
     outcome = responder.act(order(), responder.plan(order()))
     assert outcome.status is ResponseStatus.DONE, outcome
     try:

@@ -28,7 +28,7 @@ from vedette.model.rule import Bundle
 from vedette.model.trust import TrustDocument
 from vedette.ports.baseline import Baseline
 from vedette.ports.discover import responder_classes, sensor_classes
-from vedette.ports.responder import Responder, ResponderContext, WayOut
+from vedette.ports.responder import Responder, ResponderContext, UplinkPeer
 from vedette.ports.sensor import Emit, Sensor, SensorContext
 from vedette.ports.state import State
 from vedette.store.responses import ResponseStore
@@ -142,7 +142,7 @@ def _profile_for(device_class: str, payload: bytes) -> Profile:
 
 def responders(config: Config) -> Responders:
     """The responders that the configuration allows, each with folders and options of its own."""
-    way_out = _way_out(config)
+    uplink_peer = _uplink_peer(config)
     ours = {"deny_exec": {"socket": str(config.deny_socket)}}
     usable: dict[str, Responder] = {}
     disabled: dict[str, str] = {}
@@ -156,18 +156,18 @@ def responders(config: Config) -> Responders:
             untouchable_pids=frozenset({1, os.getpid()}),
             untouchable_paths=(config.paths.state, config.paths.run),
             options={**config.response.options.get(name, {}), **ours.get(name, {})},
-            way_out=way_out,
+            uplink_peer=uplink_peer,
         )
         usable[name] = kind(context)
     return Responders(usable, disabled)
 
 
-def _way_out(config: Config) -> WayOut | None:
+def _uplink_peer(config: Config) -> UplinkPeer | None:
     uplink = config.uplink
     if not uplink.enabled:
         return None
     uid = privileges.account(uplink.user)[0] if os.geteuid() == 0 else os.geteuid()
-    return WayOut(uplink.host, uplink.port, uid)
+    return UplinkPeer(uplink.host, uplink.port, uid)
 
 
 def leave_kernel(config: Config) -> list[str]:

@@ -23,7 +23,7 @@ from vedette.errors import ResponseError
 from vedette.model.response import Order, Outcome, ResponseStatus, Target, UndoRecord
 
 
-class WayOut(NamedTuple):
+class UplinkPeer(NamedTuple):
     """How the connection to the operator is known, which no response may close.
 
     Attributes:
@@ -48,7 +48,7 @@ class ResponderContext:
             processes; pid 1 is always among them.
         untouchable_paths: files and folders that may never be moved: the agent's own.
         options: the responder's own table of the configuration, already checked.
-        way_out: the connection to the operator, None where there is none.
+        uplink_peer: the connection to the operator, None where there is none.
     """
 
     state_dir: Path
@@ -56,7 +56,7 @@ class ResponderContext:
     untouchable_pids: frozenset[int] = frozenset({1})
     untouchable_paths: tuple[str, ...] = ()
     options: Mapping[str, int | str | bool] = field(default_factory=dict)
-    way_out: WayOut | None = None
+    uplink_peer: UplinkPeer | None = None
 
 
 class Responder(ABC):

@@ -25,7 +25,7 @@ from vedette.model.response import (
     Target,
     UndoRecord,
 )
-from vedette.ports.responder import Responder, ResponderContext, WayOut
+from vedette.ports.responder import Responder, ResponderContext, UplinkPeer
 from vedette.responses._held_table import HeldTable, Key
 from vedette.responses._isolation_rules import NAME, Uplink, isolation
 
@@ -111,22 +111,26 @@ class Isolate(Responder):
         self._keys[order.response_id] = keys
 
     def _open(self) -> str:
-        way_out, allow = self.context.way_out, self.context.options.get("allow", "")
-        uplink = f"the uplink to {way_out.host} stays open" if way_out else "without any uplink"
+        uplink_peer, allow = self.context.uplink_peer, self.context.options.get("allow", "")
+        uplink = (
+            f"the uplink to {uplink_peer.host} stays open" if uplink_peer else "without any uplink"
+        )
         return f"{uplink}; declared: {allow or 'nothing'}"
 
 
 def _table(context: ResponderContext) -> HeldTable:
-    rules = isolation(_uplink(context.way_out), parse_flows(str(context.options.get("allow", ""))))
+    rules = isolation(
+        _uplink(context.uplink_peer), parse_flows(str(context.options.get("allow", "")))
+    )
     return HeldTable(rules, context.run_dir)
 
 
-def _uplink(way_out: WayOut | None) -> Uplink | None:
-    if way_out is None:
+def _uplink(uplink_peer: UplinkPeer | None) -> Uplink | None:
+    if uplink_peer is None:
         return None
-    number = address_number(way_out.host)
+    number = address_number(uplink_peer.host)
     address = None if number is None else Network(number.raw, number.bits)
-    return Uplink(way_out.uid, way_out.port, address)
+    return Uplink(uplink_peer.uid, uplink_peer.port, address)
 
 
 def _keys() -> tuple[Key, ...]:
