@@ -497,6 +497,7 @@ def test_it_is_available_here_and_asking_changes_nothing(cable: Neighbours, tmp_
         (errno.EPROTONOSUPPORT, "needs a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET"),
         (errno.EOPNOTSUPP, "needs a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET"),
         (errno.EPERM, "CAP_NET_ADMIN"),
+        (errno.ENOMEM, "the kernel refuses nft table inet vedette_block: Cannot allocate memory"),
     ],
 )
 def test_a_kernel_without_nftables_is_told_with_what_would_lift_that(

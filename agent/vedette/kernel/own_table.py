@@ -20,6 +20,16 @@ from vedette.codec.nfnetlink import NFNL_SUBSYS_NFTABLES, Batch, Request
 from vedette.errors import ParseError
 from vedette.kernel.netlink_talk import NETLINK_NETFILTER, NetlinkTalk
 
+_LACKS = frozenset(
+    {
+        errno.EAFNOSUPPORT,
+        errno.EINVAL,
+        errno.ENOENT,
+        errno.EOPNOTSUPP,
+        errno.EPROTONOSUPPORT,
+    }
+)
+"""What a kernel says that was built without a part."""
 _LOOKS = 3
 """A dump that another's change interrupted is asked for again so often."""
 
@@ -197,6 +207,8 @@ def reason(name: str, error: OSError, needs: str) -> str:
             f"the kernel refuses nft table inet {name}: run with CAP_NET_ADMIN, and end any other "
             "process that owns the table"
         )
+    if error.errno not in _LACKS:
+        return f"the kernel refuses nft table inet {name}: {error.strerror}"
     options = ", ".join(filter(None, ("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_INET", needs)))
     return (
         f"nft table inet {name} cannot be made: {error.strerror}; it needs a kernel with {options}"

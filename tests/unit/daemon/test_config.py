@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vedette.codec.flow import parse_flows
 from vedette.daemon.config import MAX_BYTES, Config, Uplink, load, parse
 from vedette.daemon.device_id import derived_device_id
 from vedette.daemon.response_options import RESPONDER_OPTIONS, Response
@@ -129,6 +130,15 @@ MISTAKES = {
         "[sensors.audit]\nfast = true\n",
         "v.toml:2:1: [sensors.audit] unknown key",
     ),
+    "a flow that is none": (
+        '[response.isolate]\nallow = ["in tcp 502", "in tcp http"]',
+        ('v.toml:2:24: [response.isolate] allow: expected a flow such as "in tcp 502" or '
+        '"out udp 123 192.0.2.0/24", got "in tcp http" (text)'),
+    ),
+    "two flows in one text": (
+        '[response.isolate]\nallow = ["in tcp 502, in udp 5"]',
+        "v.toml:2:10: [response.isolate] allow: expected a flow such as",
+    ),
     "a sensor there is not": (
         '[sensors]\ndisable = ["proc_conector"]',
         "v.toml:2:12: [sensors] disable: expected one of",
@@ -182,6 +192,13 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
     lines = mistakes("[uplink]\nport = 0\nhots = 1\n[journal]\nmax_mb = 0\n")
     assert lines[0] == "v.toml: expected a configuration, found 3 mistakes"
     assert [line.split(":")[1] for line in lines[1:]] == ["2", "3", "5"]
+
+
+def test_flows_are_kept_as_the_responder_reads_them() -> None:
+    text = '[response.isolate]\nallow = ["in tcp 502 10.0.0.0/8", "out udp 123"]'
+    allow = parse(text, "v.toml").response.options["isolate"]["allow"]
+    assert allow == "in tcp 502 10.0.0.0/8,out udp 123"
+    assert [flow.port for flow in parse_flows(str(allow))] == [502, 123]
 
 
 def test_options_of_sensors_are_kept_flat() -> None:
