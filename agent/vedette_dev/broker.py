@@ -48,6 +48,7 @@ class BrokerSettings:
         access: mosquitto.conf(5) acl_file content.
         options: further lines of mosquitto.conf(5), such as {"max_packet_size": "2000"}.
         has_tls: without it the broker takes anyone on loopback, and there are no certificates.
+        address: another one that it listens on and has a certificate for, beside loopback.
         port: 0 chooses a free one.
     """
 
@@ -56,6 +57,7 @@ class BrokerSettings:
     access: str = ACCESS
     options: Mapping[str, str] = field(default_factory=dict)
     has_tls: bool = True
+    address: str = ""
     port: int = 0
 
 
@@ -74,7 +76,8 @@ class Broker:
         self.port = settings.port or free_port()
         settings.folder.mkdir(parents=True, exist_ok=True)
         self.authority = Authority(settings.folder)
-        self._server = self.authority.server("localhost", "127.0.0.1")
+        others = [settings.address] if settings.address else []
+        self._server = self.authority.server("localhost", "127.0.0.1", *others)
         self.clients: dict[str, KeyPair] = {
             name: self.authority.client(name) for name in (*settings.devices, OPERATOR)
         }
@@ -166,7 +169,7 @@ class Broker:
     def _write_config(self) -> Path:
         settings = self._settings
         lines = [
-            f"listener {self.port} 127.0.0.1",
+            f"listener {self.port}" if settings.address else f"listener {self.port} 127.0.0.1",
             "persistence false",
             "log_dest stdout",
             "log_type all",

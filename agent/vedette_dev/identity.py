@@ -7,13 +7,14 @@ Rule 2: the trust document is made anew when its keys are not the ones here any 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vedette.codec import dsse
 from vedette.codec import trust_document as codec
 from vedette.errors import TrustError
-from vedette.model.trust import Role, TrustDocument
+from vedette.model.command import Verb
+from vedette.model.trust import EVERY_GROUP, Grant, Role, TrustDocument
 from vedette.trust.document import verify_initial
 from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
 from vedette.trust.keyfile import create_signer, key_id, load_signer
@@ -22,6 +23,8 @@ from vedette_dev.workbench import Workbench
 ROOT = "root.key"
 RULES = "rules.key"
 PROFILES = "profiles.key"
+OPERATORS = ("alice.key", "bob.key")
+"""Two, since some commands need two; each may do everything (agent/docs/commands.md)."""
 DEVICE = "device.key"
 VALID_S = 10 * 365 * 86400
 
@@ -37,6 +40,7 @@ def make_trust(bench: Workbench) -> None:
     purposes = {
         "rules": _role(signer(bench.keys / RULES).public_key),
         "profiles": _role(signer(bench.keys / PROFILES).public_key),
+        "operators": _operators([signer(bench.keys / name).public_key for name in OPERATORS]),
     }
     if _is_current(bench.trust, _role(root.public_key), purposes):
         return
@@ -64,3 +68,9 @@ def _is_current(path: Path, root: Role, purposes: Mapping[str, Role]) -> bool:
 
 def _role(public_key: bytes) -> Role:
     return Role({key_id(public_key): public_key}, 1)
+
+
+def _operators(public_keys: Sequence[bytes]) -> Role:
+    by_id = {key_id(key): key for key in public_keys}
+    grant = Grant(frozenset(Verb), frozenset({EVERY_GROUP}))
+    return Role(by_id, 1, dict.fromkeys(by_id, grant))

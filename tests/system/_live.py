@@ -36,11 +36,13 @@ class Live:
     Attributes:
         site: its folders, keys and control socket.
         log: what keeper, sentinel and uplink print.
+        host: where it reaches the broker; takes effect with the next `configure`.
     """
 
     def __init__(self, site: Site, broker: Broker, tls: Path) -> None:
         self.site = site
         self.log = site.folder / "agent.log"
+        self.host = "127.0.0.1"
         self._broker, self._tls = broker, tls
         self.keeper: subprocess.Popen[bytes] | None = None
 
@@ -49,7 +51,7 @@ class Live:
         user = UPLINK_UID if os.geteuid() == 0 else os.geteuid()
         more = "".join(f"{name} = {value}\n" for name, value in uplink.items())
         self.site.write_config(
-            f'[uplink]\nhost = "127.0.0.1"\nport = {self._broker.port}\nuser = "{user}"\n'
+            f'[uplink]\nhost = "{self.host}"\nport = {self._broker.port}\nuser = "{user}"\n'
             f'ca = "{self._tls}/ca.pem"\ncertificate = "{self._tls}/device.pem"\n'
             f'key = "{self._tls}/device.key"\n{more}'
         )
@@ -134,11 +136,21 @@ class Live:
 
 @contextlib.contextmanager
 def live(
-    folder: Path, *, options: Mapping[str, str] | None = None, sensors: str = QUIET
+    folder: Path,
+    *,
+    options: Mapping[str, str] | None = None,
+    sensors: str = QUIET,
+    address: str = "",
 ) -> Iterator[tuple[Live, Broker]]:
-    """A device with offered rules still to come, and a broker that has not been started."""
+    """A device with offered rules still to come, and a broker that has not been started.
+
+    `address` is one of the broker's beside loopback.
+    """
     folder.mkdir(exist_ok=True)
-    broker = Broker(BrokerSettings(folder / "broker", devices=(DEVICE,), options=options or {}))
+    wanted = BrokerSettings(
+        folder / "broker", devices=(DEVICE,), options=options or {}, address=address
+    )
+    broker = Broker(wanted)
     # Not pytest's folder: the uplink's own user has to reach its certificates.
     with tempfile.TemporaryDirectory(prefix="vedette-tls-") as name:
         device = Live(Site(folder, sensors=sensors), broker, Path(name))

@@ -9,7 +9,7 @@ from tests.simulators.outbox_journal import BOOT, OutboxJournal, draft
 from tests.simulators.station import SIGNER
 
 from vedette.core.data_budget import DAY_S
-from vedette.daemon.delivery import Delivery
+from vedette.daemon.delivery import DEAF, Delivery
 from vedette.model.finding import Severity
 from vedette.model.journal import Entry, Spent
 from vedette.model.message import Identity, Message, Outcome, SessionChanged
@@ -78,10 +78,13 @@ class Bench:
         self.journal = SlowJournal()
         self.uplink = PlayedUplink(window)
         self.now_s = 1000.0
+        self.reports: list[tuple[str, str]] = []
+        self.down: list[tuple[bytes, int]] = []
         self.delivery = Delivery(
             self.journal, self.uplink, SIGNER, Identity("acme", "cam", BOOT), encoding="json",
-            budget_bytes_per_day=budget_bytes, report=lambda _condition, _detail: None,
+            budget_bytes_per_day=budget_bytes, report=lambda *told: self.reports.append(told),
             clock=lambda: self.now_s, wall_clock=lambda: 0.0, on_events=lambda _: None,
+            on_down=lambda *came: self.down.append(came),
         )  # fmt: skip
 
     def play(self, story: Callable[[], Awaitable[None]]) -> None:
@@ -198,3 +201,20 @@ def test_a_new_delivery_goes_on_in_the_same_day() -> None:
         clock=lambda: 5.0, wall_clock=lambda: 0.0, on_events=lambda _: None,
     )  # fmt: skip
     assert delivery.spent == Spent(4711, 3600)
+
+
+def test_what_comes_down_is_passed_on_and_deafness_is_told_once_when_it_begins_and_ends() -> None:
+    bench = Bench()
+
+    async def story() -> None:
+        bench.uplink.connect()
+        listener = bench.uplink.listener
+        assert listener is not None
+        listener.on_down(b"\x00command", 2)
+        for refusal in ("", "not authorized", "not authorized", ""):
+            listener.on_hearing(refusal)
+
+    bench.play(story)
+    assert bench.down == [(b"\x00command", 2)]
+    told = [detail for condition, detail in bench.reports if condition == DEAF]
+    assert told == ["not authorized", ""]

@@ -12,7 +12,7 @@ from tests.simulators.memory_journal import MemoryJournal
 
 from vedette.core.outbox import Condition
 from vedette.daemon import own_reports
-from vedette.daemon.delivery import SILENT
+from vedette.daemon.delivery import DEAF, SILENT
 from vedette.daemon.own_reports import OwnReports, told_before
 from vedette.daemon.shell import Shell
 from vedette.model.finding import Severity
@@ -54,7 +54,7 @@ def remembered(drafts: Sequence[EntryDraft]) -> dict[str, str]:
     return asyncio.run(story())
 
 
-@pytest.mark.parametrize("condition", [*CONDITIONS, SILENT])
+@pytest.mark.parametrize("condition", [*CONDITIONS, SILENT, DEAF])
 def test_every_condition_of_the_uplink_is_a_finding_when_it_begins_only(
     tmp_path: Path, condition: str
 ) -> None:
