@@ -14,15 +14,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol, assert_never
+from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
 
 from vedette.codec import command as codec
-from vedette.codec import evidence as parts_codec
 from vedette.codec import ocsf, receipt, topics
 from vedette.codec.strict_json import Json
 from vedette.core import orders
 from vedette.core.inputs import Confirmed, ModeOrdered
-from vedette.daemon.evidence import Evidence
 from vedette.daemon.shell import Shell, now
 from vedette.errors import RequestError, StoreError
 from vedette.model.command import Command, Receipt, ReceiptStatus
@@ -30,6 +28,9 @@ from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft
 from vedette.model.response import Order, Outcome, ResponseStatus
 from vedette.trust.operator_gate import OperatorGate, RefusedCommandError
+
+if TYPE_CHECKING:
+    from vedette.daemon.evidence import Evidence
 
 MAX_WAITING = 32
 MAX_AT_ONCE = 8
@@ -75,7 +76,7 @@ class Operators:
         gate: decides which commands may be carried out.
         shell: leads to core and journal.
         responses: carries orders out.
-        evidence: answers `collect`.
+        evidence: makes what answers `collect`; 0.2 MB that most devices never need.
         largest_bytes: the largest packet that the broker takes now, 0 while nobody knows.
     """
 
@@ -85,7 +86,7 @@ class Operators:
         *,
         shell: Shell,
         responses: Responses,
-        evidence: Evidence,
+        evidence: Callable[[], Evidence],
         largest_bytes: Callable[[], int],
     ) -> None:
         self._gate, self._shell = gate, shell
@@ -197,7 +198,7 @@ class Operators:
         return Answer(status, ", ".join(words), {"mode": str(wish.mode)})
 
     async def _acknowledge(self, wish: orders.Acknowledge, by: str) -> Answer:
-        if not await self._evidence.is_known(wish.incident_id):
+        if not await self._evidence().is_known(wish.incident_id):
             raise RequestError(f"the journal has no incident {wish.incident_id} (any more)")
         confirmed = [
             response_id
@@ -212,7 +213,9 @@ class Operators:
         return Answer(ReceiptStatus.DONE, words, {"responses": " ".join(confirmed)})
 
     async def _collect(self, wish: orders.Collect, command: str) -> Answer:
-        document = await self._evidence.collect(wish.incident_id, now()[1])
+        from vedette.codec import evidence as parts_codec  # noqa: PLC0415 (as `evidence`)
+
+        document = await self._evidence().collect(wish.incident_id, now()[1])
         room = (self._largest_bytes() - _MESSAGE_BYTES) * 3 // 4
         size = min(parts_codec.PART_BYTES, room) if room > 0 else parts_codec.PART_BYTES
         parts = await asyncio.to_thread(

@@ -18,7 +18,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vedette import __version__
 from vedette.codec import ocsf
@@ -36,7 +36,6 @@ from vedette.daemon.content_source import Chosen, nothing_chosen
 from vedette.daemon.control import ControlServer
 from vedette.daemon.defending import Defending
 from vedette.daemon.delivery import Delivery
-from vedette.daemon.evidence import Evidence
 from vedette.daemon.guard import Guard
 from vedette.daemon.kept_responses import CHECKPOINT_S
 from vedette.daemon.ladder import Ladder
@@ -63,6 +62,9 @@ from vedette.store.journal_core import JournalPlace
 from vedette.store.state import FileState
 from vedette.trust.keyfile import load_signer
 from vedette.uplink.link import LinkUplink
+
+if TYPE_CHECKING:
+    from vedette.daemon.evidence import Evidence
 
 SWEEP_S = 60.0
 DRAIN_S = 3.0
@@ -147,7 +149,7 @@ class Sentinel:
             assembly.operator_gate(config, self._state, lambda: self._sources.document),
             shell=self.shell,
             responses=self.defending.responding,
-            evidence=Evidence(self.identity, self.agent, self.journal),
+            evidence=self._evidence,
             largest_bytes=self._largest_bytes,
         )
         self.exec_holder = assembly.exec_holder(
@@ -444,6 +446,11 @@ class Sentinel:
             on_down=self.operators.hear,
             told=told,
         )
+
+    def _evidence(self) -> Evidence:
+        from vedette.daemon.evidence import Evidence  # noqa: PLC0415 (late, for its memory)
+
+        return Evidence(self.identity, self.agent, self.journal)
 
     def _largest_bytes(self) -> int:
         return self.delivery.session.maximum_packet_bytes if self.delivery is not None else 0

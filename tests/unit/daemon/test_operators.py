@@ -27,6 +27,7 @@ from tests.simulators.signing import BUILD_S
 from vedette.codec import command as codec
 from vedette.codec import evidence as parts_codec
 from vedette.core.agent import Agent, AgentSettings
+from vedette.core.inputs import PlaybooksLoaded
 from vedette.daemon import operators
 from vedette.daemon.evidence import Evidence
 from vedette.daemon.operators import MAX_WAITING, REFUSALS_BURST, Operators
@@ -34,7 +35,8 @@ from vedette.daemon.shell import Shell, now
 from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft
 from vedette.model.message import Identity
-from vedette.model.response import Order, Outcome, ResponseStatus
+from vedette.model.playbook import Playbook, Playbooks, Step
+from vedette.model.response import Mode, Order, Outcome, ResponseStatus
 from vedette.trust.ed25519 import Ed25519Verifier
 from vedette.trust.operator_gate import OperatorGate
 
@@ -131,7 +133,7 @@ async def device() -> AsyncIterator[Device]:
         gate,
         shell=shell,
         responses=responses,
-        evidence=Evidence(Identity("acme", "cam-7", "b" * 32), agent, journal),
+        evidence=lambda: Evidence(Identity("acme", "cam-7", "b" * 32), agent, journal),
         largest_bytes=lambda: found.largest_bytes,
     )
     found = Device(journal, shell, made, responses, state)
@@ -352,5 +354,34 @@ def test_an_incident_that_was_seen_is_an_entry_of_its_own() -> None:
         assert receipt["status"] == "done"
         assert noted.incident_id == draft.incident_id
         assert json.loads(noted.body)["by"] == receipt["origin"]
+
+    asyncio.run(story())
+
+
+PLAYBOOK = Playbook(
+    "end-miner", "End miners", ("rule",), (), Severity.HIGH, (Step("kill", "process", 0),), 5, 1,
+    DIGEST,
+)  # fmt: skip
+PLAYBOOKS = Playbooks("test", 1, 1, 2, (PLAYBOOK,), (), (), "00" * 32)
+
+
+def test_a_playbook_is_promoted_by_two_operators_and_demoted_by_one() -> None:
+    async def story() -> None:
+        async with device() as found:
+            found.shell.tell(PlaybooksLoaded(*now(), PLAYBOOKS, {}))
+            modes = found.shell.agent.defence.modes
+            alone = await found.receipt(found.send("promote", playbook=DIGEST))
+            assert "promote needs 2" in alone["detail"]
+            assert modes.decided(PLAYBOOK) is Mode.OBSERVE
+            both = command(
+                "promote", HERE, ALICE, BOB, number=9, issued_s=int(now()[1]),
+                arguments={"playbook": DIGEST},
+            )  # fmt: skip
+            found.operators.hear(both, 0)
+            assert (await found.receipt(both))["detail"] == "end-miner: enforce"
+            assert modes.decided(PLAYBOOK) is Mode.ENFORCE
+            found.number = 9
+            demoted = await found.receipt(found.send("demote", playbook="end-miner"))
+            assert (demoted["status"], demoted["detail"]) == ("done", "end-miner: observe")
 
     asyncio.run(story())
