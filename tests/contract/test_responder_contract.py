@@ -83,16 +83,15 @@ class World:
 
     def responder(self, *, is_guarded: bool = False) -> Responder:
         guarded = ResponderContext(self.state_dir, self.run_dir)
-        return CLASSES[self.name](
-            ResponderContext(
-                state_dir=self.state_dir,
-                run_dir=self.run_dir,
-                untouchable_pids=guarded.untouchable_pids
-                | (self.scene.untouchable_pids() if is_guarded else frozenset()),
-                untouchable_paths=self.scene.untouchable_paths() if is_guarded else (),
-                options=self.scene.options,
-            )
+        context = ResponderContext(
+            state_dir=self.state_dir,
+            run_dir=self.run_dir,
+            untouchable_pids=guarded.untouchable_pids
+            | (self.scene.untouchable_pids() if is_guarded else frozenset()),
+            untouchable_paths=self.scene.untouchable_paths() if is_guarded else (),
+            options=self.scene.options,
         )
+        return CLASSES[self.name](self.scene.equip(context))
 
     def order(self, target: Target | None = None) -> Order:
         return Order(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
 from vedette.model.response import FileTarget, Mode, Order
+from vedette.ports.baseline import Baseline
+from vedette.ports.good_copies import GoodCopies
 from vedette.ports.responder import ResponderContext
 from vedette.responses._file_calls import flags_of
 
@@ -29,8 +32,13 @@ class FileState(NamedTuple):
 
 
 def file_state(path: Path) -> FileState:
-    """Read all of it without changing the access time."""
+    """Read all of it without changing the access time; of a link, where it leads."""
     status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return FileState(
+            status.st_mode, status.st_uid, status.st_gid, status.st_nlink, status.st_size,
+            status.st_mtime_ns, 0, 0, {}, os.fsencode(path.readlink()),
+        )  # fmt: skip
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NOATIME)
     try:
         return FileState(
@@ -58,9 +66,19 @@ def order_on(
     )
 
 
-def context(folder: Path, **others: tuple[str, ...]) -> ResponderContext:
+def context(
+    folder: Path,
+    *,
+    untouchable_paths: tuple[str, ...] = (),
+    baseline: Baseline | None = None,
+    good_copies: GoodCopies | None = None,
+) -> ResponderContext:
     """Folders of its own below one."""
     (folder / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
     return ResponderContext(
-        folder / "state", folder / "run", untouchable_paths=others.get("untouchable_paths", ())
+        folder / "state",
+        folder / "run",
+        untouchable_paths=untouchable_paths,
+        baseline=baseline,
+        good_copies=good_copies,
     )

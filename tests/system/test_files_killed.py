@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 from tests.simulators.file_state import FileState, context, file_state, order_on
+from tests.simulators.good_files import MemoryBaseline, MemoryGoodCopies, record_of
 
 from vedette.model.response import Order, ResponseStatus, UndoRecord
 from vedette.ports.responder import Responder
 from vedette.responses import quarantine as quarantine_module
 from vedette.responses.quarantine import Quarantine
+from vedette.responses.restore_file import RestoreFile
 
 pytestmark = pytest.mark.usefixtures("as_root")
 
@@ -139,3 +141,38 @@ def test_a_quarantine_killed_anywhere_is_undone_exactly(file: Path, tmp_path: Pa
 
     kills = Story(make, order_on(file), check).play()
     assert kills > 200, "the tracer saw fewer lines than there are"
+
+
+def made_worse(file: Path) -> None:
+    file.write_bytes(b"evil = yes")
+    os.chown(file, 3, 4)
+
+
+def made_a_link(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("/nowhere")
+
+
+def removed(file: Path) -> None:
+    file.unlink()
+
+
+@pytest.mark.parametrize("harm", [made_worse, made_a_link, removed])
+def test_a_restored_file_killed_anywhere_is_undone_exactly(
+    file: Path, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    copies = MemoryGoodCopies()
+    copies.take(file)
+    baseline = MemoryBaseline(record_of(file))
+    harm(file)
+    before = {path.name: file_state(path) for path in file.parent.iterdir()}
+
+    def check() -> None:
+        assert {path.name: file_state(path) for path in file.parent.iterdir()} == before
+        assert list((tmp_path / "state").iterdir()) == []
+
+    def make() -> Responder:
+        return RestoreFile(context(tmp_path, baseline=baseline, good_copies=copies))
+
+    kills = Story(make, order_on(file, responder="restore_file"), check).play()
+    assert kills > 100, "the tracer saw fewer lines than there are"

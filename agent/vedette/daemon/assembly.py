@@ -28,6 +28,7 @@ from vedette.model.rule import Bundle
 from vedette.model.trust import TrustDocument
 from vedette.ports.baseline import Baseline
 from vedette.ports.discover import responder_classes, sensor_classes
+from vedette.ports.good_copies import GoodCopies
 from vedette.ports.responder import Responder, ResponderContext, UplinkPeer
 from vedette.ports.sensor import Emit, Sensor, SensorContext
 from vedette.ports.state import State
@@ -140,8 +141,14 @@ def _profile_for(device_class: str, payload: bytes) -> Profile:
     return profile
 
 
-def responders(config: Config) -> Responders:
-    """The responders that the configuration allows, each with folders and options of its own."""
+def responders(
+    config: Config, baseline: Baseline | None = None, good_copies: GoodCopies | None = None
+) -> Responders:
+    """The responders that the configuration allows, each with folders and options of its own.
+
+    Args:
+        baseline, good_copies: what they restore files from; not needed to leave the kernel.
+    """
     uplink_peer = _uplink_peer(config)
     ours = {"deny_exec": {"socket": str(config.deny_socket)}}
     usable: dict[str, Responder] = {}
@@ -157,6 +164,8 @@ def responders(config: Config) -> Responders:
             untouchable_paths=(config.paths.state, config.paths.run),
             options={**config.response.options.get(name, {}), **ours.get(name, {})},
             uplink_peer=uplink_peer,
+            baseline=baseline,
+            good_copies=good_copies,
         )
         usable[name] = kind(context)
     return Responders(usable, disabled)

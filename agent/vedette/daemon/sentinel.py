@@ -36,6 +36,8 @@ from vedette.daemon.content_source import Chosen, nothing_chosen
 from vedette.daemon.control import ControlServer
 from vedette.daemon.defending import Defending
 from vedette.daemon.delivery import Delivery
+from vedette.daemon.evidence import Evidence
+from vedette.daemon.good_copies import FILE_BYTES, GoodCopyKeeper, Upkeep
 from vedette.daemon.guard import Guard
 from vedette.daemon.kept_responses import CHECKPOINT_S
 from vedette.daemon.ladder import Ladder
@@ -57,6 +59,7 @@ from vedette.ports.sensor import Sensor
 from vedette.sensors.listeners import ListenersSensor
 from vedette.sensors.scan import ScanReport, ScanSensor
 from vedette.store.baseline import SqliteBaseline
+from vedette.store.good_copies import FileGoodCopies
 from vedette.store.journal import SqliteJournal
 from vedette.store.journal_core import JournalPlace
 from vedette.store.state import FileState
@@ -136,13 +139,15 @@ class Sentinel:
         self.profiles = Profiles(
             self.shell, self._own, device=device, boot=boot, state_dir=self._state_dir
         )
+        good_copies = FileGoodCopies(self._state_dir, file_bytes=FILE_BYTES)
+        self._copying = Upkeep(GoodCopyKeeper(self.baseline, good_copies), self._own.mended)
         self.defending = Defending(
             self.shell,
             self._own,
             self.journal,
             self._state,
             config=config,
-            responders=assembly.responders(config),
+            responders=assembly.responders(config, self.baseline, good_copies),
             boot=boot,
         )
         self.operators = Operators(
@@ -472,8 +477,9 @@ class Sentinel:
             self.scan.request(reason)
 
     def baseline_changed(self) -> None:
-        """The next checkpoint must hold the baseline's new digest, and the holder know it."""
+        """The next checkpoint must hold the baseline's new digest, holder and copies follow."""
         self._baseline_digest = ""
+        self._copying.begin()
         if self.exec_holder is not None:
             self.exec_holder.refresh()
 
@@ -484,6 +490,8 @@ class Sentinel:
             self.shell.note(
                 "baseline", ocsf.canonical({"trusted_on_first_use": outcome.counts.files})
             )
+        elif not outcome.failure:
+            self._copying.begin()  # a copy that the disk lost is made again
 
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception in a callback is a broken invariant: end, and let the supervisor know."""

@@ -7,6 +7,7 @@ Rule 2: inode, mtime and ctime serve only to skip a hash; nobody is told that th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 FileKind: TypeAlias = Literal["file", "link", "dir", "other"]
@@ -60,3 +61,14 @@ class ScanCounts(NamedTuple):
     hashed_bytes: int
     differences: int
     skipped: int
+
+
+class GoodCopy(NamedTuple):
+    """A small file as the baseline took it; owner, mode and times stand in its FileRecord.
+
+    `attributes` are all its extended ones: ACLs, capabilities and labels are among them.
+    """
+
+    path: str
+    attributes: Mapping[str, bytes]
+    content: bytes

@@ -21,6 +21,8 @@ from typing import ClassVar, NamedTuple
 
 from vedette.errors import ResponseError
 from vedette.model.response import Order, Outcome, ResponseStatus, Target, UndoRecord
+from vedette.ports.baseline import Baseline
+from vedette.ports.good_copies import GoodCopies
 
 
 class UplinkPeer(NamedTuple):
@@ -49,6 +51,8 @@ class ResponderContext:
         untouchable_paths: files and folders that may never be moved: the agent's own.
         options: the responder's own table of the configuration, already checked.
         uplink_peer: the connection to the operator, None where there is none.
+        baseline: what files are meant to be, for those that restore them.
+        good_copies: the content that goes with it.
     """
 
     state_dir: Path
@@ -57,6 +61,8 @@ class ResponderContext:
     untouchable_paths: tuple[str, ...] = ()
     options: Mapping[str, int | str | bool] = field(default_factory=dict)
     uplink_peer: UplinkPeer | None = None
+    baseline: Baseline | None = None
+    good_copies: GoodCopies | None = None
 
 
 class Responder(ABC):

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from vedette.codec.mountinfo import is_remote, parse_mounts
+from vedette.codec.mountinfo import Mount, is_remote, parse_mounts
 from vedette.codec.text import escape, quoted, shorten
 from vedette.errors import ResponseError
 from vedette.responses._file_calls import mount_of
@@ -65,6 +65,11 @@ class Place(NamedTuple):
         """Which folder this is; the same over a reboot where the file system can tell."""
         status = os.fstat(self.folder)
         return f"{os.fstatvfs(self.folder).f_fsid:x}:{status.st_ino:x}"
+
+    def mount_point(self) -> str:
+        """Where the file system that holds the folder is mounted; the same over a reboot."""
+        mount = _mounts().get(self.mount)
+        return mount.point if mount is not None else ""
 
     def status(self) -> os.stat_result | None:
         """What has the name now, or None."""
@@ -172,11 +177,15 @@ def _is_guarded(status: os.stat_result, folder: os.stat_result) -> bool:
 
 
 def _refuse_remote(mount: int, path: str) -> None:
-    with open("/proc/self/mountinfo", "rb") as file:  # noqa: PTH123
-        kinds = {one.mount_id: one.kind for one in parse_mounts(file.read())}
-    kind = kinds.get(mount, "unknown")
+    found = _mounts().get(mount)
+    kind = found.kind if found is not None else "unknown"
     if is_remote(kind):
         raise RefusedError(
             f"{shown(path)} is served by another host or a user's process ({escape(kind)}): "
             "respond where the files are kept"
         )
+
+
+def _mounts() -> dict[int, Mount]:
+    with open("/proc/self/mountinfo", "rb") as file:  # noqa: PTH123
+        return {one.mount_id: one for one in parse_mounts(file.read())}

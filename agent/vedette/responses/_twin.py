@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from typing import Final
 
 READ_BYTES: Final = 262_144
@@ -41,7 +42,7 @@ def copy_content(source: int, target: int) -> str:
     while block := os.pread(source, READ_BYTES, offset):
         total.update(block)
         if block != _ZEROS[: len(block)]:
-            _write(target, block, offset)
+            write(target, block, offset)
         offset += len(block)
         if offset > HASH_BYTES_MAX:
             raise OSError(errno.EFBIG, f"longer than {HASH_BYTES_MAX >> 20} MB")
@@ -73,7 +74,7 @@ def attributes_of(descriptor: int) -> dict[str, bytes]:
         raise
 
 
-def set_attributes(descriptor: int, wanted: dict[str, bytes]) -> None:
+def set_attributes(descriptor: int, wanted: Mapping[str, bytes]) -> None:
     """Give a file exactly these attributes; a folder's default ACL may have given it others."""
     there = attributes_of(descriptor)
     for name in there.keys() - wanted.keys():
@@ -88,7 +89,8 @@ def is_regular(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode)
 
 
-def _write(target: int, block: bytes, offset: int) -> None:
+def write(target: int, block: bytes, offset: int) -> None:
+    """Write all of a block, however often the disk takes only a part."""
     view = memoryview(block)
     while view:
         written = os.pwrite(target, view, offset)

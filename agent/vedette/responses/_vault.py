@@ -19,8 +19,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from vedette.responses._aside import (
+    BESIDE,
+    CONTENT,
+    RETURNING,
+    beside_at,
+    beside_of,
+    check_private,
+    made_beside,
+    remove,
+    remove_beside,
+    status_of,
+)
 from vedette.responses._file_calls import exchange, read_only, rename_new, sync
 from vedette.responses._place import Place, RefusedError
 from vedette.responses._twin import HASH_BYTES_MAX, copy_attributes, copy_content, is_regular
@@ -30,9 +42,6 @@ SPARED_BYTES: Final = 16 * 1024 * 1024
 silence us."""
 
 PART: Final = ".part"
-BESIDE: Final = ".vedette-"
-CONTENT: Final = "content"
-RETURNING: Final = "returning"
 
 _MAKE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -44,6 +53,13 @@ class Kept(StrEnum):
     MOVED = "store"
     COPIED = "store-copy"
     BESIDE = "beside"
+
+
+class Lying(NamedTuple):
+    """A name in an open folder of ours."""
+
+    name: str
+    folder: int
 
 
 class Vault:
@@ -95,29 +111,33 @@ class Vault:
         """
         with self._open() as vault:
             is_back = self._back_from_beside(key, place, mode)
-            if not is_back and _status(key, vault) is not None:
+            if not is_back and status_of(key, vault) is not None:
                 self._back_from_vault(key, vault, place, mode)
                 is_back = True
             for name in (key, key + PART) if is_back else (key + PART,):
-                _remove(name, vault)
-            _remove_beside(key, place)
+                remove(name, vault)
+            remove_beside(key, place)
             sync(vault)
         return is_back
 
     def forget(self, key: str, place: Place) -> None:
         """Remove what is left of a file that is in its place again."""
         with self._open() as vault:
-            _remove(key, vault)
-            _remove(key + PART, vault)
-            _remove_beside(key, place)
+            remove(key, vault)
+            remove(key + PART, vault)
+            remove_beside(key, place)
 
     def status(self, key: str, place: Place) -> os.stat_result | None:
         """The taken file, or None; a copy that was not finished does not count."""
-        with _beside(key, place) as beside:
-            if beside >= 0 and (found := _status(CONTENT, beside)) is not None:
-                return found
-        with self._open() as vault:
-            return _status(key, vault)
+        with self.lying(key, place) as lying:
+            return status_of(lying.name, lying.folder)
+
+    @contextmanager
+    def lying(self, key: str, place: Place) -> Iterator[Lying]:
+        """The name and the folder that the taken file has now, or would have in the vault."""
+        with self._open() as vault, beside_at(key, place) as beside:
+            is_beside = beside >= 0 and status_of(CONTENT, beside) is not None
+            yield Lying(CONTENT, beside) if is_beside else Lying(key, vault)
 
     @contextmanager
     def opened(self, key: str, place: Place) -> Iterator[int]:
@@ -126,19 +146,26 @@ class Vault:
         Raises:
             OSError: there is none, or it is no file with content.
         """
-        with self._open() as vault, _beside(key, place) as beside:
-            is_beside = beside >= 0 and _status(CONTENT, beside) is not None
-            name, folder = (CONTENT, beside) if is_beside else (key, vault)
-            descriptor = read_only(name, folder)
+        with self.lying(key, place) as lying:
+            descriptor = read_only(lying.name, lying.folder)
             try:
                 yield descriptor
             finally:
                 os.close(descriptor)
 
+    def adopt(self, key: str, place: Place) -> None:
+        """Move what lies beside a place into the vault, if that is on the same file system."""
+        with self._open() as vault, beside_at(key, place) as beside:
+            try:
+                os.rename(CONTENT, key, src_dir_fd=beside, dst_dir_fd=vault)
+            except OSError:
+                return  # it is as safe where it lies
+            sync(vault)
+
     def path_of(self, key: str, place: Place) -> str:
         """Where a taken file lies, for people."""
-        with _beside(key, place) as beside:
-            if beside >= 0 and _status(CONTENT, beside) is not None:
+        with beside_at(key, place) as beside:
+            if beside >= 0 and status_of(CONTENT, beside) is not None:
                 return f"{beside_of(key, place)}/{CONTENT}"
         return str(self._path / key)
 
@@ -147,7 +174,7 @@ class Vault:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._path, _FOLDER)
         try:
-            _check_private(descriptor, str(self._path))
+            check_private(descriptor, str(self._path))
             yield descriptor
         finally:
             os.close(descriptor)
@@ -156,7 +183,7 @@ class Vault:
         self, key: str, vault: int, place: Place, judged: int, *, may_copy: bool
     ) -> Kept:
         try:
-            with _made_beside(key, place) as beside:
+            with made_beside(key, place) as beside:
                 os.rename(place.name, CONTENT, src_dir_fd=place.folder, dst_dir_fd=beside)
                 self._verify(CONTENT, beside, place, judged)
                 sync(place.folder)
@@ -164,13 +191,13 @@ class Vault:
                     return Kept.BESIDE
                 os.unlink(CONTENT, dir_fd=beside)
         finally:
-            _remove_beside(key, place)
+            remove_beside(key, place)
         sync(place.folder)
         return Kept.COPIED
 
     def _verify(self, name: str, folder: int, place: Place, judged: int) -> None:
         """Keep what is the judged file; bring back what somebody put into its place."""
-        status = _status(name, folder)
+        status = status_of(name, folder)
         if status is not None and os.path.samestat(status, os.fstat(judged)):
             return
         if status is not None:
@@ -180,8 +207,8 @@ class Vault:
         )
 
     def _back_from_beside(self, key: str, place: Place, mode: int) -> bool:
-        with _beside(key, place) as beside:
-            if beside < 0 or _status(CONTENT, beside) is None:
+        with beside_at(key, place) as beside:
+            if beside < 0 or status_of(CONTENT, beside) is None:
                 return False
             _set_mode(CONTENT, beside, mode)
             rename_new(CONTENT, beside, place.name, place.folder)
@@ -199,8 +226,8 @@ class Vault:
         sync(place.folder)
 
     def _copy_back(self, key: str, vault: int, place: Place, mode: int) -> None:
-        with _made_beside(key, place) as beside:
-            _remove(RETURNING, beside)
+        with made_beside(key, place) as beside:
+            remove(RETURNING, beside)
             source = read_only(key, vault)
             try:
                 _make_twin(source, RETURNING, beside, mode)
@@ -209,24 +236,19 @@ class Vault:
             rename_new(RETURNING, beside, place.name, place.folder)
 
 
-def beside_of(key: str, place: Place) -> str:
-    """The path of the folder beside a place."""
-    return f"{place.path.rpartition('/')[0]}/{BESIDE}{key}"
-
-
 def _copy(key: str, vault: int, judged: int) -> bool:
     """Whether the vault now holds a whole copy; where not, nothing of it is left."""
     if not _may_copy(vault, os.fstat(judged)):
         return False
     part = key + PART
     try:
-        _remove(part, vault)
+        remove(part, vault)
         _make_twin(judged, part, vault, 0)
         os.rename(part, key, src_dir_fd=vault, dst_dir_fd=vault)
         sync(vault)
     except OSError:
         with suppress(OSError):
-            _remove(part, vault)
+            remove(part, vault)
         return False
     return True
 
@@ -267,65 +289,6 @@ def _return(name: str, folder: int, place: Place) -> None:
 
 def _set_mode(name: str, folder: int, mode: int) -> None:
     """Give a taken file its mode again: 0 is what it was given when it was taken."""
-    status = _status(name, folder)
+    status = status_of(name, folder)
     if status is not None and is_regular(status) and not stat.S_IMODE(status.st_mode):
         os.chmod(name, mode, dir_fd=folder)  # nobody else can enter this folder
-
-
-@contextmanager
-def _made_beside(key: str, place: Place) -> Iterator[int]:
-    with suppress(FileExistsError):
-        os.mkdir(BESIDE + key, 0o700, dir_fd=place.folder)
-    with _beside(key, place) as beside:
-        if beside < 0:
-            raise FileNotFoundError(errno.ENOENT, "it was removed at once", beside_of(key, place))
-        yield beside
-
-
-@contextmanager
-def _beside(key: str, place: Place) -> Iterator[int]:
-    """Descriptor of the folder beside a place, -1 where there is none."""
-    try:
-        descriptor = os.open(BESIDE + key, _FOLDER, dir_fd=place.folder)
-    except FileNotFoundError:
-        yield -1
-        return
-    try:
-        _check_private(descriptor, beside_of(key, place))
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _check_private(descriptor: int, path: str) -> None:
-    status = os.fstat(descriptor)
-    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise RefusedError(
-            f"{path}: expected a folder that only uid {os.geteuid()} can enter, got "
-            f"{stat.filemode(status.st_mode)} of uid {status.st_uid}: remove it"
-        )
-
-
-def _remove_beside(key: str, place: Place) -> None:
-    """Remove the folder beside a place, if nothing lies in it."""
-    with _beside(key, place) as beside:
-        if beside < 0:
-            return
-        _remove(RETURNING, beside)
-    try:
-        os.rmdir(BESIDE + key, dir_fd=place.folder)
-    except OSError as error:
-        if error.errno not in {errno.ENOTEMPTY, errno.ENOENT}:
-            raise
-
-
-def _remove(name: str, folder: int) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
-
-
-def _status(name: str, folder: int) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None

@@ -14,9 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 
 from vedette.errors import ResponseError
 from vedette.model.response import (
@@ -28,24 +26,25 @@ from vedette.model.response import (
     UndoRecord,
 )
 from vedette.ports.responder import Responder, ResponderContext
-from vedette.responses._file_calls import flags_of, mount_of, read_only, reopened, set_flags
-from vedette.responses._file_outcome import told
+from vedette.responses._file_calls import flags_of, read_only, set_flags
+from vedette.responses._file_outcome import reason, told
 from vedette.responses._file_users import mapped_by, running
+from vedette.responses._judged import (
+    Opened,
+    file_target,
+    folder_of,
+    identity,
+    judge,
+    opened,
+    opened_at,
+    refuse_other_folder,
+    refuse_own,
+)
 from vedette.responses._place import Place, RefusedError, held, shown
-from vedette.responses._twin import HASH_BYTES_MAX, digest_of, is_regular
+from vedette.responses._twin import digest_of, is_regular
 from vedette.responses._vault import Kept, Vault
 
 SHOWN_PIDS: Final = 8
-
-_LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class Opened(NamedTuple):
-    """A file in its place: `file` is a descriptor to read it by, `status` what fstat said."""
-
-    place: Place
-    file: int
-    status: os.stat_result
 
 
 class Quarantine(Responder):
@@ -71,41 +70,37 @@ class Quarantine(Responder):
 
     def plan(self, order: Order) -> UndoRecord:
         """Look at the file: which it is, and what its attributes are."""
-        target = _target(order)
+        target = file_target(order)
         try:
-            with _opened(target.path) as opened:
-                self._guard(opened)
-                _judge(opened, target)
-                return _record(opened)
+            with opened(target.path) as found:
+                self._guard(found)
+                judge(found, target)
+                return _record(found)
         except OSError as error:
-            raise ResponseError(f"{shown(target.path)}: {error.strerror}") from error
+            raise ResponseError(f"{shown(target.path)}: {reason(error)}") from error
 
     @told
     def act(self, order: Order, record: UndoRecord) -> Outcome:
         """Take the file away, or say that it lies there already."""
-        target = _target(order)
+        target = file_target(order)
         with held(str(record["path"])) as place:
             lies_there = self._vault.status(order.response_id, place)
             if lies_there is not None:
                 return self._again(order, record, place, lies_there)
-        with _opened(str(record["path"])) as opened:
-            self._guard(opened)
-            if _identity(opened.status) != record["file"]:
+        with opened(str(record["path"])) as found:
+            self._guard(found)
+            if identity(found.status) != record["file"]:
                 raise RefusedError("another file has its name since it was judged: look again")
-            if str(opened.status.st_ctime_ns) != record["ctime_ns"]:
-                _judge(opened, target)
-            return self._take(order.response_id, opened, record)
+            if str(found.status.st_ctime_ns) != record["ctime_ns"]:
+                judge(found, target)
+            return self._take(order.response_id, found, record)
 
     @told
     def undo(self, order: Order, record: UndoRecord) -> Outcome:
         """Bring the file back to its place with all it had."""
         key, mode = order.response_id, int(record["mode"])
         with held(str(record["path"])) as place:
-            if not place.is_guarded and place.identity != record["folder"]:
-                raise RefusedError(
-                    "the folder is not the one that it was taken from, and others than root can "
-                    f"have replaced it: the file stays in {shown(self._vault.path_of(key, place))}"
-                )
+            refuse_other_folder(place, record)
             if _is_in_place(place, record) or self._is_returned(key, place, record):
                 self._vault.forget(key, place)
             elif not self._give_back(key, place, mode):
@@ -114,22 +109,24 @@ class Quarantine(Responder):
             return _outcome(ResponseStatus.UNDONE, f"{shown(place.path)} is back", place.path)
 
     def holds(self, order: Order, record: UndoRecord) -> bool:
-        """Whether the file still lies in the quarantine."""
+        """Whether the file lies in the quarantine still, or has no mode in its place."""
         try:
             with held(str(record["path"])) as place:
-                return self._vault.status(order.response_id, place) is not None
+                there = place.status()
+                return self._vault.status(order.response_id, place) is not None or (
+                    there is not None
+                    and _is_in_place(place, record)
+                    and not stat.S_IMODE(there.st_mode)
+                )
         except (OSError, ResponseError):
             return False
 
-    def _guard(self, opened: Opened) -> None:
+    def _guard(self, found: Opened) -> None:
         """Refuse what the device or the agent lives by."""
-        path = opened.place.path
-        for untouchable in self.context.untouchable_paths:
-            plain = untouchable.rstrip("/")
-            if path == plain or path.startswith(plain + "/"):
-                raise RefusedError(f"{shown(path)} is the agent's own: never moved")
+        path = found.place.path
+        refuse_own(path, self.context.untouchable_paths)
         pids = sorted({1, os.getpid(), *self.context.untouchable_pids})
-        user = mapped_by(pids, opened.status, path)
+        user = mapped_by(pids, found.status, path)
         if user:
             raise RefusedError(
                 f"{shown(path)} is in use by pid {user}, which must go on: not moved"
@@ -140,7 +137,7 @@ class Quarantine(Responder):
     ) -> Outcome:
         """Judge what lies in the quarantine already: `act` was cut off, or is called again."""
         key = order.response_id
-        is_it = _identity(status) == record["file"] or _looks_like(status, record)
+        is_it = identity(status) == record["file"] or _looks_like(status, record)
         if not is_it:  # killed between moving it and comparing it
             self._vault.give_back(key, place, int(record["mode"]))
             raise RefusedError("another file was moved in its stead: that one is back")
@@ -154,8 +151,8 @@ class Quarantine(Responder):
                 sha256=digest_of(file),
             )
 
-    def _take(self, key: str, opened: Opened, record: UndoRecord) -> Outcome:
-        place, file, _ = opened
+    def _take(self, key: str, found: Opened, record: UndoRecord) -> Outcome:
+        place, file, _ = found
         flags = flags_of(file)
         try:
             set_flags(file, 0)
@@ -165,14 +162,14 @@ class Quarantine(Responder):
             set_flags(file, flags)
             raise
         except OSError as error:
-            return self._in_place(opened, flags, error)
+            return self._in_place(found, flags, error)
         names_left = os.fstat(file).st_nlink - (kept is not Kept.COPIED)
-        if opened.status.st_nlink == 1 and stat.S_IMODE(opened.status.st_mode) == record["mode"]:
+        if found.status.st_nlink == 1 and stat.S_IMODE(found.status.st_mode) == record["mode"]:
             os.fchmod(file, 0)
-        return self._taken(key, opened, kept, names_left)
+        return self._taken(key, found, kept, names_left)
 
-    def _taken(self, key: str, opened: Opened, kept: Kept, names_left: int) -> Outcome:
-        place, file, status = opened
+    def _taken(self, key: str, found: Opened, kept: Kept, names_left: int) -> Outcome:
+        place, file, status = found
         where = self._vault.path_of(key, place)
         pids = running(status)
         words = [f"moved to {shown(where)}"]
@@ -194,9 +191,9 @@ class Quarantine(Responder):
             running=len(pids),
         )
 
-    def _in_place(self, opened: Opened, flags: int, error: OSError) -> Outcome:
+    def _in_place(self, found: Opened, flags: int, error: OSError) -> Outcome:
         """It cannot be moved: take the mode from it, if nothing else goes by this file."""
-        place, file, status = opened
+        place, file, status = found
         reason = error.strerror or "unknown error"
         if error.errno == errno.ENOENT or status.st_nlink != 1:
             set_flags(file, flags)
@@ -219,8 +216,8 @@ class Quarantine(Responder):
         status, there = self._vault.status(key, place), place.status()
         if status is None or there is None or not _looks_like(there, record):
             return False
-        with self._vault.opened(key, place) as kept, _opened(place.path) as opened:
-            return digest_of(kept) == digest_of(opened.file)
+        with self._vault.opened(key, place) as kept, opened_at(place) as found:
+            return digest_of(kept) == digest_of(found.file)
 
     def _give_back(self, key: str, place: Place, mode: int) -> bool:
         try:
@@ -232,65 +229,20 @@ class Quarantine(Responder):
             ) from error
 
 
-def _target(order: Order) -> FileTarget:
-    if not isinstance(order.target, FileTarget):
-        raise ResponseError(f"expected a file to quarantine, got {type(order.target).__name__}")
-    return order.target
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[Opened]:
-    """Open a file to read it, without touching anything that is no regular file."""
-    with held(path) as place:
-        look = os.open(place.name, _LOOK, dir_fd=place.folder)
-        try:
-            status = os.fstat(look)
-            if not is_regular(status):
-                raise RefusedError(
-                    f"expected a file at {shown(path)}, got {stat.filemode(status.st_mode)}"
-                )
-            if mount_of(look) != place.mount:
-                raise RefusedError(f"something is mounted on {shown(path)}: unmount it first")
-            file = reopened(look)
-        finally:
-            os.close(look)
-        try:
-            yield Opened(place, file, status)
-        finally:
-            os.close(file)
-
-
-def _judge(opened: Opened, target: FileTarget) -> None:
-    """Refuse a file that does not have the digest it was judged by."""
-    if not target.sha256:
-        return
-    found = digest_of(opened.file)
-    if found != target.sha256:
-        instead = found or f"a file above {HASH_BYTES_MAX >> 20} MB"
-        raise RefusedError(
-            f"{shown(target.path)} is not the file that was judged: expected SHA-256 "
-            f"{target.sha256}, got {instead}"
-        )
-
-
-def _record(opened: Opened) -> UndoRecord:
-    status = opened.status
+def _record(found: Opened) -> UndoRecord:
+    status = found.status
     return {
-        "path": opened.place.path,
-        "folder": opened.place.identity,
-        "file": _identity(status),
+        "path": found.place.path,
+        **folder_of(found.place),
+        "file": identity(status),
         "mode": stat.S_IMODE(status.st_mode),
         "owner": f"{status.st_uid}:{status.st_gid}",
-        "flags": flags_of(opened.file),
+        "flags": flags_of(found.file),
         "size_bytes": status.st_size,
         # As text: a hostile file system has times of more than 64 bits.
         "mtime_ns": str(status.st_mtime_ns),
         "ctime_ns": str(status.st_ctime_ns),
     }
-
-
-def _identity(status: os.stat_result) -> str:
-    return f"{status.st_dev:x}:{status.st_ino:x}"
 
 
 def _looks_like(status: os.stat_result, record: UndoRecord) -> bool:
@@ -304,7 +256,7 @@ def _looks_like(status: os.stat_result, record: UndoRecord) -> bool:
 def _is_in_place(place: Place, record: UndoRecord) -> bool:
     """Whether the file itself has its name: it was never moved, or is back."""
     there = place.status()
-    return there is not None and is_regular(there) and _identity(there) == record["file"]
+    return there is not None and is_regular(there) and identity(there) == record["file"]
 
 
 def _nothing_left(place: Place, record: UndoRecord) -> Outcome:
@@ -323,7 +275,7 @@ def _finish(place: Place, record: UndoRecord) -> None:
     file = read_only(place.name, place.folder)
     try:
         status = os.fstat(file)
-        if _identity(status) != record["file"] and not _looks_like(status, record):
+        if identity(status) != record["file"] and not _looks_like(status, record):
             raise RefusedError("another file has its name since it came back")
         if not stat.S_IMODE(status.st_mode) and record["mode"]:
             os.fchmod(file, int(record["mode"]))

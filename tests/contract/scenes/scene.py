@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vedette.model.response import Target
+from vedette.ports.responder import ResponderContext
 
 
 class Scene(ABC):
@@ -34,6 +35,10 @@ class Scene(ABC):
             folder: empty, throwaway, this scene's own.
         """
         self.folder = folder
+
+    def equip(self, context: ResponderContext) -> ResponderContext:
+        """Give the responder what else it needs of the agent."""
+        return context
 
     @classmethod
     def refusal(cls) -> str:

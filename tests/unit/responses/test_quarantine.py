@@ -356,7 +356,7 @@ def test_a_folder_that_others_replaced_gets_nothing(scene: Scene, as_root: None)
 
 def test_the_agents_own_files_are_never_moved(scene: Scene, tmp_path: Path) -> None:
     own = Quarantine(context(tmp_path, untouchable_paths=(f"{scene.file.parent}/",)))
-    with pytest.raises(ResponseError, match="the agent's own: never moved"):
+    with pytest.raises(ResponseError, match="the agent's own: never touched"):
         own.plan(order_on(scene.file, SHA256))
 
 
@@ -367,7 +367,7 @@ def test_what_the_agent_runs_is_never_moved(scene: Scene) -> None:
 
 def test_other_targets_are_refused(scene: Scene) -> None:
     order = order_on(scene.file)._replace(target=PeerTarget("192.0.2.1"))
-    with pytest.raises(ResponseError, match="expected a file to quarantine, got PeerTarget"):
+    with pytest.raises(ResponseError, match="expected a file, got PeerTarget"):
         scene.quarantine.plan(order)
 
 
