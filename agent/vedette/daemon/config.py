@@ -18,6 +18,7 @@ from vedette.codec.text import escape
 from vedette.codec.toml_places import Path as KeyPath
 from vedette.codec.toml_places import Place, nearest, places
 from vedette.daemon.device_id import derived_device_id
+from vedette.daemon.essential_options import NOTHING_ESSENTIAL, Essential, read_essential
 from vedette.daemon.response_options import ALL_RESPONSES, Response, read_response
 from vedette.daemon.schema import (
     AbsolutePath,
@@ -215,6 +216,7 @@ class Config:
     incidents: Incidents = Incidents()
     control: Control = Control()
     deny: Deny = Deny()
+    essential: Essential = NOTHING_ESSENTIAL
     response: Response = ALL_RESPONSES
 
     @property
@@ -328,6 +330,8 @@ def _read(document: dict[str, object], mistakes: list[Mistake]) -> Config:
             sections[name] = read_sensors(table, mistakes)
         elif name == "response":
             sections[name] = read_response(table, mistakes)
+        elif name == "essential":
+            sections[name] = read_essential(table, mistakes)
         else:
             sections[name] = read_section(known[name], table, (name,), mistakes)
     uplink = sections.get("uplink")

@@ -15,6 +15,7 @@ from vedette.core.inputs import PlaybooksLoaded
 from vedette.daemon import assembly
 from vedette.daemon.config import Config
 from vedette.daemon.content_source import Chosen, ContentSource, nothing_chosen
+from vedette.daemon.essentials import Essentials
 from vedette.daemon.own_reports import OwnReports
 from vedette.daemon.responder_calls import Responders
 from vedette.daemon.responding import Responding
@@ -41,6 +42,7 @@ class Defending:
 
     Attributes:
         chosen: which playbooks are offered and kept, and why not.
+        essentials: probes what the device is there for.
     """
 
     def __init__(
@@ -66,6 +68,11 @@ class Defending:
             on_promote=self._promoted,
         )
         shell.on_defence = self.responding.carry_out
+        essential = config.essential
+        self.essentials = Essentials(shell, essential.functions, every_s=essential.every_s)
+        self.essentials.on_probed = self.untouchables.look
+        self.untouchables.others = self.essentials.guarded
+        self.responding.on_probe = self.essentials.ask
 
     async def choose(self, source: ContentSource[Playbooks] | None) -> None:
         """Use what is offered or kept; None wants no playbooks at all."""

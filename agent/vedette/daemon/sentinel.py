@@ -300,6 +300,7 @@ class Sentinel:
         await self._beat()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.checks.run())
+            group.create_task(self.defending.essentials.run())
             group.create_task(_every(SWEEP_S, self._sweep))
             group.create_task(_every(guard.LOOK_S, self._look))
             group.create_task(_every(SWEEP_S, self.defending.responding.look))

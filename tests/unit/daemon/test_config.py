@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from vedette.codec.flow import parse_flows
 from vedette.daemon.config import MAX_BYTES, Config, Uplink, load, parse
 from vedette.daemon.device_id import derived_device_id
+from vedette.daemon.essential_options import DEFAULT_EVERY_S, FUNCTION
 from vedette.daemon.response_options import RESPONDER_OPTIONS, Response
 from vedette.daemon.schema import kinds
 from vedette.daemon.sensor_options import SENSOR_OPTIONS
 from vedette.errors import ConfigError
+from vedette.model.essential import EssentialFunction
 
 EXAMPLE = Path(__file__).parents[3] / "packaging" / "vedette.toml"
 
@@ -43,7 +46,7 @@ def test_the_example_is_valid_and_names_every_key_with_its_default() -> None:
     config = parse(text, str(EXAMPLE))
     document = tomllib.loads(text)
     for field in dataclasses.fields(Config):
-        if field.name not in {"sensors", "response"}:
+        if field.name not in {"sensors", "response", "essential"}:
             section = type(getattr(config, field.name))
             assert document[field.name].keys() == kinds(section).keys(), field.name
     for name, options in SENSOR_OPTIONS.items():
@@ -60,6 +63,51 @@ def test_the_example_is_valid_and_names_every_key_with_its_default() -> None:
     same = ("paths", "files", "rules", "identity", "journal", "incidents", "control")
     for name in same:
         assert getattr(config, name) == getattr(Config(), name)
+
+
+def test_the_example_of_an_essential_function_names_every_key() -> None:
+    text = EXAMPLE.read_text()
+    head, _, example = text.partition("\n# [essential.stream]\n")
+    example = re.sub(r"^# ", "", example, flags=re.MULTILINE)
+    config = parse(f"{head}\n[essential.stream]\n{example}", str(EXAMPLE))
+    (function,) = config.essential.functions
+    assert config.essential.every_s == DEFAULT_EVERY_S
+    assert tomllib.loads(f"[stream]\n{example}")["stream"].keys() == FUNCTION.keys()
+    given = EssentialFunction("stream", "streamer.service", port=554)
+    assert function._replace(command=(), peers=(), paths=()) == given
+
+
+ESSENTIAL_MISTAKES = {
+    "nothing to know it by": ("timeout_s = 3", "expected a unit, a port or a command"),
+    "a unit that is a path": ('unit = "/etc/x"', "unit: expected a unit with its suffix"),
+    "a unit that is a number": ("unit = 3", "unit: expected a unit with its suffix"),
+    "a unit that is an option": ('unit = "--now.service"', "unit: expected a unit"),
+    "a port that is none": ("port = 0", "port: expected a whole number from 1 to 65535"),
+    "an address with a port": ('port = 1\naddress = "127.0.0.1:80"', "address: expected"),
+    "a command line for a shell": ('command = "check | grep ok"', "a list of 1 to 64 texts"),
+    "a command without its path": ('command = ["check"]', "command: expected an absolute path"),
+    "a command with a number": ('command = ["/bin/check", 1]', "command: expected text"),
+    "a peer by name": ('port = 1\npeers = ["camera.example"]', "peers: expected an address"),
+    "a key there is not": ("port = 1\nport2 = 2", 'unknown key "port2"'),
+}
+
+
+@pytest.mark.parametrize(("lines", "expected"), ESSENTIAL_MISTAKES.values(), ids=ESSENTIAL_MISTAKES)
+def test_mistakes_in_an_essential_function_are_named(lines: str, expected: str) -> None:
+    (found,) = mistakes(f"[essential.stream]\n{lines}")
+    assert "[essential.stream]" in found or "[essential]" in found
+    assert expected in found
+
+
+def test_too_many_functions_are_a_mistake() -> None:
+    tables = "".join(f"[essential.f{number}]\nport = 1\n" for number in range(17))
+    assert "expected at most 16 functions, got 17" in mistakes(tables)[0]
+
+
+def test_an_essential_function_has_a_name() -> None:
+    assert "expected a name" in mistakes('[essential."a b"]\nport = 1\n')[0]
+    assert "expected a table, got 3 (a number)" in mistakes("essential = 3\n")[0]
+    assert "every_s: expected" in mistakes("[essential]\nevery_s = 1\n")[0]
 
 
 def test_a_device_has_the_class_that_it_is_given_or_none() -> None:
