@@ -11,6 +11,7 @@ from vedette.cli import _attack_tags
 from vedette.cli._diagnostic import Diagnostic
 from vedette.cli._lint_codes import diagnose
 from vedette.cli._sigma_document import Document
+from vedette.core.drills import TAG as DRILL
 from vedette.model.finding import Severity
 
 MAX_TITLE_CHARS = 256  # Sigma specification, "Title"
@@ -92,7 +93,8 @@ def _check_tags(document: Document) -> Iterator[Diagnostic]:
     if not isinstance(tags, list):
         yield _diagnose("VR306", document, "tags", f"expected a list of tags, got {_shown(tags)}")
         return
-    if "filter" not in document.value and not any(str(tag).startswith("attack.") for tag in tags):
+    is_known = any(str(tag).startswith("attack.") or tag == DRILL for tag in tags)
+    if "filter" not in document.value and not is_known:
         yield _diagnose("VR305", document, "tags", "expected a tag of ATT&CK, got none")
     for number, tag in enumerate(tags):
         name = str(tag)

@@ -20,6 +20,8 @@ from vedette.core.engine import Engine
 from vedette.core.findings import AgentSettings, Findings, Sighting
 from vedette.core.inputs import (
     Continued,
+    DrillBegun,
+    DrillEnded,
     Input,
     LearningSet,
     LookedUp,
@@ -164,6 +166,10 @@ class Agent:
                 self._reported(given)
             case OwnProcesses():
                 self.tamper.learn(given.pids)
+            case DrillBegun():
+                self.detection.drills.begin(given)
+            case DrillEnded():
+                self.detection.end_drill(given)
             case _:
                 self.defence.handle(given)
         return self._take_commands(given.at_s)

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from vedette.core.budgets import Budgets, Muted
 from vedette.core.commands import Command, Continue
 from vedette.core.correlation import Correlator
+from vedette.core.drills import CORRELATION, TAG, Drills
 from vedette.core.engine import PATTERN_WORK, Engine, Slow, Stopwatch
 from vedette.core.findings import Findings, Sighting
-from vedette.core.inputs import RuleSlow
+from vedette.core.inputs import DrillEnded, RuleSlow
 from vedette.core.process_table import Process
 from vedette.core.redact import Redactor
 from vedette.model.event import EventClass
@@ -45,6 +46,7 @@ class Detection:
     Attributes:
         engine: None before the first bundle.
         stopwatch: for the engines, to find rules that are too slow; None where nobody asks.
+        drills: the harmless attack on ourselves that runs now.
     """
 
     def __init__(self, device_class: str, findings: Findings, commands: list[Command]) -> None:
@@ -58,6 +60,7 @@ class Detection:
         self.correlator = Correlator()
         self.budgets = Budgets()
         self.stopwatch: Stopwatch | None = None
+        self.drills = Drills(findings, commands)
 
     @property
     def is_preparing(self) -> bool:
@@ -90,6 +93,8 @@ class Detection:
         process: Process | None,
     ) -> None:
         """Judge one event by its fields."""
+        if self.drills.running is not None:
+            self.drills.look(category, event.tier, event.at_s, fields)
         if self.engine is None:
             return
         for rule in self.engine.match(category, fields):
@@ -121,6 +126,15 @@ class Detection:
         """Rules that took too long since this was asked last."""
         return self.engine.take_slow() if self.engine is not None else []
 
+    def end_drill(self, given: DrillEnded) -> None:
+        """A drill is over: record and tell what came of it."""
+        bundle = self.engine.bundle if self.engine is not None else None
+        rules = bundle.rules if bundle is not None else ()
+        ruled = {rule.category.partition(":")[0] for rule in rules if TAG in rule.tags}
+        if bundle is not None and any(TAG in one.tags for one in bundle.correlations):
+            ruled.add(CORRELATION)
+        self.drills.end(given, sorted(ruled))
+
     def _ask_turn(self) -> None:
         if not self._has_asked:
             self._has_asked = True
@@ -135,6 +149,10 @@ class Detection:
                 self._tell(found.correlation, shown)
 
     def _tell(self, rule: Rule | Correlation, seen: Sighting) -> None:
+        if TAG in rule.tags:
+            category = rule.category if isinstance(rule, Rule) else CORRELATION
+            if self.drills.take(rule.rule_id, category, seen):
+                return
         if self.budgets.hold(rule.rule_id):
             self._findings.unheard(rule, seen)
             return

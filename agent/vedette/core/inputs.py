@@ -271,6 +271,47 @@ class EssentialProbed(NamedTuple):
     detail: str
 
 
+class DrillBegun(NamedTuple):
+    """A harmless attack on ourselves begins.
+
+    Attributes:
+        word: random, in every event of it that can hold one.
+        address: of this host, random, where its connections go.
+        expected: by the category of what must be seen, the source that watches its class.
+        reason: "timer", or who asked.
+    """
+
+    at_s: float
+    wall_s: float
+    word: str
+    address: str
+    expected: Mapping[str, str]
+    reason: str
+
+
+class Rehearsed(NamedTuple):
+    """Whether a response could be carried out: it was planned, and nothing was done."""
+
+    responder: str
+    is_ready: bool
+    detail: str
+
+
+class DrillEnded(NamedTuple):
+    """All of a drill was played, and its events had their time to come.
+
+    Attributes:
+        not_played: by category, why this host does not allow it.
+        is_final: False where what was missed is played once more before it is told.
+    """
+
+    at_s: float
+    wall_s: float
+    not_played: Mapping[str, str]
+    responses: tuple[Rehearsed, ...]
+    is_final: bool
+
+
 DefenceInput: TypeAlias = (
     PlaybooksLoaded
     | Guarded
@@ -299,6 +340,8 @@ Input: TypeAlias = (
     | Continued
     | RuleSlow
     | Reported
+    | DrillBegun
+    | DrillEnded
     | DefenceInput
     | OwnProcesses
 )

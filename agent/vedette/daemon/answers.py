@@ -16,6 +16,7 @@ from vedette.codec import ocsf, strict_json
 from vedette.codec.strict_json import Json
 from vedette.daemon.baseline_answers import BaselineAnswers
 from vedette.daemon.control import Answer, Handler, Params, Stream, number, text
+from vedette.daemon.drill_answers import DrillAnswers
 from vedette.daemon.feed import Feed
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.profile_answers import ProfileAnswers
@@ -42,6 +43,9 @@ class Answers:
         self._baseline = BaselineAnswers(sentinel.baseline, lambda: sentinel.scan, self._note)
         self._profiles = ProfileAnswers(sentinel.profiles)
         self._responses = ResponseAnswers(sentinel)
+        self._drills = DrillAnswers(
+            sentinel.drills, sentinel.journal.entries, sentinel.config.drill.every_m
+        )
 
     def handlers(self) -> dict[str, Handler]:
         """By the name of the request."""
@@ -55,6 +59,7 @@ class Answers:
             **self._baseline.handlers(),
             **self._profiles.handlers(),
             **self._responses.handlers(),
+            **self._drills.handlers(),
         }
 
     def streams(self) -> dict[str, Stream]:

@@ -202,6 +202,13 @@ class Deny:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Drill:
+    """Minutes between two drills; 0 makes none but those that somebody asks for."""
+
+    every_m: int = setting(Number(0, 10_080), 60)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Config:
     """All that a person decides about this device's agent."""
 
@@ -217,6 +224,7 @@ class Config:
     control: Control = Control()
     deny: Deny = Deny()
     essential: Essential = NOTHING_ESSENTIAL
+    drill: Drill = Drill()
     response: Response = ALL_RESPONSES
 
     @property

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from vedette.errors import ResponseError
-from vedette.model.response import Mode, Order, Outcome, ResponseStatus, UndoRecord
+from vedette.model.response import Mode, Order, Outcome, ResponseStatus, Target, UndoRecord
 from vedette.ports.responder import Responder
 
 Result = TypeVar("Result")
@@ -36,6 +36,10 @@ class Responders(NamedTuple):
 
     usable: Mapping[str, Responder]
     disabled: Mapping[str, str]
+
+    def targets(self) -> dict[str, type[Target]]:
+        """What each usable one acts on."""
+        return {name: responder.target_type for name, responder in self.usable.items()}
 
     def for_order(self, order: Order) -> Responder:
         """Who carries an order out.

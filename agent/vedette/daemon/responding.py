@@ -107,6 +107,14 @@ class Responding:
             self._answer(order.response_id, Outcome(ResponseStatus.REFUSED, why, {}))
         return await answer
 
+    async def rehearse(self, order: Order) -> Outcome:
+        """Whether an order could be carried out now; nothing is done, and nothing recorded."""
+        try:
+            responder = self.responders.for_order(order)
+        except ResponseError as error:
+            return failed(str(error))
+        return await self._rehearsed(responder, order)
+
     async def ask_undo(self, response_id: str, by: str) -> Outcome:
         """Have a response undone for somebody; returns what came of it."""
         active = self._shell.agent.defence.active.get(response_id)
@@ -182,14 +190,16 @@ class Responding:
         self._tell(order, await self._calls.struck(responder, blow))
 
     async def _observe(self, responder: Responder, order: Order) -> None:
+        self._tell(order, await self._rehearsed(responder, order))
+
+    async def _rehearsed(self, responder: Responder, order: Order) -> Outcome:
         try:
             await self._calls.plan(responder, order)
         except ResponseError as error:
-            self._tell(order, failed(f"it could not be done: {error}"))
+            return failed(f"it could not be done: {error}")
         except TimeoutError:
-            self._tell(order, failed("planning it took too long"))
-        else:
-            self._tell(order, Outcome(ResponseStatus.OBSERVED, "it would be done", {}))
+            return failed("planning it took too long")
+        return Outcome(ResponseStatus.OBSERVED, "it would be done", {})
 
     async def _respond(self, responder: Responder, order: Order) -> None:
         try:

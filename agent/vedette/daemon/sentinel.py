@@ -36,6 +36,8 @@ from vedette.daemon.content_source import Chosen, nothing_chosen
 from vedette.daemon.control import ControlServer
 from vedette.daemon.defending import Defending
 from vedette.daemon.delivery import Delivery
+from vedette.daemon.drills import Drills
+from vedette.daemon.drills import Sources as DrillSources
 from vedette.daemon.evidence import Evidence
 from vedette.daemon.good_copies import FILE_BYTES, GoodCopyKeeper, Upkeep
 from vedette.daemon.guard import Guard
@@ -55,6 +57,7 @@ from vedette.model.journal import Entry
 from vedette.model.message import Identity
 from vedette.model.response import Mode
 from vedette.model.rule import Bundle
+from vedette.model.tier import TierReport
 from vedette.ports.sensor import Sensor
 from vedette.sensors.listeners import ListenersSensor
 from vedette.sensors.scan import ScanReport, ScanSensor
@@ -159,6 +162,17 @@ class Sentinel:
         )
         self.exec_holder = assembly.exec_holder(
             config, self.shell, self.baseline, lambda: self.profiles.in_force
+        )
+        self.drills = Drills(
+            self.shell,
+            DrillSources(
+                reports=self._reports,
+                rehearse=self.defending.responding.rehearse,
+                responders=self.defending.responding.responders.targets,
+                check=self._prove,
+            ),
+            watch=config.files.watch,
+            every_s=config.drill.every_m * 60.0,
         )
         self.answers = Answers(self)
         self.ladder = self._new_ladder()
@@ -301,6 +315,7 @@ class Sentinel:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.checks.run())
             group.create_task(self.defending.essentials.run())
+            group.create_task(self.drills.run())
             group.create_task(_every(SWEEP_S, self._sweep))
             group.create_task(_every(guard.LOOK_S, self._look))
             group.create_task(_every(SWEEP_S, self.defending.responding.look))
@@ -362,6 +377,12 @@ class Sentinel:
         changes = await self.ladder.check(is_asked=is_asked)
         self.shell.observe(changes)
         return [*mended, *changes]
+
+    def _reports(self) -> Sequence[TierReport]:
+        return self.ladder.reports()
+
+    async def _prove(self) -> None:
+        await self.checks.ask()
 
     def _sweep(self) -> None:
         self._look_after_folders()
