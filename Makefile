@@ -23,9 +23,9 @@ run: $(VENV)/ready ebpf ## guard this machine: broker, agent, and incidents as t
 	@$(SETUP) programs broker
 	@exec $(PY) -m vedette_dev run $(ARGS)
 
-attack: $(VENV)/ready ebpf ## in a second terminal: play harmless attacks, say which were caught and how fast
+attack: $(VENV)/ready ebpf ## in a second terminal: play harmless attacks, say which were caught (MODE=enforce: contained) and how fast
 	@$(SETUP) programs attacks
-	@exec $(PY) -m vedette_dev attack $(ARGS)
+	@exec $(PY) -m vedette_dev attack $(if $(MODE),--mode $(MODE)) $(ARGS)
 
 atomic: $(VENV)/ready ebpf ## run ../shared's corpus of attack commands in throwaway roots, write agent/docs/atomic.md
 	@$(SETUP) programs atomic

@@ -40,6 +40,12 @@ def _add_run(commands: argparse._SubParsersAction[Parser]) -> None:
 def _add_attack(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = commands.add_parser("attack", help="play harmless attacks on the running agent")
     parser.add_argument("--only", metavar="NAME", action="append", default=[])
+    parser.add_argument(
+        "--mode",
+        choices=("observe", "enforce"),
+        default="observe",
+        help="enforce: the agent contains each of them, and it is undone afterwards",
+    )
     _add_folder(parser)
     parser.set_defaults(call=_attack)
 
@@ -117,7 +123,8 @@ def _run(options: argparse.Namespace) -> int:
 def _attack(options: argparse.Namespace) -> int:
     from vedette_dev import attack  # noqa: PLC0415
 
-    return attack.run(REPOSITORY, options.folder, options.only)
+    is_enforced = options.mode == "enforce"
+    return attack.run(REPOSITORY, options.folder, options.only, is_enforced=is_enforced)
 
 
 def _atomic(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from vedette.codec import dsse
 from vedette.codec.report import parse_report
 from vedette.errors import DeviceError, VedetteError
 from vedette.model.rule import Rule
+from vedette_dev import containment
 from vedette_dev.player import Arrivals, Attack, Outcome, attacks, play
 from vedette_dev.reader import Reader
 from vedette_dev.session import Running, read_running
@@ -27,13 +28,14 @@ HEAD = ("attack", "technique", "outcome", "after", "source", "rule")
 _WIDTHS = (21, 9, 7, 8, 14, 0)
 
 
-def run(repository: Path, folder: Path, only: Sequence[str]) -> int:
+def run(repository: Path, folder: Path, only: Sequence[str], *, is_enforced: bool = False) -> int:
     """Play them all.
 
     Args:
         repository: the clone, whose tests/attacks is listed.
         folder: the workbench's.
         only: names to play; empty for all.
+        is_enforced: the agent contains them (vedette_dev/containment.py).
 
     Returns:
         0, or 1 when one was missed.
@@ -41,6 +43,8 @@ def run(repository: Path, folder: Path, only: Sequence[str]) -> int:
     running = read_running(folder)
     chosen = _choose(attacks(repository), only)
     rules = load_rules(running)
+    if is_enforced:
+        return containment.run(repository, folder, only, rules)
     arrivals = Arrivals()
     tiers = tiers_in_use(running.config)
     is_root = os.geteuid() == 0

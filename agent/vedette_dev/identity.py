@@ -25,6 +25,7 @@ RULES = "rules.key"
 PROFILES = "profiles.key"
 OPERATORS = ("alice.key", "bob.key")
 """Two, since some commands need two; each may do everything (agent/docs/commands.md)."""
+PLAYBOOKS = "playbooks.key"
 DEVICE = "device.key"
 VALID_S = 10 * 365 * 86400
 
@@ -41,6 +42,7 @@ def make_trust(bench: Workbench) -> None:
         "rules": _role(signer(bench.keys / RULES).public_key),
         "profiles": _role(signer(bench.keys / PROFILES).public_key),
         "operators": _operators([signer(bench.keys / name).public_key for name in OPERATORS]),
+        "playbooks": _role(signer(bench.keys / PLAYBOOKS).public_key),
     }
     if _is_current(bench.trust, _role(root.public_key), purposes):
         return

@@ -23,6 +23,8 @@ from vedette_dev import identity
 from vedette_dev.workbench import Workbench
 
 VALID_S = 365 * 86400
+SOURCE_MARK = "rules.source"
+"""Says in the workbench's folder of which rules and key its bundle was built."""
 
 
 def build_rules(bench: Workbench, folder: Path, say: Callable[[str], None]) -> None:
@@ -37,7 +39,7 @@ def build_rules(bench: Workbench, folder: Path, say: Callable[[str], None]) -> N
         RuleError: no rule can be compiled, or the folder is missing.
     """
     key = identity.signer(bench.keys / identity.RULES)
-    mark, source = bench.folder / "rules.source", _source(folder, key.public_key)
+    mark, source = bench.folder / SOURCE_MARK, _source(folder, key.public_key)
     if bench.bundle.exists() and mark.exists() and mark.read_text() == source:
         say("rules     unchanged since the last start")
         return

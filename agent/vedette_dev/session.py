@@ -120,6 +120,7 @@ class Session:
         identity.make_trust(bench)
         _enroll(bench, settings.device_name())
         build_rules(bench, self._rules, self._say)
+        bench.playbooks.unlink(missing_ok=True)  # a run before this one may have been cut short
         broker = self._start_broker(bench)
         place_certificates(bench, broker, settings.device_name())
         bench.device_log.write_text("")

@@ -44,6 +44,7 @@ def write(
         "sensors": {"disable": list(disabled)},
         "sensors.log_file": {"paths": [*LOGS, str(bench.device_log)]},
         "rules": {"bundle": str(bench.bundle), "trust": str(bench.trust)},
+        "response": {"playbooks": str(bench.playbooks)},
         "uplink": {
             "host": "127.0.0.1",
             "port": port,

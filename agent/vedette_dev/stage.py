@@ -56,8 +56,15 @@ class Drawn(NamedTuple):
 class Stage:
     """What one attack is given; close it when the attack is over."""
 
-    def __init__(self, rules: Sequence[Rule], root: Path) -> None:
-        """Begin with the rules that the agent runs and the tree that it watches."""
+    def __init__(self, rules: Sequence[Rule], root: Path, *, prefix: str = "") -> None:
+        """Begin with the rules that the agent runs and the tree that it watches.
+
+        Args:
+            rules: of the running agent.
+            root: the watched throwaway tree.
+            prefix: every word of the run begins with it.
+        """
+        self._prefix = prefix
         self.rules = rules
         self.root = root
         self.random = random.SystemRandom()
@@ -84,7 +91,7 @@ class Stage:
 
     def word(self, length: int = 9) -> str:
         """A random word of lower-case letters; it is one of those that name this run."""
-        made = "".join(self.random.choices(string.ascii_lowercase, k=length))
+        made = self._prefix + "".join(self.random.choices(string.ascii_lowercase, k=length))
         self.words.append(made)
         return made
 

@@ -56,6 +56,11 @@ class Workbench:
         return self.folder / "rules.bundle"
 
     @property
+    def playbooks(self) -> Path:
+        """The signed playbooks, once an attack was played against an agent that enforces."""
+        return self.folder / "playbooks.signed"
+
+    @property
     def registry(self) -> Path:
         """The fleet's registry of device keys."""
         return self.folder / "registry.json"

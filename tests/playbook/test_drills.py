@@ -226,15 +226,19 @@ def test_connections_are_known_by_the_drills_address() -> None:
     assert device.incidents() == ["drill-net"]
 
 
-def test_a_response_that_is_not_ready_is_an_incident_once_it_is_sure() -> None:
+def test_a_response_that_is_not_ready_any_more_is_an_incident() -> None:
+    working = Rehearsed("block_peer", True, "it would be done")
     broken = Rehearsed("block_peer", False, "nf_tables: Operation not permitted")
+    never = Rehearsed("deny_exec", False, "set enabled = true in [deny]")
     device = Device(bundle(PROCESS))
-    device.begin(expected={})
-    device.end(broken, Rehearsed("kill", True, "it would be done"))
-    assert device.incidents() == ["A response could not be carried out if it were needed"]
-    (entry,) = device.entries("drill")
+    for found in ((working, never), (broken, never), (broken, never)):
+        device.begin(expected={})
+        device.end(*found, Rehearsed("kill", True, "it would be done"))
+    assert device.incidents() == ["A response could not be carried out any more if it were needed"]
+    entry = device.entries("drill")[1]
     assert entry["responses"] == [
         {"responder": "block_peer", "ready": False, "detail": broken.detail},
+        {"responder": "deny_exec", "ready": False, "detail": never.detail},
         {"responder": "kill", "ready": True, "detail": "it would be done"},
     ]
 

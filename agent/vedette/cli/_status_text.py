@@ -37,7 +37,8 @@ def is_well(answer: Table) -> bool:
     is_cut_off = uplink.get("state") == "down" or bool(uplink.get("conditions"))
     profile = _table(answer, "profile")
     is_unused = profile.get("state") == "stale" or bool(profile.get("reason"))
-    is_less = is_unused or journal.get("degraded") or is_cut_off or _no_rules(answer)
+    is_down = any(row.get("up") is False for row in _rows(_table(answer, "essential"), "functions"))
+    is_less = is_unused or is_down or journal.get("degraded") or is_cut_off or _no_rules(answer)
     return not (blind or lost or is_less)
 
 
@@ -79,10 +80,24 @@ def _parts(answer: Table, painter: Painter) -> list[str]:
         ["profile", _profile(_table(answer, "profile"), painter)],
         ["learning", escape(_learning(_table(answer, "learning")))],
         ["defence", _defence_text.line(_table(answer, "defence"), painter)],
+        ["essential", _essential(_table(answer, "essential"), painter)],
         ["journal", _journal(journal, painter)],
         ["uplink", _uplink(_table(answer, "uplink"), journal, painter)],
     ]
     return columns(rows, indent="  ")
+
+
+def _essential(essential: Table, painter: Painter) -> str:
+    functions = _rows(essential, "functions")
+    if not functions:
+        return painter.paint("nothing declared: no response is judged by what it breaks", GREY)
+    down = [row for row in functions if row.get("up") is False]
+    shown = f"{len(functions) - len(down)} of {len(functions)} work"
+    for row in down:
+        words = f"; {_shown(row, 'name')} does not: {_shown(row, 'detail')}"
+        shown += painter.paint(escape(words), RED)
+    problem = essential.get("problem")
+    return shown + (painter.paint(escape(f"; {problem}"), YELLOW) if problem else "")
 
 
 def _rules(rules: Table, painter: Painter) -> str:

@@ -10,7 +10,7 @@ Examples:
   vedette drill
   vedette drill --last 24 --json
 
-Exit codes: 0 all that was expected was seen, 1 something was missed or could not be done,
+Exit codes: 0 all that was expected was seen, 1 something was missed or met no rule,
 2 could not be asked (the agent does not run)
 """
 

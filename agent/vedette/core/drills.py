@@ -4,7 +4,9 @@ Rule 1: a finding is a drill's only if its rule says so by its tag *and* it hold
 address of the drill that runs, or ran last. Rules of drills match nothing but drills, so whoever
 learns the word hides nothing behind it; every other rule speaks as always.
 Rule 2: a drill's finding is no incident; a drill as a whole is one routine entry of the journal.
-Rule 3: what was expected and did not come is a finding, one for each class of events or rules.
+Rule 3: what was expected and did not come is a finding, one for each class of events or rules; so
+is a response that could be carried out at the drill before and cannot now. One that this device
+never could is no news: `vedette doctor` says why.
 """
 
 from __future__ import annotations
@@ -76,6 +78,7 @@ class Drills:
         self._findings, self._commands = findings, commands
         self.running: Drill | None = None
         self.before: Drill | None = None
+        self._ready: set[str] = set()
 
     def begin(self, given: DrillBegun) -> None:
         """Follow what is played from now on."""
@@ -108,6 +111,7 @@ class Drills:
         self.before = drill
         missing, unmatched = drill.missing(), drill.unmatched(ruled)
         self._record(drill, given, ruled, missing=missing, unmatched=unmatched)
+        self._tell_unready(given)
         if given.is_final:
             for step in missing:
                 title = "A drill's event was not seen: this class is watched by a blind source"
@@ -116,11 +120,15 @@ class Drills:
             for step in unmatched:
                 title = "A drill's event was seen, and its rule did not match"
                 self._tell("drill-unmatched", title, step, "its rule did not match", given.at_s)
-            for one in given.responses:
-                if not one.is_ready:
-                    title = "A response could not be carried out if it were needed"
-                    detail = f"{one.responder}: {one.detail}"
-                    self._tell("drill-unready", title, one.responder, detail, given.at_s)
+
+    def _tell_unready(self, given: DrillEnded) -> None:
+        for one in given.responses:
+            if not one.is_ready and one.responder in self._ready:
+                title = "A response could not be carried out any more if it were needed"
+                self._tell("drill-unready", title, one.responder, one.detail, given.at_s)
+        tried = {one.responder for one in given.responses}
+        ready = {one.responder for one in given.responses if one.is_ready}
+        self._ready = (self._ready - tried) | ready
 
     def _record(
         self,

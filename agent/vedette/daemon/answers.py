@@ -17,6 +17,7 @@ from vedette.codec.strict_json import Json
 from vedette.daemon.baseline_answers import BaselineAnswers
 from vedette.daemon.control import Answer, Handler, Params, Stream, number, text
 from vedette.daemon.drill_answers import DrillAnswers
+from vedette.daemon.essential_answers import essential
 from vedette.daemon.feed import Feed
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.profile_answers import ProfileAnswers
@@ -99,6 +100,7 @@ class Answers:
             "profile": self._profiles.profile(),
             "learning": self._profiles.learning(),
             "defence": await self._responses.defence(),
+            "essential": essential(self._sentinel.defending.essentials),
             "incidents_open": len(sentinel.agent.incidents),
         }
 
@@ -111,6 +113,7 @@ class Answers:
             "defence": await self._responses.defence(),
             "guard": {"lacks": self._guard_lacks()},
             "deny": self._deny(),
+            "essential": essential(self._sentinel.defending.essentials),
         }
 
     def _guard_lacks(self) -> list[Json]:

@@ -17,6 +17,7 @@ status | | {version, device, tenant, pid, uptime_s, memory: {rss_kb, pss_kb},
 doctor | | {tiers: [TIER], profile, learning, guard: {lacks: [text]}}
 check | | {changed: [{class, tier, previous, reason}], and as doctor}: every source proved itself
       |   just now, and what did not work was tried again; takes seconds, up to a minute
+drill.* | its own | as daemon/drill_answers.py says
 incidents.list | {limit: 1..1000} | {incidents: [DOCUMENT]}, newest report of each, newest first
 incidents.show | {id} | {reports: [DOCUMENT]}, all reports of one incident, oldest first
 incidents.follow | | a stream of {incident: DOCUMENT} and {missed: n} (the reader was too slow)

@@ -48,6 +48,13 @@ ANSWER: Table = {
         "enforcing": ["a", "b"], "active": 3, "responders": [],
     },
     "learning": {"state": "learning", "elapsed_s": 60, "wanted_s": 7200, "left_out": {"peers": 3}},
+    "essential": {
+        "functions": [
+            {"name": "stream", "up": True, "detail": "active"},
+            {"name": "web\x07", "up": False, "detail": "refused"},
+        ],
+        "problem": "",
+    },
     "incidents_open": 1,
 }  # fmt: skip
 
@@ -60,12 +67,13 @@ sources
   log      nothing  not watched
 
 rules, profile, defence, journal, uplink
-  rules     31 of bundle base, counter 3; muted for a while: Loud\\x07, b, c and 1 more
-  profile   in force: cam\\x07, counter 4, 2 thing(s) left it: vedette profile drift; past its date
-  learning  learning, 1 min of 2 h; some of it had no room: vedette learn status
-  defence   5 playbooks, 2 enforce; 3 in force: vedette responses list; sig\\x07nature
-  journal   301 entries in epoch 2, 120 kB of 17 MB, 0 dropped; in memory only; No space left\\e[2J
-  uplink    down, 4 waiting, delivered up to 17, 34 kB of 1.0 MB sent today; \
+  rules      31 of bundle base, counter 3; muted for a while: Loud\\x07, b, c and 1 more
+  profile    in force: cam\\x07, counter 4, 2 thing(s) left it: vedette profile drift; past its date
+  learning   learning, 1 min of 2 h; some of it had no room: vedette learn status
+  defence    5 playbooks, 2 enforce; 3 in force: vedette responses list; sig\\x07nature
+  essential  1 of 2 work; web\\x07 does not: refused
+  journal    301 entries in epoch 2, 120 kB of 17 MB, 0 dropped; in memory only; No space left\\e[2J
+  uplink     down, 4 waiting, delivered up to 17, 34 kB of 1.0 MB sent today; \
 connection refused; uplink-budget: used\\x07up
 
 events: in, out, dropped
@@ -85,6 +93,7 @@ def well() -> Table:
     answer["ledger"] = []
     answer["journal"] = {"degraded": False}
     answer["uplink"] = {"state": "up"}
+    answer["essential"] = {"functions": [{"name": "stream", "up": None}]}
     return answer
 
 
@@ -97,6 +106,7 @@ WORSE = {
     "a way out with a condition": {
         "uplink": {"state": "up", "conditions": {"uplink-refused": "x"}}
     },
+    "an essential function that is down": {"essential": {"functions": [{"up": False}]}},
     "no rules": {"rules": {"rules": 0}},
     "a profile of another firmware": {"profile": {"state": "stale"}},
     "a profile refused": {"profile": {"state": "none", "reason": "a foreign key"}},

@@ -1,0 +1,177 @@
+"""`python -m vedette_dev attack --mode enforce`: plays the attacks while the agent enforces.
+
+Rule 1: an attack is contained when a response against what it made was carried out, as the journal
+of the agent has it; time runs from the act itself to that outcome.
+Rule 2: afterwards every response is undone and must say so; a kill has nothing to undo.
+Rule 3: what gives no response anything to act on is named with the reason: it left no process and
+no file, or was over before anybody could act.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vedette.codec.strict_json import Json
+from vedette.errors import DeviceError
+from vedette.model.rule import Rule
+from vedette_dev.enforcement import Enforcement
+from vedette_dev.player import Attack, attacks
+from vedette_dev.session import Running, read_running
+from vedette_dev.stage import NoEnclosureError, Stage
+from vedette_dev.terminal import BOLD, GREEN, GREY, RED, YELLOW, paint, say
+
+DEADLINE_S = 6.0
+SETTLE_S = 0.4
+"""A second step, a second rule: what follows a first outcome comes at once or not at all."""
+LOOK_S = 0.03
+HEAD = ("attack", "technique", "outcome", "after", "by", "undone")
+_WIDTHS = (21, 9, 11, 9, 24, 0)
+_CARRIED_OUT = frozenset({"done", "partly"})
+
+
+@dataclass(frozen=True, slots=True)
+class Contained:
+    """What became of one attack.
+
+    Attributes:
+        after_s: from the act to the first response that was carried out; 0.0 where none was.
+        by: the responders that acted, in their order.
+        undone: how the undo of each response that has one ended.
+        reason: why nothing was contained, or "".
+        is_missed: whether something should have been contained and was not.
+    """
+
+    attack: Attack
+    after_s: float
+    by: tuple[str, ...]
+    undone: tuple[str, ...]
+    reason: str
+    is_missed: bool
+
+
+def run(repository: Path, folder: Path, only: Sequence[str], rules: Sequence[Rule]) -> int:
+    """Play them all.
+
+    Args:
+        repository: the clone, whose tests/attacks is listed.
+        folder: the workbench's.
+        only: names to play; empty for all.
+        rules: those of the run, for what attacks draw from them.
+
+    Returns:
+        0, or 1 when one was not contained or not undone.
+    """
+    running = read_running(folder)
+    wanted = {name.replace("_", " ").replace("-", " ") for name in only}
+    chosen = [one for one in attacks(repository) if not wanted or one.name in wanted]
+    word = _word()
+    say(
+        f"{len(chosen)} harmless attacks on {running.device} while it enforces, against what holds "
+        f"{word} and nothing else; each is undone afterwards"
+    )
+    found: list[Contained] = []
+    with Enforcement(running, word) as enforcement:
+        say(paint(_row(HEAD), BOLD))
+        for attack in chosen:
+            found.append(play(attack, enforcement, running, rules))
+            say(_line(found[-1]))
+    return _conclude(found)
+
+
+def play(
+    attack: Attack, enforcement: Enforcement, running: Running, rules: Sequence[Rule]
+) -> Contained:
+    """Play one attack, see it contained, and undo that."""
+    with Stage(rules, running.root, prefix=enforcement.word) as stage:
+        began_wall_s, problem = time.time(), ""
+        try:
+            attack.act(stage)
+        except NoEnclosureError as error:
+            return Contained(attack, 0.0, (), (), str(error), is_missed=False)
+        except (OSError, DeviceError, subprocess.SubprocessError) as error:
+            problem = str(error)  # what was contained in the middle cannot be played to its end
+        act_wall_s = stage.began_s + time.time() - time.monotonic() if stage.began_s else 0.0
+        outcomes = _await(enforcement, max(began_wall_s, act_wall_s - 1.0))
+        undone = tuple(str(one.get("status")) for one in enforcement.undo_all())
+        return _judge(attack, outcomes, undone, act_wall_s or began_wall_s, problem)
+
+
+def _await(enforcement: Enforcement, since_wall_s: float) -> list[Mapping[str, Json]]:
+    """The outcomes of one attack: until some was carried out and no further one came."""
+    ends_s = time.monotonic() + DEADLINE_S
+    settled_s = float("inf")
+    found: list[Mapping[str, Json]] = []
+    while time.monotonic() < min(ends_s, settled_s):
+        now_found = enforcement.outcomes(since_wall_s)
+        if len(now_found) > len(found):
+            found = now_found
+            if any(one.get("status") in _CARRIED_OUT for one in found):
+                settled_s = time.monotonic() + SETTLE_S
+        time.sleep(LOOK_S)
+    return found
+
+
+def _judge(
+    attack: Attack,
+    outcomes: Sequence[Mapping[str, Json]],
+    undone: tuple[str, ...],
+    act_wall_s: float,
+    problem: str,
+) -> Contained:
+    done = [one for one in outcomes if one.get("status") in _CARRIED_OUT]
+    if done:
+        by = tuple(dict.fromkeys(str(one.get("responder")) for one in done))
+        first_s = min(float(str(one.get("wall_s"))) for one in done)
+        return Contained(attack, max(0.0, first_s - act_wall_s), by, undone, "", is_missed=False)
+    if outcomes:
+        reason = f"over before: {outcomes[0].get('detail')}"
+        return Contained(attack, 0.0, (), undone, reason, is_missed=False)
+    if problem:
+        return Contained(attack, 0.0, (), undone, f"not played: {problem}", is_missed=True)
+    reason = "nothing to act on: its finding names no living process and no file"
+    return Contained(attack, 0.0, (), undone, reason, is_missed=False)
+
+
+def _word() -> str:
+    """Common to all words of the run, and unlike anything else on this machine."""
+    return "".join(random.SystemRandom().choices(string.ascii_lowercase, k=8))
+
+
+def _line(found: Contained) -> str:
+    attack = found.attack
+    if found.by:
+        undone = ", ".join(found.undone) or "nothing to undo"
+        after = f"{found.after_s * 1000:.0f} ms"
+        cells = (attack.name, attack.technique, "contained", after, " ".join(found.by), undone)
+        is_bad = any(status != "undone" for status in found.undone)
+        return paint(_row(cells), RED if is_bad else GREEN)
+    word = "MISSED" if found.is_missed else "-"
+    colour = RED if found.is_missed else YELLOW if "over before" in found.reason else GREY
+    return paint(_row((attack.name, attack.technique, word, "", "", found.reason)), colour)
+
+
+def _row(cells: Sequence[str]) -> str:
+    padded = [cell.ljust(wide) for cell, wide in zip(cells, _WIDTHS, strict=True)]
+    return "  ".join(padded).rstrip()
+
+
+def _conclude(found: Sequence[Contained]) -> int:
+    contained = [one for one in found if one.by]
+    stuck = [one.attack.name for one in found if any(word != "undone" for word in one.undone)]
+    missed = [one.attack.name for one in found if one.is_missed]
+    words = [f"{len(contained)} of {len(found)} contained"]
+    others = len(found) - len(contained) - len(missed)
+    if others:
+        words.append(f"{others} were over, or left nothing to act on")
+    if stuck:
+        words.append(f"NOT UNDONE: {', '.join(stuck)}")
+    if missed:
+        words.append(f"MISSED: {', '.join(missed)}; see the agent's log")
+    say(paint("; ".join(words), RED if missed or stuck else GREEN))
+    return 1 if missed or stuck else 0

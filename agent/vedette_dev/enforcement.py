@@ -1,0 +1,215 @@
+"""Lets the running agent of the workbench enforce, against what carries a run's word and no more.
+
+Rule 1: every rule is narrowed to events that hold the word, which is random: whatever else happens
+on this machine meanwhile is detected by no rule, and so answered by nothing.
+Rule 2: the sets are signed with the development keys and taken by a reload, as on a device; at the
+end those from before are in force again, under a higher counter.
+Rule 3: only what the word's processes and files are is touched: nothing here aims at an image, a
+parent, a unit or the device.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from vedette.cli._signing import sealed
+from vedette.codec import bundle as bundle_codec
+from vedette.codec import dsse
+from vedette.codec import playbook as playbook_codec
+from vedette.codec.strict_json import Json
+from vedette.daemon import config
+from vedette.daemon.control_client import ask
+from vedette.errors import DeviceError
+from vedette.model.finding import Severity
+from vedette.model.playbook import DeviceProfile, Limit, Playbook, Playbooks, Step
+from vedette.model.response import Mode
+from vedette.model.rule import AllOf, AnyOf, Bundle, Match, Rule
+from vedette_dev import identity
+from vedette_dev.rules import SOURCE_MARK
+from vedette_dev.session import Running
+from vedette_dev.workbench import Workbench, find_workbench
+
+VALID_S = 86_400
+LASTS_S = 600
+PER_HOUR = 1000
+MOST_RULES = 256
+RELOAD_TIMEOUT_S = 60.0
+
+WHERE = (
+    "Image", "CommandLine", "Argv0", "Ancestors", "ParentImage", "ParentCommandLine",
+    "CurrentDirectory", "TargetFilename", "OldFilename", "QueryName",
+)  # fmt: skip
+"""Fields of events that can hold the word of a run."""
+
+PROCESS_STEPS = (Step("kill", "process", 0),)
+FILE_STEPS = (Step("quarantine", "file", LASTS_S),)
+"""Never the process: some attacks write their file from the player itself."""
+
+
+def narrowed(bundle: Bundle, word: str) -> Bundle:
+    """The same rules, of events that hold this word alone."""
+    holds = AnyOf(tuple(Match(name, "contains", word, is_cased=False) for name in WHERE))
+    rules = tuple(replace(one, condition=AllOf((one.condition, holds))) for one in bundle.rules)
+    return replace(bundle, rules=rules)
+
+
+def playbooks_for(
+    rules: Iterable[Rule],
+    *,
+    process: tuple[Step, ...] = PROCESS_STEPS,
+    file: tuple[Step, ...] = FILE_STEPS,
+) -> tuple[Playbook, ...]:
+    """Which response answers which rule: those that speak of files, too, have steps of their own.
+
+    Correlations have none: the process of one may be who made a file, and that may be the player.
+    """
+    reported = [rule for rule in rules if rule.is_reported]
+    of_files = {rule.rule_id for rule in reported if rule.category == "file_event"}
+    others = dict.fromkeys(rule.rule_id for rule in reported if rule.rule_id not in of_files)
+    chosen = ((list(others), process), (sorted(of_files), file))
+    made: list[Playbook] = []
+    for ids, steps in chosen:
+        for start in range(0, len(ids) if steps else 0, MOST_RULES):
+            name = f"workbench-{len(made)}"
+            made.append(playbook(name, ids[start : start + MOST_RULES], steps))
+    return tuple(made)
+
+
+def playbook(name: str, rules: Sequence[str], steps: tuple[Step, ...]) -> Playbook:
+    """A playbook of the workbench, with its digest."""
+    made = Playbook(
+        name=name,
+        title="What the workbench plays is contained",
+        rules=tuple(rules),
+        tags=(),
+        severity=Severity.INFORMATIONAL,
+        steps=steps,
+        per_hour=PER_HOUR,
+        per_target=PER_HOUR,
+        digest="",
+    )
+    return made._replace(digest=playbook_codec.digest_of(made))
+
+
+class Enforcement:
+    """The running agent enforces while the context lasts.
+
+    Args:
+        running: the run to change.
+        word: what everything that is to be contained holds.
+        playbooks: promoted; by default those for every rule of the bundle.
+        bundle: the rules, narrowed; by default those of the run.
+    """
+
+    def __init__(
+        self,
+        running: Running,
+        word: str,
+        playbooks: tuple[Playbook, ...] | None = None,
+        bundle: Bundle | None = None,
+    ) -> None:
+        self._running = running
+        self._bench: Workbench = find_workbench(running.config.parent)
+        self._socket = config.load(running.config).control_socket
+        self._before = running.bundle.read_bytes()
+        self._bundle = bundle_codec.decode(dsse.decode(self._before).payload)
+        self._playbooks = playbooks
+        self._wanted = bundle if bundle is not None else self._bundle
+        self.word = word
+
+    def __enter__(self) -> Self:
+        chosen = self._playbooks
+        if chosen is None:
+            chosen = playbooks_for(self._wanted.rules)
+        # Should this be cut short, the next start builds the rules anew.
+        (self._bench.folder / SOURCE_MARK).unlink(missing_ok=True)
+        try:
+            self._offer(narrowed(self._wanted, self.word), chosen, is_promoted=True)
+            self._expect_enforcing(len(chosen))
+        except BaseException:
+            self._back()
+            raise
+        return self
+
+    def _expect_enforcing(self, count: int) -> None:
+        enforcing = self.defence().get("enforcing")
+        if not isinstance(enforcing, list) or len(enforcing) < count:
+            raise DeviceError(f"expected the agent to enforce {count} playbooks, got {enforcing}")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._back()
+
+    def defence(self) -> Mapping[str, Json]:
+        """How the agent's defence stands."""
+        found = ask(self._socket, "doctor").get("defence")
+        return found if isinstance(found, dict) else {}
+
+    def outcomes(self, since_wall_s: float) -> list[Mapping[str, Json]]:
+        """What came of responses since then, oldest first: entries of the journal."""
+        found = ask(self._socket, "responses.list", {"limit": 200}).get("entries")
+        rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+        return [
+            row
+            for row in reversed(rows)
+            if row.get("phase") == "outcome" and _number(row, "wall_s") >= since_wall_s
+        ]
+
+    def undo_all(self) -> list[Mapping[str, Json]]:
+        """Undo what is in force; returns what came of each."""
+        active = ask(self._socket, "responses.list", {"limit": 1}).get("active")
+        rows = [row for row in active if isinstance(row, dict)] if isinstance(active, list) else []
+        return [
+            {**row, **ask(self._socket, "responses.undo", {"id": str(row["id"])}, timeout_s=60.0)}
+            for row in rows
+        ]
+
+    def _back(self) -> None:
+        self._offer(self._bundle, (), is_promoted=False)
+
+    def _offer(self, bundle: Bundle, playbooks: tuple[Playbook, ...], *, is_promoted: bool) -> None:
+        now_s = int(time.time())
+        keys = self._bench.keys
+        counter = self._counter(now_s)
+        made = replace(bundle, counter=counter, issued_s=now_s, expires_s=now_s + VALID_S)
+        signer = identity.signer(keys / identity.RULES)
+        payload = bundle_codec.encode(made)
+        self._running.bundle.write_bytes(sealed(bundle_codec.PAYLOAD_TYPE, payload, signer))
+        found = Playbooks(
+            name="workbench",
+            counter=counter,
+            issued_s=now_s,
+            expires_s=now_s + VALID_S,
+            playbooks=playbooks,
+            profiles=(_PROFILE,),
+            promoted=tuple(one.digest for one in playbooks) if is_promoted else (),
+            digest="",
+        )
+        signer = identity.signer(keys / identity.PLAYBOOKS)
+        payload = playbook_codec.encode(found)
+        self._bench.playbooks.write_bytes(sealed(playbook_codec.PAYLOAD_TYPE, payload, signer))
+        ask(self._socket, "reload", timeout_s=RELOAD_TIMEOUT_S)
+
+    def _counter(self, now_s: int) -> int:
+        """Above the one before, also within a second of it."""
+        offered = dsse.decode(self._running.bundle.read_bytes())
+        return max(now_s, bundle_codec.decode(offered.payload).counter + 1)
+
+
+_LIMIT = Limit(Mode.ENFORCE, PER_HOUR, LASTS_S)
+_PROFILE = DeviceProfile(
+    "workbench", ("",), dict.fromkeys(("kill", "freeze", "quarantine", "block_peer"), _LIMIT)
+)
+
+
+def _number(row: Mapping[str, Json], name: str) -> float:
+    value = row.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
