@@ -38,12 +38,13 @@ from vedette_dev.enforcement import LASTS_S, Enforcement, playbook
 from vedette_dev.session import Session
 
 RUNS, QUICK_RUNS = 200, 20
-FREE_RUNS = 5
-COUNT = 20_000
-"""Steps of an attack that nobody stops: 1.5 to 3 s."""
-STILL_S = 0.15
-"""An attack that has not moved for so long is contained; it moves every 0.1 ms."""
-DEADLINE_S = 10.0
+FREE_RUNS = 3
+COUNT = 2_000
+"""Steps of an attack that nobody stops: some seconds beside processes that spin."""
+STILL_S = 0.25
+"""An attack that has not moved for so long is contained: it wants to move every 20 us, and waits
+some milliseconds for a core."""
+DEADLINE_S = 60.0
 PEER, PORT = "10.77.0.2", 7777
 SOURCE = Path(__file__).with_name("intruder.c")
 SINK = Path(__file__).with_name("_sink.py")

@@ -53,6 +53,7 @@ def steps(*rows: dict[str, Json]) -> dict[str, Json]:
     return {"steps": [*rows], "responses": []}
 
 
+UNREADY: dict[str, Json] = {"responder": "deny_exec", "ready": False}
 SEEN: dict[str, Json] = {"step": "file_event", "state": "seen", "rule": "a"}
 
 
@@ -62,7 +63,7 @@ SEEN: dict[str, Json] = {"step": "file_event", "state": "seen", "rule": "a"}
         (steps(SEEN), True),
         (steps(SEEN, {"step": "service", "state": "not played"}), True),
         (steps(SEEN, {"step": "dns_query", "state": "optional"}), True),
-        ({**steps(SEEN), "responses": [{"responder": "deny_exec", "ready": False}]}, True),
+        ({**steps(SEEN), "responses": [UNREADY]}, True),
         (steps(SEEN, {"step": "service", "state": "missed"}), False),
         (steps({**SEEN, "rule": ""}), False),
         (steps(), False),
