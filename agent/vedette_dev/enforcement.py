@@ -38,6 +38,9 @@ LASTS_S = 600
 PER_HOUR = 1000
 MOST_RULES = 256
 RELOAD_TIMEOUT_S = 60.0
+UNDER_WAY_S = 40.0
+"""The slowest responder has 30 s."""
+LOOK_S = 0.02
 
 WHERE = (
     "Image", "CommandLine", "Argv0", "Ancestors", "ParentImage", "ParentCommandLine",
@@ -164,13 +167,20 @@ class Enforcement:
         ]
 
     def undo_all(self) -> list[Mapping[str, Json]]:
-        """Undo what is in force; returns what came of each."""
-        active = ask(self._socket, "responses.list", {"limit": 1}).get("active")
-        rows = [row for row in active if isinstance(row, dict)] if isinstance(active, list) else []
+        """Undo what is in force, once nothing is under way; returns what came of each."""
+        ends_s = time.monotonic() + UNDER_WAY_S
+        while any(row.get("state") != "held" for row in self._active()):
+            if time.monotonic() > ends_s:
+                raise DeviceError(f"a response is still under way after {UNDER_WAY_S:g} s")
+            time.sleep(LOOK_S)
         return [
             {**row, **ask(self._socket, "responses.undo", {"id": str(row["id"])}, timeout_s=60.0)}
-            for row in rows
+            for row in self._active()
         ]
+
+    def _active(self) -> list[Mapping[str, Json]]:
+        active = ask(self._socket, "responses.list", {"limit": 1}).get("active")
+        return [row for row in active if isinstance(row, dict)] if isinstance(active, list) else []
 
     def _back(self) -> None:
         self._offer(self._bundle, (), is_promoted=False)

