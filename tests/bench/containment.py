@@ -3,8 +3,8 @@
 Rule 1: it runs in a network of its own with the agent, a broker and a peer, beside a loop of
 executions and one spinning process for each core; all that is contained is the run's own.
 Rule 2: an attack logs its own progress in memory (intruder.c): it began when its first instruction
-ran and is contained when it got no further, whoever stopped it. For a blocked peer the receiver
-tells how far it got.
+ran and is contained when it got no further, whoever stopped it; one that was ended before it did
+anything counts as 0 ms. For a blocked peer the receiver tells how far it got.
 Rule 3: beside it, in the same run, how far the same attack gets while the agent observes.
 """
 
@@ -179,7 +179,7 @@ class Scene:
         while time.monotonic() < ends_s:
             began_s, last_s, steps = _read_log(log)
             has_ended = process.poll() is not None
-            if steps and (has_ended or time.monotonic() - last_s > STILL_S):
+            if has_ended or (steps and time.monotonic() - last_s > STILL_S):
                 if kind == "block_peer":
                     last_s, steps = self._sink.got()
                 return Run(max(0.0, last_s - began_s) * 1000, steps)
