@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.simulators import intruder
 from tests.system._site import Running, Site
-from tests.system.test_blindness import slot_taken_from
 
 from vedette.cli._rule_folder import collect
+from vedette.codec.audit_control import NETLINK_AUDIT
 from vedette.daemon import control_client
 from vedette.model.rule import Rule
 
@@ -93,12 +94,15 @@ def test_a_blinded_source_is_found_by_the_next_drill(tmp_path: Path) -> None:
     try:
         with Running(site) as running:
             assert drilled(site)["process_creation"]["state"] == "seen"
-            with slot_taken_from(running.process.pid):
-                blind = drilled(site)
-                assert blind["process_creation"]["state"] == "missed"
-                assert blind["kernel_activity"]["state"] == "missed"
-                found = site.until_incident("vedette:drill-missed")
-                assert "audit did not tell of it" in str(found)
-                site.until_incident("vedette:tier-changed")
+            # Its descriptors stay open and without an error: it only hears nothing any more.
+            with intruder.netlink_sockets(running.process.pid, NETLINK_AUDIT) as sockets:
+                intruder.silence(sockets)
+            blind = drilled(site)
+            assert blind["process_creation"]["state"] == "missed"
+            assert blind["kernel_activity"]["state"] == "missed"
+            found = site.until_incident("vedette:drill-missed")
+            assert "audit did not tell of it" in str(found)
+            site.until_incident("vedette:tier-changed")
+            assert drilled(site)["process_creation"]["state"] == "seen"
     finally:
         shutil.rmtree(site.run, ignore_errors=True)
