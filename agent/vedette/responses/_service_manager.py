@@ -46,7 +46,7 @@ class ServiceManager:
     """systemd, as a responder needs it.
 
     Args:
-        context: of the responder; its option `systemctl` names another program.
+        context: of the responder; its option `systemctl` names another program, as tests do.
     """
 
     def __init__(self, context: ResponderContext) -> None:
