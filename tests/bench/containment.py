@@ -44,6 +44,8 @@ COUNT = 2_000
 STILL_S = 0.25
 """An attack that has not moved for so long is contained: it wants to move every 20 us, and waits
 some milliseconds for a core."""
+BEGIN_S = 2.0
+"""So long after its start an attack that was stopped before its first instruction is known."""
 DEADLINE_S = 60.0
 PEER, PORT = "10.77.0.2", 7777
 SOURCE = Path(__file__).with_name("intruder.c")
@@ -175,11 +177,12 @@ class Scene:
 
     def _until_still(self, kind: str, log: Path, process: subprocess.Popen[bytes]) -> Run:
         """Wait until it got no further for a while, or has ended."""
-        ends_s = time.monotonic() + DEADLINE_S
-        while time.monotonic() < ends_s:
+        spawned_s = time.monotonic()
+        while time.monotonic() < spawned_s + DEADLINE_S:
             began_s, last_s, steps = _read_log(log)
             has_ended = process.poll() is not None
-            if has_ended or (steps and time.monotonic() - last_s > STILL_S):
+            still_s = STILL_S if began_s else BEGIN_S
+            if has_ended or time.monotonic() - max(last_s, spawned_s) > still_s:
                 if kind == "block_peer":
                     last_s, steps = self._sink.got()
                 return Run(max(0.0, last_s - began_s) * 1000, steps)
