@@ -11,6 +11,8 @@ from vedette.errors import ParseError
 
 _STAT_FIELDS_AFTER_NAME: Final = 20
 """proc(5): state is field 3, start time field 22."""
+_STAT_FIELDS_TO_LAYOUT: Final = 49
+"""proc(5): env_end is field 51."""
 _PF_KTHREAD: Final = 0x0020_0000
 _UNIT_SUFFIXES: Final = (".service", ".scope", ".socket", ".mount", ".timer")
 
@@ -64,6 +66,31 @@ def parse_stat(data: bytes) -> Stat:
         session=_id(fields[3], closing),
         flags=_number(fields[6], closing),
     )
+
+
+class Layout(NamedTuple):
+    """Where an exec put a program in memory, by chance; whoever was forked from it has the same.
+
+    Fields 26, 28, 48 and 51 of /proc/PID/stat.
+    """
+
+    code: int
+    stack: int
+    arguments: int
+    environment_end: int
+
+
+def parse_layout(data: bytes) -> Layout | None:
+    """Read it from /proc/PID/stat; None where it is withheld or there is none (a kernel thread).
+
+    Raises:
+        ParseError: it is cut, or a number is none.
+    """
+    fields = data[data.rfind(b") ") + 2 :].split()
+    if len(fields) < _STAT_FIELDS_TO_LAYOUT:
+        raise ParseError(f"/proc/PID/stat: expected 51 fields, got {len(fields) + 2}", len(data))
+    found = Layout(*(_number(fields[number - 3], 0) for number in (26, 28, 48, 51)))
+    return found if found.stack and found.arguments else None
 
 
 def parse_cmdline(data: bytes) -> tuple[str, str]:

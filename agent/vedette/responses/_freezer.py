@@ -27,7 +27,7 @@ from vedette.errors import ParseError
 from vedette.responses._process_handle import ProcessHandle, read_stat
 from vedette.responses._stop_signals import StopSignals
 
-PREFIX: Final = "vedette-"
+PREFIX: Final = "vedette-held-"
 _MEMBERS: Final = "cgroup.procs"
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _MAX_CGROUP_BYTES: Final = 1 << 14

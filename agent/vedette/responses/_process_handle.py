@@ -12,25 +12,38 @@ import errno
 import os
 import select
 import signal
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
-from vedette.codec.procfs import Stat, parse_stat
+from vedette.codec.procfs import Layout, Stat, parse_layout, parse_stat
 from vedette.errors import ParseError, ResponseError
 
 MAX_OPEN: Final = 256
 """A quarter of the usual limit of 1024 descriptors."""
+TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+"""Of start times, proc(5) field 22."""
 _STAT_BYTES: Final = 1024
 _ENDED: Final = frozenset("ZXx")
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
+class Seen(NamedTuple):
+    """What /proc says of a process at one look."""
+
+    stat: Stat
+    layout: Layout | None
+
+
 class ProcessHandle:
-    """One process, for ever the same one; `stat` is as it was when it was opened."""
+    """One process, for ever the same one.
 
-    __slots__ = ("_descriptor", "stat")
+    Attributes:
+        stat, layout: as they were when it was opened; layout is None where it is withheld.
+    """
 
-    def __init__(self, stat: Stat, descriptor: int) -> None:
-        self.stat = stat
+    __slots__ = ("_descriptor", "layout", "stat")
+
+    def __init__(self, seen: Seen, descriptor: int) -> None:
+        self.stat, self.layout = seen
         self._descriptor = descriptor
 
     @property
@@ -66,7 +79,9 @@ class ProcessHandle:
         if self._descriptor >= 0:
             return is_readable(self._descriptor)
         stat = read_stat(self.pid)
-        return stat is None or not self.is_same(stat.start_ticks) or stat.state in _ENDED
+        if stat is None or not self.is_same(stat.start_ticks):
+            return True
+        return stat.state in _ENDED and len(read_tasks(self.pid)) <= 1
 
     def close(self) -> None:
         """Give the descriptor back; the process stays the same one by its start time."""
@@ -84,6 +99,8 @@ class ProcessHandle:
 def open_process(pid: int) -> ProcessHandle | None:
     """The process that has this pid now, or None where there is none that runs.
 
+    One whose first thread has ended looks like a zombie and runs all the same.
+
     Raises:
         ResponseError: this kernel has no pidfd_open(2), or there is no descriptor left.
     """
@@ -93,11 +110,11 @@ def open_process(pid: int) -> ProcessHandle | None:
         if error.errno in _NO_ROOM or error.errno in {errno.ENOSYS, errno.EPERM}:
             raise ResponseError(f"cannot open process {pid}: {error.strerror}") from error
         return None  # ESRCH; EINVAL or ENOENT for a thread
-    stat = read_stat(pid)
-    if stat is None or stat.state in _ENDED or is_readable(descriptor):
+    seen = look_at(pid)
+    if seen is None or is_readable(descriptor):
         os.close(descriptor)
         return None
-    return ProcessHandle(stat, descriptor)
+    return ProcessHandle(seen, descriptor)
 
 
 def pidfd_refusal() -> str:
@@ -109,16 +126,33 @@ def pidfd_refusal() -> str:
     return ""
 
 
+def look_at(pid: int | str) -> Seen | None:
+    """What /proc says of a pid, None where there is none."""
+    data = _read_stat(pid)
+    try:
+        return Seen(parse_stat(data), parse_layout(data))
+    except ParseError:
+        return None
+
+
 def read_stat(pid: int | str) -> Stat | None:
-    """What /proc says of a pid (or of "PID/task/TID"), None where there is none."""
+    """The same without the layout, also of a thread ("PID/task/TID")."""
+    try:
+        return parse_stat(_read_stat(pid))
+    except ParseError:
+        return None
+
+
+def _read_stat(pid: int | str) -> bytes:
+    """Nothing where it has ended, also under our eyes (ESRCH)."""
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return None
+        return b""
     try:
-        return parse_stat(os.read(descriptor, _STAT_BYTES))
-    except (OSError, ParseError):
-        return None  # ESRCH, or nothing to read: it ended under our eyes
+        return os.read(descriptor, _STAT_BYTES)
+    except OSError:
+        return b""
     finally:
         os.close(descriptor)
 

@@ -3,7 +3,8 @@
 Rule 1: a member that is held and whose children were listed after that can have no child but those.
 Once this is so of all members, the tree is closed.
 Rule 2: a descendant whose parent ended belongs to init. It is known by what only birth gives: a
-session or a process group led by a member; or the process table knew it (ProcessTarget.kin).
+session or a process group led by a member, or the random places in memory of a program that a
+member executed; or the process table knew it (ProcessTarget.kin). In doubt it is left alone.
 Rule 3: pid 1, the agent, kernel threads and what may not be touched are spared, with all that
 descends from them, and told.
 """
@@ -16,18 +17,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol, Self
 
-from vedette.codec.procfs import Stat
+from vedette.codec.procfs import Layout, Stat
 from vedette.model.process import ProcessKey
 from vedette.responses._process_handle import (
     MAX_OPEN,
+    TICKS_PER_S,
     ProcessHandle,
+    Seen,
+    look_at,
     open_process,
-    read_stat,
     read_tasks,
 )
 
 SETTLE_S: Final = 0.05
 PAUSE_S: Final = 0.0002
+_ADDR_NO_RANDOMIZE: Final = 0x0040000
+"""linux/personality.h"""
 _READ_BYTES: Final = 1 << 16
 _HAS_CHILDREN_FILES: Final = Path("/proc/thread-self/children").exists()
 """CONFIG_PROC_CHILDREN; without it each look goes through all processes."""
@@ -62,6 +67,7 @@ class ProcessTree:
         self._untouchable = untouchable | {1, os.getpid()}
         self._open: dict[int, ProcessHandle] = {}
         self._leaders: dict[int, int] = {}
+        self._foreign: set[Layout | None] | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -81,6 +87,8 @@ class ProcessTree:
         self.members[pid] = self._open[pid] = process
         self._leaders[pid] = process.stat.start_ticks
         self._brake.hold(process)
+        if len(self.members) == 1:
+            self._foreign = _foreign_layouts(process)
         if len(self.members) > MAX_OPEN:
             process.close()
         return True
@@ -126,8 +134,10 @@ class ProcessTree:
         for pid, process in self._open.items():
             if pid not in held:
                 self._brake.hold(process)  # somebody may have let it go on
-        for pid, parent in list(_children(list(self._open))):
-            self._take_child(pid, parent)
+        # A number that is given anew is a later one's: who began before the list was made is on it.
+        listed_ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS_PER_S)
+        for pid in list(_children(list(self._open))):
+            self._take_child(pid, listed_ticks)
         for pid in held:
             del self._open[pid]
         return len(self.members) - before
@@ -163,40 +173,49 @@ class ProcessTree:
         """
         before = len(self.members)
         processes = scan()
-        for pid, stat in processes.items():
-            if pid not in self.members and self._is_led(stat, processes):
+        own = self._own_layouts()
+        for pid, seen in processes.items():
+            if pid in self.members or pid in self.spared:
+                continue
+            if seen.layout in own or self._is_led(seen.stat, processes):
                 process = open_process(pid)
                 if process is None:
                     continue
-                if process.is_same(stat.start_ticks):
+                if process.is_same(seen.stat.start_ticks):
                     self.add(process)
                 else:
                     process.close()
         return len(self.members) - before
 
-    def _take_child(self, pid: int, parent: int) -> None:
+    def _take_child(self, pid: int, listed_ticks: int) -> None:
         if pid in self.members or pid in self.spared:
             return
         process = open_process(pid)
         if process is None:
             return
-        if process.stat.ppid == parent:
+        if process.stat.start_ticks <= listed_ticks:
             self.add(process)
-        else:  # it was given to init meanwhile, or its number is another's: see claim
+        else:
             process.close()
 
-    def _is_led(self, stat: Stat, processes: Mapping[int, Stat]) -> bool:
-        return stat.pid not in self.spared and any(
+    def _own_layouts(self) -> set[Layout | None]:
+        """Of programs that a member executed: who has one was forked from that member."""
+        if self._foreign is None:
+            return set()
+        return {process.layout for process in self.members.values()} - self._foreign - {None}
+
+    def _is_led(self, stat: Stat, processes: Mapping[int, Seen]) -> bool:
+        return any(
             self._is_led_by(leader, stat, processes) for leader in (stat.session, stat.group)
         )
 
-    def _is_led_by(self, leader: int, stat: Stat, processes: Mapping[int, Stat]) -> bool:
+    def _is_led_by(self, leader: int, stat: Stat, processes: Mapping[int, Seen]) -> bool:
         began = self._leaders.get(leader)
         if began is None or stat.start_ticks < began or stat.ppid in self.spared:
             return False
         # While anybody is in its session or group the kernel gives the number to nobody else.
         now = processes.get(leader)
-        return now is None or now.start_ticks == began
+        return now is None or now.stat.start_ticks == began
 
     def close(self) -> None:
         """Let the descriptors go; what was done to the members stays."""
@@ -210,23 +229,43 @@ class ProcessTree:
         self.close()
 
 
-def scan() -> dict[int, Stat]:
+def scan() -> dict[int, Seen]:
     """Every process of this moment, by pid."""
     names = os.listdir("/proc")  # noqa: PTH208 - hot
-    found = (read_stat(name) for name in names if name.isdecimal())
-    return {stat.pid: stat for stat in found if stat is not None}
+    found = (look_at(name) for name in names if name.isdecimal())
+    return {seen.stat.pid: seen for seen in found if seen is not None}
 
 
-def _children(parents: list[int]) -> Iterator[tuple[int, int]]:
-    """(child, parent) of all children of these."""
+def _foreign_layouts(root: ProcessHandle) -> set[Layout | None] | None:
+    """Those that others than the tree may have; None where layouts say nothing.
+
+    The root's own is its own only where its parent is there and has another: else the root may have
+    been forked, and so may others.
+    """
+    if not is_random(root.pid):
+        return None
+    parent = look_at(root.stat.ppid)
+    return {root.layout if parent is None or parent.layout is None else parent.layout}
+
+
+def is_random(pid: int) -> bool:
+    """Whether this kernel puts a process's programs at random places (personality(2))."""
+    words = (_read("/proc/sys/kernel/randomize_va_space"), _read(f"/proc/{pid}/personality"))
+    try:
+        return int(words[0]) > 0 and not int(words[1], 16) & _ADDR_NO_RANDOMIZE
+    except ValueError:  # it cannot be told
+        return False
+
+
+def _children(parents: list[int]) -> Iterator[int]:
+    """All children of these, each thread's own too."""
     if not _HAS_CHILDREN_FILES:
         wanted = frozenset(parents)
-        yield from ((pid, stat.ppid) for pid, stat in scan().items() if stat.ppid in wanted)
+        yield from (pid for pid, seen in scan().items() if seen.stat.ppid in wanted)
         return
     for parent in parents:
         for task in read_tasks(parent):
-            for word in _read(f"/proc/{parent}/task/{task}/children").split():
-                yield int(word), parent
+            yield from map(int, _read(f"/proc/{parent}/task/{task}/children").split())
 
 
 def _read(path: str) -> bytes:

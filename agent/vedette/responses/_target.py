@@ -13,11 +13,11 @@ from typing import Final
 from vedette.errors import ResponseError
 from vedette.model.process import ProcessKey
 from vedette.model.response import Order, ProcessTarget, UndoRecord
-from vedette.responses._process_handle import ProcessHandle, open_process
+from vedette.responses._process_handle import TICKS_PER_S, ProcessHandle, open_process
 
 START: Final = "start_ticks"
 _SHOWN: Final = 5
-_TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
+_TICK_S: Final = 1.0 / TICKS_PER_S
 _COARSE_S: Final = 0.011
 """audit stamps with the last timer tick, 10 ms apart at CONFIG_HZ=100."""
 

@@ -38,7 +38,7 @@ def frozen_group(pid: int) -> Path | None:
     """The group of version 2 that a process was put into."""
     path = group(pid).rpartition("0::")[2].partition("\n")[0]
     mount = SECOND if SECOND.exists() else ONLY
-    return mount / path[1:] if "vedette-" in path else None
+    return mount / path[1:] if "vedette-held-" in path else None
 
 
 scene_class = FreezeScene

@@ -108,6 +108,39 @@ def test_any_bytes_give_a_value_or_a_parse_error(data: bytes) -> None:
     assert procfs.parse_cgroup(data) in procfs.cgroup_path(data)
 
 
+WHOLE = (
+    b"42 (a) b) S 7 40 39 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 123456 2000000 300 "
+    b"18446744073709551615 4096 8192 7000 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 2 3 7001 7002 "
+    b"7002 7003 0\n"
+)
+
+
+def test_the_layout_of_a_program() -> None:
+    assert procfs.parse_layout(WHOLE) == procfs.Layout(4096, 7000, 7001, 7003)
+    assert procfs.parse_stat(WHOLE).start_ticks == 123456
+
+
+def test_a_withheld_layout_is_none() -> None:
+    withheld = WHOLE.replace(b"4096 8192 7000", b"1 1 0").replace(
+        b"7001 7002 7002 7003", b"0 0 0 0"
+    )
+    assert procfs.parse_layout(withheld) is None
+
+
+@pytest.mark.parametrize("cut", range(WHOLE.index(b" 7003")))
+def test_a_layout_cut_short_is_refused(cut: int) -> None:
+    with pytest.raises(ParseError):
+        procfs.parse_layout(WHOLE[:cut])
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_give_a_layout_or_a_parse_error(data: bytes) -> None:
+    with contextlib.suppress(ParseError):
+        procfs.parse_layout(data)
+    with contextlib.suppress(ParseError):
+        procfs.parse_layout(WHOLE.replace(b"4096", data))
+
+
 CGROUPS = b"9:name=systemd:/a\n7:cpu,freezer:/b:c/d\n0::/e\n"
 
 
