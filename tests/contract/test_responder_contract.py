@@ -278,6 +278,21 @@ def test_two_orders_for_one_target_each_hold_until_undone(name: str, world: Worl
 
 
 @EACH
+def test_what_an_ending_agent_leaves_is_put_back_at_its_next_start(name: str, world: World) -> None:
+    skip_without_undo(name)
+    before = world.scene.state()
+    order = world.order()
+    ending = world.responder()
+    record = done(ending, order)
+    ending.leave(order, record)
+    world.responder().leave(order, record)  # as `vedette restore` does
+    told(world.responder().act(order, record), ResponseStatus.DONE)
+    assert world.scene.is_contained()
+    undone(world.responder(), order, record)
+    assert world.scene.state() == before
+
+
+@EACH
 def test_it_leaves_no_descriptor_and_no_thread(name: str, world: World) -> None:
     responder, order = world.responder(), world.order()
     threads, descriptors = threading.active_count(), open_descriptors()

@@ -33,8 +33,8 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 _MAX_CGROUP_BYTES: Final = 1 << 14
 _MAX_DEPTH: Final = 32
 _PAUSE_S: Final = 0.0005
-_MOVE_S: Final = 2.0
-_REMOVE_S: Final = 0.2
+_MOVE_S: Final = 3.0
+_REMOVE_S: Final = 0.5
 """How long a group may be busy with processes that are ending."""
 
 
@@ -74,14 +74,18 @@ def hierarchies() -> list[Hierarchy]:
 
 
 class Freezer:
-    """A brake (_process_tree.Brake): frozen groups of one name in one hierarchy."""
+    """A brake (_process_tree.Brake): frozen groups of one name in one hierarchy.
+
+    Attributes:
+        refused: pids whom the kernel did not let us move; `otherwise` holds them.
+    """
 
     def __init__(self, hierarchy: Hierarchy, name: str, otherwise: StopSignals) -> None:
         self.hierarchy = hierarchy
         self._name = PREFIX + name
         self._otherwise = otherwise
         self._groups: dict[str, str] = {}
-        self._refused: set[int] = set()
+        self.refused: set[int] = set()
 
     def hold(self, process: ProcessHandle) -> None:
         """Move it into a frozen group below its own."""
@@ -96,14 +100,14 @@ class Freezer:
         except OSError:
             group = ""
         if not group:
-            self._refused.add(process.pid)
+            self.refused.add(process.pid)
             self._otherwise.hold(process)
         elif process.has_ended():
             self._put_back(process, group)
 
     def is_held(self, process: ProcessHandle) -> bool:
         """True at once: what was born before the move is there to be listed."""
-        return process.pid not in self._refused or self._otherwise.is_held(process)
+        return process.pid not in self.refused or self._otherwise.is_held(process)
 
     def wait_frozen(self, until_s: float) -> bool:
         """Wait until all members run no further; False where some do not (uninterruptible sleep).

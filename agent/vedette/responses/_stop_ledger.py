@@ -62,6 +62,8 @@ class StopLedger(StopSignals):
                     count += process.signal(signal.SIGCONT)
         with contextlib.suppress(OSError):
             self._path.unlink()
+        self._written.clear()
+        self._close()
         return count
 
     def _is_of_ours(self, process: ProcessHandle, key: ProcessKey) -> bool:
@@ -87,6 +89,9 @@ class StopLedger(StopSignals):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

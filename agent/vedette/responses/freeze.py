@@ -23,6 +23,7 @@ from vedette.model.response import (
 )
 from vedette.ports.responder import Responder
 from vedette.responses._freezer import (
+    Freezer,
     dissolve,
     first_usable,
     groups_named,
@@ -36,7 +37,9 @@ from vedette.responses._stop_ledger import StopLedger
 from vedette.responses._stop_signals import STOPPED
 from vedette.responses._target import found, named, pinned, process_target
 
-_CLOSED_S: Final = 2.0
+_CLOSED_S: Final = 3.0
+_GROUPS_S: Final = 0.2
+"""How long groups alone may try; a move takes 0.05 ms, and 5 while 250 processes fork."""
 _FROZEN_S: Final = 1.0
 """How long the members may take to come to rest; in an uninterruptible sleep they do not."""
 
@@ -64,11 +67,11 @@ class Freeze(Responder):
             target, root = found(order, record, self.context.untouchable_pids)
         except ResponseError as error:
             return Outcome(ResponseStatus.REFUSED, str(error), {})
-        ledger = StopLedger(self.context.run_dir, _name(order))
+        ledger = self._ledger(order)
         freezer = first_usable(_name(order), ledger)
         try:
             with ledger, ProcessTree(freezer or ledger, self.context.untouchable_pids) as tree:
-                _gather(tree, root, target, began_s + _CLOSED_S)
+                _Hold(freezer, ledger, tree).run(root, target, began_s + _CLOSED_S)
                 is_frozen = freezer is None or freezer.wait_frozen(time.monotonic() + _FROZEN_S)
                 return _outcome(tree, target, time.monotonic() - began_s, is_frozen=is_frozen)
         except ResponseError as error:
@@ -84,7 +87,7 @@ class Freeze(Responder):
                 count += len(members(folder))
                 dissolve(folder, hierarchy)
                 stuck += len(members(folder))
-        count += StopLedger(self.context.run_dir, _name(order)).resume()
+        count += self._ledger(order).resume()
         if stuck:
             return Outcome(
                 ResponseStatus.FAILED,
@@ -92,6 +95,10 @@ class Freeze(Responder):
                 {"released": count - stuck, "left": stuck},
             )
         return Outcome(ResponseStatus.UNDONE, f"released {count} processes", {"released": count})
+
+    def leave(self, order: Order, record: UndoRecord) -> None:
+        """Nobody stays frozen without an agent that could let them go."""
+        self.undo(order, record)
 
     def holds(self, order: Order, record: UndoRecord) -> bool:
         """Whether nobody has thawed it, moved it away or continued it."""
@@ -102,26 +109,59 @@ class Freeze(Responder):
         if root is None:
             return True
         with root:
-            if StopLedger(self.context.run_dir, _name(order)).has(target.key.pid):
-                return root.stat.state in STOPPED
-            return any(is_held_by(_name(order), root.pid, each) for each in hierarchies())
+            found_in = hierarchies()
+            if any(is_held_by(_name(order), root.pid, hierarchy) for hierarchy in found_in):
+                return True
+            is_by_signal = not found_in or self._ledger(order).has(target.key.pid)
+            return is_by_signal and root.stat.state in STOPPED
+
+    def _ledger(self, order: Order) -> StopLedger:
+        return StopLedger(self.context.run_dir, _name(order))
 
 
 def _name(order: Order) -> str:
     return f"freeze-{order.response_id}"
 
 
-def _gather(
-    tree: ProcessTree, root: ProcessHandle | None, target: ProcessTarget, until_s: float
-) -> None:
-    if root is None:
-        tree.add_led(target.key)
-    else:
-        tree.add(root)
-    tree.add_kin(target.kin)
-    tree.settle(until_s)
-    while tree.claim() and time.monotonic() < until_s:
-        tree.settle(until_s)
+class _Hold:
+    """One act of freezing."""
+
+    def __init__(self, freezer: Freezer | None, ledger: StopLedger, tree: ProcessTree) -> None:
+        self._freezer, self._ledger, self._tree = freezer, ledger, tree
+
+    def run(self, root: ProcessHandle | None, target: ProcessTarget, until_s: float) -> None:
+        """Hold the tree, look for lost ones, until there are none or the time is up.
+
+        Args:
+            root: None where it has ended.
+            target: its key with the start time that was found.
+            until_s: by time.monotonic().
+
+        Raises:
+            ResponseError: the kernel does not let us.
+        """
+        tree = self._tree
+        if root is None:
+            tree.add_led(target.key)
+        else:
+            tree.add(root)
+        tree.add_kin(target.kin)
+        self._close(until_s)
+        while tree.claim() and time.monotonic() < until_s:
+            self._close(until_s)
+
+    def _close(self, until_s: float) -> None:
+        """By groups; a bomb, whose forks make each move slow, by signals until it is moved."""
+        tree, freezer = self._tree, self._freezer
+        if freezer is None:
+            tree.settle(until_s)
+        elif not tree.settle(min(until_s, time.monotonic() + _GROUPS_S)):
+            for brake in (self._ledger, freezer):
+                tree.change_brake(brake)
+                tree.settle(until_s)
+            self._ledger.resume()
+            for pid in freezer.refused:  # nothing but the signal holds these
+                self._ledger.hold(tree.members[pid])
 
 
 def _outcome(

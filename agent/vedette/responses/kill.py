@@ -35,6 +35,7 @@ from vedette.responses._freezer import (
     groups_named,
     hierarchies,
 )
+from vedette.responses._haste import in_haste
 from vedette.responses._process_handle import ProcessHandle, pidfd_refusal
 from vedette.responses._process_tree import PAUSE_S, ProcessTree
 from vedette.responses._stop_signals import StopSignals
@@ -77,7 +78,8 @@ class Kill(Responder):
             return Outcome(ResponseStatus.REFUSED, str(error), {})
         hunt = _Hunt(self.context.untouchable_pids, _name(order))
         try:
-            hunt.run(root, target, began_s + self.timeout_s - 2 * _ENDED_S)
+            with in_haste():
+                hunt.run(root, target, began_s + self.timeout_s - 2 * _ENDED_S)
             return hunt.outcome(target.key.pid, time.monotonic() - began_s)
         except ResponseError as error:
             hunt.release()
