@@ -5,12 +5,14 @@ Every target is a process or a file that the test made itself.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import locked_kernel
-from tests.system._site import Running, Site, rule
+from tests.system._site import Running, Site, bodies, rule
 
 from vedette.model.finding import Severity
 from vedette.model.playbook import Playbook, Step
@@ -190,3 +192,23 @@ def test_a_process_tree_is_ended_within_milliseconds_of_its_start(tmp_path: Path
             assert (plan["phase"], outcome["phase"]) == ("plan", "outcome")
             assert outcome["target"]["pid"] == process.pid
             assert site.ask("responses.list")["active"] == []
+
+
+def test_a_replay_tells_the_same_incidents_with_the_same_actions(site: Site) -> None:
+    site.offer(DROPPED)
+    site.offer_playbooks(HIDE, promoted=True)
+    recording = site.folder / "defence.vrec"
+    with Running(site, "--record", str(recording)) as running:
+        drop(site)
+        site.until(lambda: entries(site, phase="outcome", status="done"))
+        site.until(lambda: site.until_incident("dropped")["unmapped"]["actions"])
+        reports: list[Any] = []
+        for incident in site.incidents():
+            found = site.ask("incidents.show", id=incident["finding_info"]["uid"])
+            reports += found["reports"]
+        assert running.stop() == 0
+    command = [sys.executable, "-m", "vedette.cli", "replay", str(recording), "--json"]
+    replayed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    again = bodies([json.loads(line) for line in replayed.splitlines()])
+    assert set(bodies(reports)) <= set(again)
+    assert any(report["unmapped"]["actions"] for report in reports)
