@@ -79,6 +79,9 @@ def _told(when: str, memory: Memory) -> Iterator[Figure]:
             yield figure(f"memory {when}, {name}: {kind}", [value], "MB")
     pss = _sum(memory, "Pss")
     yield figure(f"memory {when}, together: Pss", [pss], "MB", BUDGET_PSS_MB, "budget")
+    pair = pss - memory.get("keeper", {}).get("Pss", 0.0)
+    note = "budget; as a service manager starts them, without our keeper"
+    yield figure(f"memory {when}, sentinel and uplink: Pss", [pair], "MB", BUDGET_PSS_MB, note)
 
 
 def _idle(session: Session, pids: Mapping[str, int], seconds: float) -> Iterator[Figure]:
