@@ -103,7 +103,7 @@ def _tier_delays(recording: Path, began: Mapping[str, float]) -> list[float]:
 
 
 def _names(rules: Sequence[Rule], folder: Path) -> list[str]:
-    """Names under which a program matches exactly one rule, each another one, drawn from them."""
+    """Names under which a program meets exactly one rule that is told, each another one."""
     engine = Engine(Bundle("bench", 1, 0, 1, tuple(rules), (), ""))
     wanted = (
         match.value.lstrip("/")
@@ -117,7 +117,7 @@ def _names(rules: Sequence[Rule], folder: Path) -> list[str]:
         image = str(folder / name)
         fields = {"Image": image, "Argv0": image, "CommandLine": f"{image} latency-0"}
         matched = engine.match("process_creation", fields)
-        if name.isidentifier() and len(matched) == 1:
+        if name.isidentifier() and len(matched) == 1 and matched[0].is_reported:
             found.setdefault(matched[0].rule_id, name)
     if len(found) < RULES:
         raise DeviceError(f"expected {RULES} rules that a program's name fires, got {len(found)}")

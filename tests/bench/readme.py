@@ -15,10 +15,10 @@ ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
 FIGURES = ROOT / "agent" / "docs" / "figures.md"
 HEADLINES = re.compile(
-    r"exec storm, audit, (tiny static: with argv|(/bin/true|tiny static): CPU)"
+    r"exec storm, (ebpf and 210 rules|audit), /bin/true: CPU"
     r"|exec storm, audit, process stopped.*: exec$"
-    r"|engine, 210 .*every event new"
-    r"|exec to broker, beyond|bare fsync|memory idle, together: Pss|memory growth"
+    r"|engine, (210|5000) .*every event new"
+    r"|exec to broker, beyond|memory idle, (together|sentinel and uplink): Pss|memory growth"
     r"|idle: (CPU|wake-ups|written)|start|baseline scan of .*wall"
 )
 """The figures that stand in the README, by their names."""

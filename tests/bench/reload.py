@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 from tests.bench.figure import Figure, figure
@@ -55,6 +55,9 @@ def figures(*, is_quick: bool) -> Iterator[Figure]:
         note = f"beside the budget; {name}, rotated beyond {len(rules)}"
         gaps_ms = [run["gap_ms"] for run in runs]
         yield figure(f"{label}: longest gap of the loop", gaps_ms, "ms", BUDGET_MS, note)
+        work_ms, calm_ms = ([run[name] for run in runs] for name in ("work_ms", "calm_ms"))
+        yield figure(f"{label}: longest work between two turns", work_ms, "ms", BUDGET_MS, "budget")
+        yield figure(f"{label}: longest gap, as long, of no reload", calm_ms, "ms")
         taken_ms = [run["taken_ms"] for run in runs]
         yield figure(f"{label}: until it judges", taken_ms, "ms", None, "the loop runs meanwhile")
 
@@ -71,16 +74,17 @@ class _Turns:
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        self.longest_s = 0.0
+        self.longest_s = self.hardest_s = 0.0
 
     async def run(self) -> None:
         events = [fields for _, fields in process_events(BATCH, seed=5)]
-        last_s = time.perf_counter()
+        last_s, last_cpu_s = time.perf_counter(), time.thread_time()
         while True:
             await asyncio.sleep(0)
-            now_s = time.perf_counter()
+            now_s, cpu_s = time.perf_counter(), time.thread_time()
             self.longest_s = max(self.longest_s, now_s - last_s)
-            last_s = now_s
+            self.hardest_s = max(self.hardest_s, cpu_s - last_cpu_s)
+            last_s, last_cpu_s = now_s, cpu_s
             self._shell.observe([_started(fields) for fields in events])
 
 
@@ -103,18 +107,33 @@ async def _measure(size: int, folder: Path) -> dict[str, float]:
     offered.write_bytes(_signed(1, rules))
     await _load(source, shell)
     offered.write_bytes(_signed(2, rules))
-    turns = _Turns(shell)
-    task = loop.create_task(turns.run())
-    began_s = time.perf_counter()
-    await _load(source, shell)
-    taken_s = time.perf_counter() - began_s
-    await asyncio.sleep(0.5)  # meanwhile the engine before is taken apart
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    async with _turning(shell) as turns:
+        began_s = time.perf_counter()
+        await _load(source, shell)
+        taken_s = time.perf_counter() - began_s
+        await asyncio.sleep(0.5)  # meanwhile the engine before is taken apart
+    async with _turning(shell) as calm:
+        await asyncio.sleep(taken_s + 0.5)
     if agent.engine is None or agent.engine.bundle.counter != 2:
         raise RuntimeError("expected the second bundle in use")
-    return {"gap_ms": turns.longest_s * 1000, "taken_ms": taken_s * 1000}
+    return {
+        "gap_ms": turns.longest_s * 1000,
+        "work_ms": turns.hardest_s * 1000,
+        "calm_ms": calm.longest_s * 1000,
+        "taken_ms": taken_s * 1000,
+    }
+
+
+@contextlib.asynccontextmanager
+async def _turning(shell: Shell) -> AsyncIterator[_Turns]:
+    turns = _Turns(shell)
+    task = asyncio.get_running_loop().create_task(turns.run())
+    try:
+        yield turns
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def _load(source: ContentSource[Bundle], shell: Shell) -> None:

@@ -16,6 +16,7 @@ from vedette.cli._event_fields import fields_of_category
 from vedette.cli._sigma_auditd import Missing
 from vedette.cli._sigma_document import Document
 from vedette.codec.condition import MAX_NAME_BYTES
+from vedette.core.engine import SERVICE_PREFIX
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not
 
 _PRODUCTS = frozenset((None, "linux"))
@@ -55,8 +56,7 @@ _CATEGORIES: Mapping[str, tuple[str, Condition | None, Mapping[str, str]]] = {
 """Sigma's categories that ours serve under another name: what they ask for besides, and fields."""
 
 
-_PREFIX = "service:"
-_MAX_SOURCE_BYTES = MAX_NAME_BYTES - len(_PREFIX)
+_MAX_SOURCE_BYTES = MAX_NAME_BYTES - len(SERVICE_PREFIX)
 
 
 class Part(NamedTuple):
@@ -97,9 +97,9 @@ def served_by(document: Document, condition: Condition) -> Served:
     if service == "auditd":
         return _of_auditd(document, condition)
     if service in _ALL_SERVICES:
-        return Served((Part(_PREFIX, condition),), ())
+        return Served((Part(SERVICE_PREFIX, condition),), ())
     names = _SERVICES.get(service, (service,))
-    return Served(tuple(Part(f"{_PREFIX}{name}", condition) for name in names), ())
+    return Served(tuple(Part(f"{SERVICE_PREFIX}{name}", condition) for name in names), ())
 
 
 def field_in(category: str, field: str) -> str:

@@ -182,12 +182,12 @@ class Together(Window):
 class InOrder(Window):
     """temporal_ordered: for each step its newest time and tier, and a way's latest start.
 
-    The state holds three numbers for each step: time, tier, start. The start of a step is that of
-    the way through all steps before it that began last: any other way is older, and so in the
-    window only when this one is.
+    The state holds four numbers for each step: time, tier, start, and which hit of the group it
+    was. The start of a step is that of the way through all steps before it that began last: any
+    other way is older, and so in the window only when this one is.
     """
 
-    _TIME, _TIER, _START, _WIDTH = 0, 1, 2, 3
+    _TIME, _TIER, _START, _NUMBER, _WIDTH = 0, 1, 2, 3, 4
 
     def open(self) -> State:  # noqa: D102
         return array("d", [_NEVER] * self._WIDTH) * self._steps
@@ -199,9 +199,10 @@ class InOrder(Window):
             return 0  # an older one of the same step leads no further than the newer
         steps[here + self._TIME] = hit.at_s
         steps[here + self._TIER] = hit.tier
+        steps[here + self._NUMBER] = max(0.0, *steps[self._NUMBER :: self._WIDTH]) + 1
         if hit.step == 0:
             steps[here + self._START] = hit.at_s
-        elif self._follows(steps, here, is_told_late=False):
+        elif self._follows(steps, here):
             before = steps[here - self._WIDTH + self._START]
             steps[here + self._START] = max(steps[here + self._START], before)
         else:
@@ -226,20 +227,20 @@ class InOrder(Window):
         while here + self._WIDTH < len(steps):
             after = here + self._WIDTH
             is_older = steps[here + self._START] < steps[after + self._START]
-            if is_older or not self._follows(steps, after, is_told_late=True):
+            if is_older or not self._follows(steps, after):
                 break
             steps[after + self._START] = steps[here + self._START]
             here = after
         return here
 
-    def _follows(self, steps: array[float], here: int, *, is_told_late: bool) -> bool:
+    def _follows(self, steps: array[float], here: int) -> bool:
         """Whether the newest hit of a step can have happened after that of the step before."""
         before = here - self._WIDTH
         earlier_s, later_s = steps[before + self._TIME], steps[here + self._TIME]
         if _NEVER in (earlier_s, later_s):
             return False
         if steps[before + self._TIER] == steps[here + self._TIER]:
-            return not is_told_late
+            return steps[before + self._NUMBER] < steps[here + self._NUMBER]
         return earlier_s <= later_s + SKEW_S
 
 

@@ -233,6 +233,7 @@ class Answers:
             "delivered": status.delivered,
             "newest": status.newest_sequence,
             "sent": delivery.sent if delivery else 0,
+            "in_flight": delivery.in_flight if delivery else 0,
             "conditions": dict(delivery.conditions) if delivery else {},
             "spent_bytes": (delivery.spent if delivery else status.spent).size_bytes,
             "budget_bytes": delivery.budget_bytes_per_day if delivery else 0,

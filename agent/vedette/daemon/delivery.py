@@ -171,6 +171,11 @@ class Delivery:
         return self._outbox.spent(self._clock())
 
     @property
+    def in_flight(self) -> int:
+        """Entries handed over that the broker has not answered yet."""
+        return self._outbox.in_flight
+
+    @property
     def conditions(self) -> Mapping[str, str]:
         """What is wrong with the way out now, with a detail for people."""
         return self._outbox.conditions

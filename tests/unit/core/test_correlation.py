@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.simulators.linear_correlator import LinearCorrelator
 
@@ -290,6 +290,10 @@ def test_what_comes_in_order_is_met_as_counting_everything_anew_says(
 
 @settings(max_examples=300)
 @given(hits, tiers)
+@example(
+    stream=[(step, 0, {"SourceIp": "x"}) for step in ("b", "d", "a")],
+    tier_of={"a": "u", "b": "t", "d": "t"},
+)
 def test_steps_of_several_tiers_are_met_as_any_way_through_all_hits_says(
     stream: list[tuple[str, int, Mapping[str, str]]], tier_of: Mapping[str, str]
 ) -> None:
