@@ -51,8 +51,8 @@ class FileCell(Cell):
     def _overwrite(self, descriptor: int) -> None:
         """With zeros: the old file has no name any more, but its blocks are still there."""
         try:
-            os.pwrite(descriptor, bytes(min(os.fstat(descriptor).st_size, MAX_BYTES)), 0)
-            os.fsync(descriptor)
+            durable.write_at(descriptor, bytes(min(os.fstat(descriptor).st_size, MAX_BYTES)), 0)
+            durable.sync(descriptor)
         except OSError as error:
             raise StoreError(
                 f"{self._path}: what it held cannot be overwritten: {error.strerror}"

@@ -79,10 +79,11 @@ def set_aside(path: Path) -> str:
         kept = _numbers(path)
         name = f"{path.name}.damaged-{kept[-1] + 1 if kept else 1}"
         for part in found:
-            (folder / f"{path.name}{part}").rename(folder / f"{name}{part}")
+            durable.disk.rename(folder / f"{path.name}{part}", folder / f"{name}{part}")
         for old in kept[: len(kept) + 1 - KEPT_DAMAGED]:
             for part in _PARTS:
-                (folder / f"{path.name}.damaged-{old}{part}").unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    durable.disk.unlink(folder / f"{path.name}.damaged-{old}{part}")
         durable.sync_folder(folder)
     except OSError as error:
         raise StoreError(f"{path}: cannot be set aside: {error.strerror}") from error
@@ -100,8 +101,6 @@ def _numbers(path: Path) -> list[int]:
 def _overwrite(path: Path, data: bytes) -> None:
     """In place: on a full disk it still works. Without it, only a lost end goes unnoticed."""
     with suppress(OSError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.pwrite(descriptor, data, 0)
-        finally:
-            os.close(descriptor)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        with durable.opened(path, flags) as descriptor:
+            durable.write_at(descriptor, data, 0)

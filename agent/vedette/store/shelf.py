@@ -60,12 +60,7 @@ class FileShelf(Shelf):
         Raises:
             StoreError: the disk did not let it go.
         """
-        try:
-            self._path(name).unlink(missing_ok=True)
-            if self._folder.exists():
-                durable.sync_folder(self._folder)
-        except OSError as error:
-            raise StoreError(f"{name}: cannot be removed: {error.strerror}") from error
+        durable.remove(self._path(name))
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name) or name.endswith(".new"):
