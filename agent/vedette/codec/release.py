@@ -20,12 +20,11 @@ Rule 3: values of `custom` came through a lax JSON reader: every one is checked,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from enum import StrEnum
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
+from vedette.codec import strict_fields as strict
 from vedette.codec.strict_json import Json
-from vedette.codec.text import escape, quoted
+from vedette.codec.text import quoted
 from vedette.errors import ParseError
 from vedette.model.release import (
     DAY_MINUTES,
@@ -34,7 +33,6 @@ from vedette.model.release import (
     MAX_HARDWARE_IDS,
     MAX_LATE_ROLLBACK_S,
     MAX_NEEDS,
-    MAX_NUMBER,
     MAX_RAMP_S,
     MAX_STATEMENTS,
     MAX_WINDOWS,
@@ -65,17 +63,13 @@ _FILE = frozenset({"length", "path", "sha256"})
 _NEED = frozenset({"counter", "kind", "name"})
 _ROLLOUT = frozenset({"fraction", "full-after", "starts"})
 _WINDOW = frozenset({"days", "lasts", "opens"})
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~_-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~_-]{0,63}")
 _AGENT = re.compile(r"([0-9]{1,6}(\.[0-9]{1,6}){0,3})?")
 _HARDWARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 # A segment with its digest in front ("<sha256>.<segment>", TUF 6.2) must still be a file name.
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}")
 _SEGMENTS = 3
-
-Entry = TypeVar("Entry")
-Word = TypeVar("Word", bound=StrEnum)
 
 
 def is_release(custom: object) -> bool:
@@ -108,30 +102,31 @@ def decode(path: str, length: object, sha256: object, custom: object) -> Release
     """
     if not isinstance(custom, Mapping) or FIELD not in custom:
         raise ParseError(f'{quoted(path)}: expected a custom field with "{FIELD}": no release')
-    fields = _fields(custom[FIELD], "a release", _RELEASE)
-    if type(fields["format"]) is not int or fields["format"] != FORMAT:
-        raise ParseError(f"expected format {FORMAT}; a newer agent is needed for another")
-    kind = _word(fields["kind"], "a kind", ReleaseKind)
-    name = _matched(fields["name"], "the name of a release", _NAME)
+    fields = strict.fields(custom[FIELD], "a release", _RELEASE)
+    strict.format_number(fields["format"], FORMAT)
+    kind = strict.word(fields["kind"], "a kind", ReleaseKind)
+    name = strict.matched(fields["name"], "the name of a release", NAME)
     made = Release(
         kind=kind,
         name=name,
-        version=_matched(fields["version"], "a version", _VERSION),
-        counter=_number(fields, "counter", 1),
-        issued_s=_number(fields, "issued", 1),
+        version=strict.matched(fields["version"], "a version", VERSION),
+        counter=strict.number(fields["counter"], "counter", 1),
+        issued_s=strict.number(fields["issued"], "issued", 1),
         target=_file({"path": path, "length": length, "sha256": sha256}, kind, name),
-        hardware_ids=_texts(fields["hardware"], "hardware ids", MAX_HARDWARE_IDS, _HARDWARE),
-        needs=_list(fields["needs"], "needs", MAX_NEEDS, _need),
-        agent=_matched(fields["agent"], "a version of the agent", _AGENT),
-        summary=_summary(fields["summary"]),
-        urgency=_word(fields["urgency"], "an urgency", Urgency),
-        defer_s=_number(fields, "defer", 0, MAX_DEFER_S),
+        hardware_ids=strict.texts(fields["hardware"], "hardware ids", MAX_HARDWARE_IDS, _HARDWARE),
+        needs=strict.rows(fields["needs"], "needs", MAX_NEEDS, _need),
+        agent=strict.matched(fields["agent"], "a version of the agent", _AGENT),
+        summary=strict.visible(fields["summary"], "a summary", MAX_SUMMARY),
+        urgency=strict.word(fields["urgency"], "an urgency", Urgency),
+        defer_s=strict.number(fields["defer"], "defer", 0, MAX_DEFER_S),
         rollout=_rollout(fields["rollout"]),
-        windows=_list(fields["windows"], "windows", MAX_WINDOWS, _window),
-        closes_window=_truth(fields, "closes-window"),
-        late_rollback_s=_number(fields, "late-rollback", 0, MAX_LATE_ROLLBACK_S),
+        windows=strict.rows(fields["windows"], "windows", MAX_WINDOWS, _window),
+        closes_window=strict.truth(fields["closes-window"], "closes-window"),
+        late_rollback_s=strict.number(
+            fields["late-rollback"], "late-rollback", 0, MAX_LATE_ROLLBACK_S
+        ),
         parts=_parts(fields["parts"], kind, name),
-        statements=_list(
+        statements=strict.rows(
             fields["statements"], "statements", MAX_STATEMENTS, lambda one: _file(one, kind, name)
         ),
     )
@@ -148,10 +143,10 @@ def read_path(path: object) -> tuple[ReleaseKind, str]:
     segments = path.split("/") if isinstance(path, str) else []
     if len(segments) != _SEGMENTS or not all(map(_SEGMENT.fullmatch, segments)):
         raise ParseError(
-            f"expected a path FOLDER/NAME/FILE of plain characters, got {_shown(path)}"
+            f"expected a path FOLDER/NAME/FILE of plain characters, got {strict.shown(path)}"
         )
     kind = next((kind for kind, folder in FOLDERS.items() if folder == segments[0]), None)
-    if kind is None or not _NAME.fullmatch(segments[1]):
+    if kind is None or not NAME.fullmatch(segments[1]):
         raise ParseError(
             f"expected a path in one of {', '.join(FOLDERS.values())}, and a name of small "
             f"letters, digits and hyphens, got {quoted(path)}"
@@ -216,115 +211,57 @@ def _plain_file(one: TargetFile) -> dict[str, Json]:
 
 
 def _file(value: object, kind: ReleaseKind, name: str) -> TargetFile:
-    fields = _fields(value, "a file", _FILE)
+    fields = strict.fields(value, "a file", _FILE)
     if read_path(fields["path"]) != (kind, name):
+        got = strict.shown(fields["path"])
         raise ParseError(
-            f"expected a path in {FOLDERS[kind]}/{name}/, got {_shown(fields['path'])}: a release "
-            "has no file of another"
+            f"expected a path in {FOLDERS[kind]}/{name}/, got {got}: a release has no file of "
+            "another"
         )
     return TargetFile(
         fields["path"],
-        _number(fields, "length", 1),
-        _matched(fields["sha256"], "a SHA-256 of 64 small hex digits", _SHA256),
+        strict.number(fields["length"], "length", 1),
+        strict.digest(fields["sha256"]),
     )
 
 
 def _parts(value: object, kind: ReleaseKind, name: str) -> dict[PartKind, TargetFile]:
     if not isinstance(value, Mapping):
-        raise ParseError(f"expected parts by what they are for, got {_shown(value)}")
-    return {_word(use, "a part", PartKind): _file(one, kind, name) for use, one in value.items()}
+        raise ParseError(f"expected parts by what they are for, got {strict.shown(value)}")
+    return {
+        strict.word(use, "a part", PartKind): _file(one, kind, name) for use, one in value.items()
+    }
 
 
 def _need(value: object) -> Need:
-    fields = _fields(value, "a need", _NEED)
+    fields = strict.fields(value, "a need", _NEED)
     return Need(
-        _word(fields["kind"], "a kind", ReleaseKind),
-        _matched(fields["name"], "the name of a release", _NAME),
-        _number(fields, "counter", 1),
+        strict.word(fields["kind"], "a kind", ReleaseKind),
+        strict.matched(fields["name"], "the name of a release", NAME),
+        strict.number(fields["counter"], "counter", 1),
     )
 
 
 def _rollout(value: object) -> Rollout:
-    fields = _fields(value, "a rollout", _ROLLOUT)
+    fields = strict.fields(value, "a rollout", _ROLLOUT)
     return Rollout(
-        _number(fields, "starts", 0),
-        _number(fields, "fraction", 0, WHOLE),
-        _number(fields, "full-after", 0, MAX_RAMP_S),
+        strict.number(fields["starts"], "starts", 0),
+        strict.number(fields["fraction"], "fraction", 0, WHOLE),
+        strict.number(fields["full-after"], "full-after", 0, MAX_RAMP_S),
     )
 
 
 def _window(value: object) -> Window:
-    fields = _fields(value, "a window", _WINDOW)
-    days = _list(fields["days"], "days", WEEKDAYS, _day)
+    fields = strict.fields(value, "a window", _WINDOW)
+    days = strict.rows(fields["days"], "days", WEEKDAYS, _day)
     if not days or list(days) != sorted(set(days)):
         raise ParseError("expected the days of a window sorted, each once, one at least")
     return Window(
-        days, _number(fields, "opens", 0, DAY_MINUTES - 1), _number(fields, "lasts", 1, DAY_MINUTES)
+        days,
+        strict.number(fields["opens"], "opens", 0, DAY_MINUTES - 1),
+        strict.number(fields["lasts"], "lasts", 1, DAY_MINUTES),
     )
 
 
 def _day(value: object) -> int:
-    return _number({"a day": value}, "a day", 0, WEEKDAYS - 1)
-
-
-def _fields(value: object, what: str, names: frozenset[str]) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ParseError(f"expected {what} as an object, got {_shown(value)}")
-    if value.keys() != names:
-        odd = sorted(map(str, value.keys() ^ names))
-        raise ParseError(f"{what}: expected {', '.join(sorted(names))}; missing or unknown: "
-                         f"{quoted(', '.join(odd), 120)}")  # fmt: skip
-    return value
-
-
-def _shown(value: object) -> str:
-    """A foreign value for an error; the inside of a list or object may be deep, so not that."""
-    return type(value).__name__ if isinstance(value, list | Mapping) else quoted(value)
-
-
-def _list(value: object, what: str, most: int, read: Callable[[Any], Entry]) -> tuple[Entry, ...]:
-    if not isinstance(value, list) or len(value) > most:
-        raise ParseError(f"expected a list of at most {most} {what}, got {_shown(value)}")
-    return tuple(read(one) for one in value)
-
-
-def _texts(value: object, what: str, most: int, pattern: re.Pattern[str]) -> tuple[str, ...]:
-    found = _list(value, what, most, lambda one: _matched(one, f"an entry of {what}", pattern))
-    if list(found) != sorted(set(found)):
-        raise ParseError(f"expected {what} sorted, each once")
-    return found
-
-
-def _word(value: object, what: str, words: type[Word]) -> Word:
-    found = next((one for one in words if isinstance(value, str) and one == value), None)
-    if found is None:
-        raise ParseError(f"expected {what} of {', '.join(words)}, got {_shown(value)}")
-    return found
-
-
-def _matched(value: object, what: str, pattern: re.Pattern[str]) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ParseError(f"expected {what}, got {_shown(value)}")
-    return value
-
-
-def _summary(value: object) -> str:
-    if not isinstance(value, str) or len(value) > MAX_SUMMARY or escape(value) != value:
-        raise ParseError(f"expected a summary of at most {MAX_SUMMARY} visible characters")
-    return value
-
-
-def _truth(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields[name]
-    if not isinstance(value, bool):
-        raise ParseError(f"expected {name} to be true or false, got {_shown(value)}")
-    return value
-
-
-def _number(fields: Mapping[str, Any], name: str, low: int, high: int = MAX_NUMBER) -> int:
-    value = fields[name]
-    if type(value) is not int or not low <= value <= high:
-        raise ParseError(
-            f"expected {name} to be a whole number from {low} to {high}, got {_shown(value)}"
-        )
-    return value
+    return strict.number(value, "a day", 0, WEEKDAYS - 1)
