@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from vedette.codec import attack, strict_json
@@ -68,10 +70,9 @@ def test_what_is_wrong_is_an_incident_with_its_technique(
 ) -> None:
     found = updates.judge(report)
     assert (found.severity, found.condition) == (severity, condition)
+    objects: Any = attack.attacks(found.tags)
     named = [
-        one.get("sub_technique", one["technique"])["uid"]
-        for one in attack.attacks(found.tags)
-        if isinstance(one, dict) and "technique" in one
+        one.get("sub_technique", one["technique"])["uid"] for one in objects if "technique" in one
     ]
     assert tuple(named) == uids
 
