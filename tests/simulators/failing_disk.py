@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 CHANGES = (
-    "fsync", "ftruncate", "mkdir", "open", "pwrite", "rename", "rmdir", "symlink", "unlink",
+    "fsync", "ftruncate", "link", "mkdir", "open", "pwrite", "rename", "rmdir", "symlink", "unlink",
     "write",
 )  # fmt: skip
 _REMOVING = frozenset(("unlink", "rmdir", "ftruncate"))

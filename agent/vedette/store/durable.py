@@ -25,8 +25,12 @@ _PRIVATE = 0o700
 _IN_PLACE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder that only we can enter, and its parents; one that is there gets mode 0700.
+def make_folder(folder: Path, mode: int = _PRIVATE) -> None:
+    """Make a folder, and its parents; one that is there gets the mode.
+
+    Args:
+        folder: that is made.
+        mode: 0700 lets nobody but us enter.
 
     Raises:
         StoreError: it cannot be made.
@@ -34,10 +38,10 @@ def make_folder(folder: Path) -> None:
     try:
         for missing in _missing(folder):
             with suppress(FileExistsError):
-                disk.mkdir(missing, _PRIVATE if missing == folder else 0o755)
+                disk.mkdir(missing, mode if missing == folder else 0o755)
             sync_folder(missing.parent)
-        if stat.S_IMODE(folder.stat().st_mode) != _PRIVATE:  # a read-only disk refuses even this
-            folder.chmod(_PRIVATE)
+        if stat.S_IMODE(folder.stat().st_mode) != mode:  # a read-only disk refuses even this
+            folder.chmod(mode)
     except OSError as error:
         raise StoreError(f"{folder}: cannot make the folder: {error.strerror}") from error
 
@@ -148,6 +152,16 @@ def rename(source: Path, target: Path) -> None:
             sync_folder(source.parent)
 
 
+def link(source: Path, target: Path) -> None:
+    """Give a file one more name (link(2)), unsynced: see `sync_tree`.
+
+    Raises:
+        StoreError: the disk did not do it, or the name is taken.
+    """
+    with _explained(target, f"cannot be made a name of {source}"):
+        disk.link(source, target, follow_symlinks=False)
+
+
 def sync_tree(folder: Path) -> None:
     """Make all files and folders below a folder durable, and its own entries; follows no link.
 
@@ -174,6 +188,27 @@ def remove(path: Path) -> None:
         except FileNotFoundError:
             return
         sync_folder(path.parent)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all it holds, if it is there, and sync its parent; follows no link.
+
+    A power cut may leave part of it: take it away from where it counts (`rename`) before.
+
+    Raises:
+        StoreError: the disk did not let all of it go.
+    """
+    with _explained(folder, "cannot be removed"):
+        if not folder.exists():
+            return
+        for place, folders, names in os.walk(folder, topdown=False, onerror=_raise):
+            for path in (Path(place, name) for name in (*names, *folders)):
+                if path.is_dir() and not path.is_symlink():
+                    disk.rmdir(path)
+                else:
+                    disk.unlink(path)
+        disk.rmdir(folder)
+        sync_folder(folder.parent)
 
 
 def read(path: Path, max_bytes: int) -> bytes | None:
