@@ -36,7 +36,7 @@ from vedette.model.model_manifest import (
     RunLimits,
 )
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 4 << 20
 FORMAT = 1
 
 _MANIFEST = frozenset(
@@ -49,13 +49,14 @@ _FILE = frozenset({"length", "path", "sha256"})
 _BLOB = frozenset({"length", "sha256"})
 _GOLDEN = frozenset({"absolute", "expected", "input", "name", "relative"})
 _LIMITS = frozenset({"memory", "output", "time-ms"})
-_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._][A-Za-z0-9._+~=@,-]{0,127}")
 _CASE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _RUNNER = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,:+-]{0,127}")
 _LEAST_MEMORY = 1 << 20
 _MAX_OUTPUT = 16 << 20
+_MAX_SEGMENT = 255  # NAME_MAX
+_MAX_LENGTH = 1 << 40
 
 
 def encode(manifest: ModelManifest) -> bytes:
@@ -161,13 +162,19 @@ def _file(value: object) -> ModelFile:
 
 
 def _path(value: object) -> str:
-    segments = value.split("/") if isinstance(value, str) and len(value) <= MAX_PATH else []
-    if not 1 <= len(segments) <= MAX_DEPTH or not all(map(_SEGMENT.fullmatch, segments)):
+    path = strict.visible(value, "a path of the model", MAX_PATH)
+    segments = path.split("/")
+    is_plain = not {"", ".", ".."} & {*segments} and len(path.encode()) <= MAX_PATH
+    if not is_plain or len(segments) > MAX_DEPTH or any(map(_is_long, segments)):
         raise ParseError(
-            f"expected a relative path of at most {MAX_DEPTH} plain segments and {MAX_PATH} "
-            f"characters, got {strict.shown(value)}"
+            f"expected a relative path of at most {MAX_DEPTH} segments and {MAX_PATH} bytes, "
+            f"without . and .., got {strict.shown(path)}"
         )
-    return "/".join(segments)
+    return path
+
+
+def _is_long(segment: str) -> bool:
+    return len(segment.encode()) > _MAX_SEGMENT
 
 
 def _blob(value: object) -> Blob:
@@ -176,7 +183,7 @@ def _blob(value: object) -> Blob:
 
 
 def _sized(length: object, sha256: object) -> Blob:
-    return Blob(strict.number(length, "length", 1), strict.digest(sha256))
+    return Blob(strict.number(length, "length", 1, _MAX_LENGTH), strict.digest(sha256))
 
 
 def _golden(value: object) -> Golden:

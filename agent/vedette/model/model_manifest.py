@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-MAX_FILES = 1024
-MAX_PATH = 255
-MAX_DEPTH = 8
+MAX_FILES = 4096
+MAX_PATH = 1024
+"""Bytes."""
+MAX_DEPTH = 16
 """Segments of a path in the model's directory."""
 MAX_GOLDEN = 32
 MAX_PARAMETERS = 16
-MAX_GOLDEN_BYTES = 16 << 20
+MAX_GOLDEN_BYTES = 4 << 20
 """Of one golden input or expected output: the worker holds it in memory."""
 MAX_RUN_MS = 600_000
 MAX_RUN_BYTES = 1 << 40
@@ -40,7 +41,7 @@ class ModelFile(NamedTuple):
     """A file of the model's directory.
 
     Attributes:
-        path: relative to it, with "/" between segments; plain characters, no "." and "..".
+        path: relative to it, with "/" between segments; visible characters, no "." and "..".
         blob: its content.
     """
 
@@ -53,7 +54,7 @@ class Golden(NamedTuple):
 
     Attributes:
         name: of the case, for people and reports.
-        input: what the runner is given, as it is.
+        input: one JSON document, which the runner is given.
         expected: JSON of what it must answer.
         absolute, relative: a number x of the answer is right if it is within
             absolute + relative * |expected| of the one expected; everything else must be equal.
