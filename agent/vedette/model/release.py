@@ -35,7 +35,7 @@ MAX_RAMP_S = 365 * 86_400
 
 
 class ReleaseKind(StrEnum):
-    """What a release is; each but the last is signed under a delegated role of its own."""
+    """What a release is; each but the last two has a delegated role of its own."""
 
     RULES = "rules"
     PLAYBOOKS = "playbooks"
@@ -45,6 +45,8 @@ class ReleaseKind(StrEnum):
     OPERATORS = "operators"
     TRUST = "trust"
     """The trust document; a target of the top-level role."""
+    POLICY = "policy"
+    """What has to be said about releases of each kind (model/provenance.py); top-level too."""
 
 
 ROLES: Mapping[ReleaseKind, str] = {
@@ -55,10 +57,15 @@ ROLES: Mapping[ReleaseKind, str] = {
     ReleaseKind.ADVISORIES: "advisories",
     ReleaseKind.OPERATORS: "operators",
     ReleaseKind.TRUST: "targets",
+    ReleaseKind.POLICY: "targets",
 }
 """The TUF role that may sign releases of a kind."""
 
-FOLDERS: Mapping[ReleaseKind, str] = {**ROLES, ReleaseKind.TRUST: "trust"}
+FOLDERS: Mapping[ReleaseKind, str] = {
+    **ROLES,
+    ReleaseKind.TRUST: "trust",
+    ReleaseKind.POLICY: "policy",
+}
 """The first segment of a target's path; a role is delegated `FOLDER/*/*` and nothing else."""
 
 

@@ -84,9 +84,11 @@ def test_names_beside_ours_are_others() -> None:
     assert read({**as_json(FIRMWARE), "x-other": [1]}) == FIRMWARE
 
 
-def test_every_kind_has_a_role_and_a_folder_of_its_own() -> None:
+def test_every_kind_has_a_folder_of_its_own_and_no_key_signs_two_kinds_of_content() -> None:
     assert set(ROLES) == set(FOLDERS) == set(ReleaseKind)
-    assert len(set(ROLES.values())) == len(set(FOLDERS.values())) == len(ReleaseKind)
+    assert len(set(FOLDERS.values())) == len(ReleaseKind)
+    delegated = [role for role in ROLES.values() if role != "targets"]
+    assert len(set(delegated)) == len(delegated) == len(ReleaseKind) - 2
 
 
 CHANGES: dict[str, Callable[[Any], object]] = {
