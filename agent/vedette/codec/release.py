@@ -36,6 +36,7 @@ from vedette.model.release import (
     MAX_RAMP_S,
     MAX_STATEMENTS,
     MAX_WINDOWS,
+    PARTS,
     WEEKDAYS,
     WHOLE,
     Need,
@@ -168,8 +169,10 @@ def _check(made: Release) -> None:
     if made.kind is ReleaseKind.FIRMWARE:
         if not made.hardware_ids:
             raise ParseError("expected a firmware to name the hardware it is for")
-    elif made.closes_window or made.late_rollback_s or made.parts:
-        raise ParseError(f"expected parts and late rollback of firmware alone, got a {made.kind}")
+    elif made.closes_window or made.late_rollback_s:
+        raise ParseError(f"expected late rollback of firmware alone, got it of {made.kind}")
+    if not made.parts.keys() <= PARTS.get(made.kind, frozenset()):
+        raise ParseError(f"expected other parts of {made.kind}, got {', '.join(made.parts)}")
 
 
 def _plain(release: Release) -> dict[str, Json]:

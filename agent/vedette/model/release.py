@@ -87,7 +87,17 @@ class PartKind(StrEnum):
     """SHA-256 of each 4096-byte block of a firmware image, one after the other (32 bytes each, no
     header); the last block may be short."""
     FILE_MANIFEST = "file-manifest"
-    """The files of a firmware with their digests: the baseline once it is committed."""
+    """The files of a firmware with their digests: the baseline once it is committed
+    (codec/file_manifest.py)."""
+    SAMPLES = "samples"
+    """Events that rules must and must not find: what a device tries them on first."""
+
+
+PARTS: Mapping[ReleaseKind, frozenset[PartKind]] = {
+    ReleaseKind.FIRMWARE: frozenset({PartKind.BLOCK_INDEX, PartKind.FILE_MANIFEST}),
+    ReleaseKind.RULES: frozenset({PartKind.SAMPLES}),
+}
+"""What a release of a kind may have beside its target; the others have no parts."""
 
 
 class TargetFile(NamedTuple):

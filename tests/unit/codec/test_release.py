@@ -204,6 +204,15 @@ def test_what_belongs_to_firmware_is_refused_elsewhere(more: dict[str, Any]) -> 
         codec.encode(replace(RULES, **more))
 
 
+def test_rules_may_bring_samples_and_firmware_none() -> None:
+    samples = {PartKind.SAMPLES: TargetFile("rules/main/main-9.samples", 5, B)}
+    with_samples = replace(RULES, parts=samples)
+    assert codec.decode(*RULES.target, codec.encode(with_samples)) == with_samples
+    of_firmware = {PartKind.SAMPLES: TargetFile("firmware/cam/cam-7.samples", 5, B)}
+    with pytest.raises(ParseError, match="other parts"):
+        codec.encode(replace(FIRMWARE, parts=of_firmware))
+
+
 def test_a_writer_cannot_write_what_no_reader_reads() -> None:
     with pytest.raises(ParseError, match="expected the name"):
         codec.encode(replace(RULES, name="No Name"))
