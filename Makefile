@@ -7,7 +7,7 @@ LOCK := build/lock
 EBPF := agent/vedette/sensors/_ebpf
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack atomic matrix test check lint ebpf bench bench-readme coverage fuzz lock clean
+.PHONY: help run attack atomic matrix test check lint ebpf bench bench-readme coverage fuzz powercut lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -63,6 +63,9 @@ fuzz: $(VENV)/ready ## feed the parsers hostile bytes (ARGS="--seconds 600", "--
 	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check \
 		--require-hashes -r tests/fuzz/requirements.txt || echo "no atheris for this Python: mutating without coverage"
 	@$(PY) -m tests.fuzz $(ARGS)
+
+powercut: $(VENV)/ready ## cut the power at every write of the stores, in every way it may go (ARGS="--only NAME", "--seed N")
+	@$(PY) -m tests.powercut $(ARGS)
 
 $(LOCK)/bin/pip-compile:
 	@echo "making $(LOCK) with pip-tools" && $(PYTHON) -m venv $(LOCK)

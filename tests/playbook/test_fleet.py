@@ -10,7 +10,11 @@ import pytest
 from vedette.codec import chain_link, cloudevents, ocsf, report
 from vedette.codec.envelope import Purpose, signed_bytes
 from vedette.codec.registry import Registered
+from vedette.core import updates
 from vedette.core.fleet import REMEMBERED_INCIDENTS, SILENT_S, Fleet, Kind, Note, Publication
+from vedette.model.finding import Severity
+from vedette.model.release import ReleaseKind
+from vedette.model.update import Cause, Step, UpdateReport
 from vedette.store.cell import FileCell
 from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
 from vedette.trust.evolving_key import FILE, EvolvingKey
@@ -262,3 +266,33 @@ def test_other_evidence_is_a_report_and_a_damaged_link_unreadable() -> None:
     for sequence, body, kind in ((1, b'{"x":1}', Kind.REPORT), (2, b'{"link":1}', Kind.UNREADABLE)):
         found = publication(sequence, suffix="up/evidence", purpose=Purpose.CHECKPOINT, body=body)
         assert kinds(watched.handle(found, 1.0)) == [kind]
+
+
+def step_of_an_update(reason: str = "") -> bytes:
+    report = UpdateReport(
+        "0123456789abcdef", Step.REFUSED, ReleaseKind.RULES, "fleet", "1.2", 7, "",
+        Cause.SIGNATURE, reason,
+    )  # fmt: skip
+    judgement = updates.judge(report)
+    return updates.draft(report, judgement, device="cam-7", tenant="acme", wall_s=1.0).body
+
+
+def test_a_step_of_an_update_is_shown_with_its_reason() -> None:
+    told = publication(
+        1, suffix="up/update", purpose=Purpose.UPDATE, body=step_of_an_update("1 of 2 keys signed")
+    )
+    (note,) = fleet().handle(told, 1.0)
+    words = "rules fleet 1.2 (counter 7): refused, signature: 1 of 2 keys signed"
+    assert (note.kind, note.detail, note.severity) == (Kind.UPDATE, words, Severity.HIGH)
+    assert note.update is not None
+    assert note.update.cause is Cause.SIGNATURE
+
+
+def test_a_step_that_passes_for_an_incident_is_refused() -> None:
+    forged = publication(1, purpose=Purpose.UPDATE, body=step_of_an_update())
+    assert kinds(fleet().handle(forged, 1.0)) == [Kind.BAD_SIGNATURE]
+
+
+def test_a_signed_update_that_says_no_step_is_unreadable() -> None:
+    told = publication(1, suffix="up/update", purpose=Purpose.UPDATE, body=b'{"class_uid":6002}')
+    assert kinds(fleet().handle(told, 1.0)) == [Kind.UNREADABLE]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from vedette.codec import update_report
 from vedette.codec.report import Link, Report
 from vedette.codec.text import escape, shorten
 from vedette.core.fleet import Kind, Note
@@ -52,7 +53,7 @@ def text(note: Note, now_s: float, *, is_coloured: bool) -> str:
     line += f"  #{note.sequence}" if note.sequence else ""
     line += f"  {escape(note.detail)}"
     if is_coloured:
-        colour = WARNING if note.kind in ALARMING else COLOURS[Severity.INFORMATIONAL]
+        colour = WARNING if note.kind in ALARMING else COLOURS[note.severity]
         return f"{colour}{line}{RESET}"
     return line
 
@@ -67,6 +68,9 @@ def document(note: Note, now_s: float) -> dict[str, Any]:
         "detail": note.detail,
         "received": round(now_s, 3),
     }
+    if note.update is not None:
+        found["update"] = update_report.plain(note.update)
+        found["severity"] = note.severity.name.lower()
     if note.incident is not None:
         incident = note.incident._asdict()
         incident["severity"] = note.incident.severity.name.lower()

@@ -1,7 +1,7 @@
-"""Sigma's ATT&CK tags as OCSF attack objects.
+"""Sigma's ATT&CK tags, and ours of MITRE ATLAS, as OCSF attack objects.
 
-Rule 1: a tag that names neither a tactic nor a technique of the Enterprise matrix gives nothing
-here; it stays in the finding's own list of tags.
+Rule 1: a tag that names neither a tactic nor a technique of the Enterprise matrix, nor a technique
+of ATLAS, gives nothing here; it stays in the finding's own list of tags.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TACTICS = {
     "command-and-control": ("TA0011", "Command and Control"),
     "impact": ("TA0040", "Impact"),
 }
-_TECHNIQUE = re.compile(r"attack\.(t[0-9]{4})(\.[0-9]{3})?")
+_TECHNIQUE = re.compile(r"(?:attack\.(?=t)|atlas\.(?=aml))((?:aml\.)?t[0-9]{4})(\.[0-9]{3})?")
 _PREFIX = "attack."
 
 
@@ -36,7 +36,8 @@ def attacks(tags: Iterable[str]) -> list[Json]:
     """One OCSF attack object for each tactic and technique, in the order of the tags.
 
     Args:
-        tags: as Sigma writes them: attack.execution, attack.t1059.004.
+        tags: as Sigma writes them: attack.execution, attack.t1059.004; of ATLAS
+            atlas.aml.t0010.003.
     """
     found: list[Json] = []
     for tag in tags:

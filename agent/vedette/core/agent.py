@@ -342,7 +342,7 @@ class Agent:
     def _reported(self, given: Reported) -> None:
         process = self.processes.get(given.pid) if given.pid else None
         seen = Sighting(EventClass.AGENT, "agent", given.at_s, given.fields, process)
-        self._findings.of_ours(given.condition, given.title, given.severity, seen)
+        self._findings.of_ours(given.condition, given.title, given.severity, seen, given.tags)
 
     def _append(self, kind: str, at_s: float, body: bytes) -> None:
         wall_s = at_s + self._findings.offset_s

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from vedette.codec import chain_link, cloudevents, receipt, report, topics
+from vedette.codec import chain_link, cloudevents, receipt, report, topics, update_report
 from vedette.codec.chain_link import Link
 from vedette.codec.cloudevents import Received
 from vedette.codec.envelope import Purpose, purposes_of, signed_bytes
@@ -23,6 +23,8 @@ from vedette.codec.report import Report
 from vedette.codec.strict_json import Json
 from vedette.core.chain import Chain, Verdict
 from vedette.errors import ParseError
+from vedette.model.finding import Severity
+from vedette.model.update import UpdateReport
 from vedette.ports.signer import Verifier
 
 SILENT_S = 2700.0
@@ -55,6 +57,8 @@ class Kind(StrEnum):
     ENDED = "ended"
     """An incident that is closed, and of which all was said before."""
     REPORT = "report"
+    UPDATE = "update"
+    """A step of an update."""
     RECEIPT = "receipt"
     """What became of an operator's command."""
     STATE = "state"
@@ -79,7 +83,10 @@ class Kind(StrEnum):
 
 
 class Note(NamedTuple):
-    """One line for the operator; `incident` is given for incidents whose signature is good."""
+    """One line for the operator; `incident` is given for incidents whose signature is good.
+
+    `update` and its severity are given for steps of updates.
+    """
 
     kind: Kind
     tenant: str
@@ -87,6 +94,8 @@ class Note(NamedTuple):
     sequence: int
     detail: str
     incident: Report | None
+    update: UpdateReport | None = None
+    severity: Severity = Severity.INFORMATIONAL
 
 
 class _Progress(NamedTuple):
@@ -218,6 +227,8 @@ class Fleet:
         notes += self._heard(known, now_s)
         if received.purpose is Purpose.RECEIPT:
             return [*notes, self._receipt(known, sequence, publication)]
+        if received.purpose is Purpose.UPDATE:
+            return [*notes, self._update(known, sequence, publication)]
         try:
             document = report.decode(publication.body, publication.content_type)
             if received.purpose is not Purpose.INCIDENT:
@@ -238,6 +249,18 @@ class Fleet:
         who = found.origin.removeprefix("operator:") or "nobody we know"
         detail = f"{found.verb or 'a command'} by {who}: {found.status}, {found.detail}"
         return self._note(known, Kind.RECEIPT, sequence, detail)
+
+    def _update(self, known: _Known, sequence: int, publication: Publication) -> Note:
+        try:
+            document = report.decode(publication.body, publication.content_type)
+            found, severity = update_report.parse_document(document)
+        except ParseError as error:
+            return self._note(known, Kind.UNREADABLE, sequence, str(error))
+        detail = f"{found.title}: {found.step}"
+        if found.cause or found.reason:
+            detail += f", {': '.join(filter(None, (found.cause, found.reason)))}"
+        note = self._note(known, Kind.UPDATE, sequence, detail)
+        return note._replace(update=found, severity=severity)
 
     def _evidence(self, known: _Known, purpose: Purpose, sequence: int, document: Json) -> Note:
         if purpose is not Purpose.CHECKPOINT or not chain_link.is_link(document):

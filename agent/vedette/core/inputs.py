@@ -156,7 +156,7 @@ class Reported(NamedTuple):
     """The shell noticed something about the agent itself that people must know.
 
     `condition` is a stable word such as "tier-lost"; it becomes the rule id "vedette:<condition>".
-    `pid` is who did it, 0 where nobody is known.
+    `pid` is who did it, 0 where nobody is known; `tags` name techniques as Sigma writes them.
     """
 
     at_s: float
@@ -166,6 +166,7 @@ class Reported(NamedTuple):
     severity: Severity
     fields: Mapping[str, str]
     pid: int = 0
+    tags: tuple[str, ...] = ()
 
 
 class PlaybooksLoaded(NamedTuple):

@@ -1,14 +1,15 @@
 """Answers what the control socket is asked; the shapes are in daemon/control.py.
 
 Rule 1: an answer reads what is there; only `check`, `reload`, `baseline.accept`, `learn.start`,
-`learn.stop`, `learn.write`, `responses.undo` and `responses.keep` change something, and all leave a
-journal entry.
+`learn.stop`, `learn.write`, `responses.undo`, `responses.keep` and `update.tell` change something,
+and all leave a journal entry.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from vedette import __version__
@@ -31,6 +32,7 @@ from vedette.model.tier import TierReport
 if TYPE_CHECKING:
     from vedette.daemon.sentinel import Sentinel
 
+UPDATE_REQUESTS = ("tell", "health", "history")
 MAX_SCANNED = 5000
 """Newest entries looked through for the incidents of a list."""
 
@@ -61,6 +63,7 @@ class Answers:
             **self._profiles.handlers(),
             **self._responses.handlers(),
             **self._drills.handlers(),
+            **{f"update.{name}": partial(self._update, name) for name in UPDATE_REQUESTS},
         }
 
     def streams(self) -> dict[str, Stream]:
@@ -154,6 +157,12 @@ class Answers:
     async def _reload(self, params: Params) -> Answer:
         del params
         return {"changed": cast("list[Json]", list(await self._sentinel.reload()))}
+
+    async def _update(self, name: str, params: Params) -> Answer:
+        from vedette.daemon import update_answers  # noqa: PLC0415 (rare: not resident)
+
+        device = update_answers.device_of(self._sentinel)
+        return await update_answers.UpdateAnswers(device).answer(name, params)
 
     def _note(self, kind: str, body: bytes) -> None:
         """Record an acceptance; whatever was accepted changed the baseline."""

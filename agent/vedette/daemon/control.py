@@ -24,6 +24,7 @@ incidents.follow | | a stream of {incident: DOCUMENT} and {missed: n} (the reade
 reload | | {changed: [text]}
 baseline.* | its own | as `vedette baseline` needs it
 responses.* | its own | as daemon/response_answers.py says; so is `defence` in status and doctor
+update.* | its own | as daemon/update_answers.py says
 learn.*, profile.* | their own | as daemon/profile_answers.py says; so are profile and learning
 
 TIER is {class, tier, sees, misses: [text], failures: [{tier, reason, lift: [text]}]}, with tier ""

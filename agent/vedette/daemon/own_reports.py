@@ -202,10 +202,17 @@ class OwnReports:
         self._shell.report(condition, title, severity, {"Reason": reason})
 
 
-async def told_before(journal: Journal) -> dict[str, str]:
-    """Conditions of the uplink that an earlier process told and did not see end, with details."""
+async def told_before(journal: Journal, *, not_of_boot: str = "") -> dict[str, str]:
+    """Conditions of the uplink that an earlier process told and did not see end, with details.
+
+    Args:
+        journal: where they were noted.
+        not_of_boot: leave out what was noted under this boot id.
+    """
     newest: dict[str, str] = {}
     for entry in await journal.entries(_NOTE, REMEMBERED):
+        if entry.boot == not_of_boot:
+            continue
         condition, detail = _read_note(entry)
         newest.setdefault(condition, detail)
     return {condition: detail for condition, detail in newest.items() if detail}

@@ -50,10 +50,10 @@ from vedette.daemon.own_reports import OwnReports, told_before
 from vedette.daemon.profiles import Profiles
 from vedette.daemon.shell import Shell, now
 from vedette.daemon.turns import in_loop
-from vedette.errors import ConfigError, TrustError
+from vedette.errors import ConfigError, StoreError, TrustError
 from vedette.model.event import TierChanged
 from vedette.model.finding import Incident
-from vedette.model.journal import Entry
+from vedette.model.journal import Entry, EntryDraft
 from vedette.model.message import Identity
 from vedette.model.response import Mode
 from vedette.model.rule import Bundle
@@ -452,10 +452,26 @@ class Sentinel:
     def _journal_mended(self, lines: list[str]) -> None:
         self._own.mended(lines)
 
-    def _recorded(self, entries: Sequence[Entry], incidents: Sequence[Incident]) -> None:
-        del entries
+    async def record(self, draft: EntryDraft) -> Entry:
+        """Record at once, past whatever waits; when this returns it is on the disk.
+
+        Raises:
+            StoreError: the journal is kept in memory, since the disk refuses it.
+        """
+        (entry,) = await self.journal.append([draft])
+        self._poke()
+        status = self.journal.status()
+        if status.is_degraded:
+            raise StoreError(f"the journal is kept in memory only: {status.reason}")
+        return entry
+
+    def _poke(self) -> None:
         if self.delivery is not None:
             self.delivery.poke()
+
+    def _recorded(self, entries: Sequence[Entry], incidents: Sequence[Incident]) -> None:
+        del entries
+        self._poke()
         self.answers.recorded(incidents)
 
     def _new_delivery(self, link: LinkUplink, told: Mapping[str, str]) -> Delivery:

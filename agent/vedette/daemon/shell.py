@@ -113,13 +113,14 @@ class Shell:
         severity: Severity,
         fields: Mapping[str, str] | None = None,
         pid: int = 0,
+        tags: tuple[str, ...] = (),
     ) -> None:
         """Let the core make a finding about the agent itself; `pid` is who did it, 0: unknown."""
         if pid and pid not in self.agent.processes:
             found = facts.lookup_chains({pid: now()[0]}, self.agent.processes)
             if found:
                 self.tell(LookedUp(*now(), found))
-        self.tell(Reported(*now(), condition, title, severity, dict(fields or {}), pid))
+        self.tell(Reported(*now(), condition, title, severity, dict(fields or {}), pid, tags))
 
     def note(
         self,
