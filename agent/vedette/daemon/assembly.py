@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from vedette.daemon.exec_holder import ExecHolder
     from vedette.daemon.shell import Shell
 
-RULES = ContentKind("rules", "bundle", bundle_codec.PAYLOAD_TYPE)
+RULES = ContentKind("rules", "bundle", bundle_codec.PAYLOAD_TYPE, is_tried=True)
 PROFILES = ContentKind("profiles", "profile", profile_codec.PAYLOAD_TYPE)
 PLAYBOOKS = ContentKind("playbooks", "set", playbook_codec.PAYLOAD_TYPE)
 

@@ -14,7 +14,7 @@ from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.errors import StoreError, TrustError
 from vedette.ports.state import State
 from vedette.store.shelf import FileShelf
-from vedette.trust.content_gate import Accepted, Content, ContentGate
+from vedette.trust.content_gate import Accepted, Content, ContentGate, WithdrawnError
 from vedette.trust.document import TrustAnchor
 from vedette.trust.ed25519 import Ed25519Verifier
 
@@ -26,6 +26,7 @@ class Chosen(NamedTuple, Generic[Content]):
         content: None when there is none that may be used.
         refused: why the offered file was not taken, or "".
         problems: what else went wrong, one line each.
+        withdrawn: why the offered file is not used although it once was, or "".
     """
 
     content: Content | None
@@ -33,6 +34,7 @@ class Chosen(NamedTuple, Generic[Content]):
     is_stale: bool
     refused: str
     problems: tuple[str, ...]
+    withdrawn: str = ""
 
     @property
     def digest(self) -> str:
@@ -71,11 +73,13 @@ class ContentSource(Generic[Content]):
 
     def choose(self) -> Chosen[Content]:
         """Take what is offered into use if it may be; else the last good one."""
-        refused = ""
+        refused = withdrawn = ""
         accepted: Accepted[Content] | None = None
         try:
             if not self._is_optional or self._file.exists():
                 accepted = self._gate.accept(_read(self._file, self._what), time.time())
+        except WithdrawnError as error:
+            withdrawn = str(error)
         except (TrustError, StoreError) as error:
             refused = str(error)
         problems = self._problems
@@ -85,9 +89,18 @@ class ContentSource(Generic[Content]):
             except (TrustError, StoreError) as error:
                 problems = (*problems, str(error))
         if accepted is None:
-            return Chosen(None, is_new=False, is_stale=False, refused=refused, problems=problems)
+            return Chosen(
+                None, is_new=False, is_stale=False, refused=refused or withdrawn, problems=problems
+            )
         problems += accepted.problems
-        return Chosen(accepted.content, accepted.is_new, accepted.is_stale, refused, problems)
+        return Chosen(
+            accepted.content, accepted.is_new, accepted.is_stale, refused, problems, withdrawn
+        )
+
+    @property
+    def gate(self) -> ContentGate[Content]:
+        """Decides; also what is on trial and what is withdrawn."""
+        return self._gate
 
 
 def read_trust(file: Path, state: State, state_dir: Path) -> TrustAnchor:

@@ -9,6 +9,9 @@ ever and is called stale.
 Rule 4: now is the latest of the build time, the newest verified time of issue, and the wall clock;
 so a clock in 1970 stops nothing. What a content's key says about time counts at most until the
 trust document expires, so that one stolen key cannot push the time to 2099.
+Rule 5: content of a kind that is tried is on trial until it is settled. What is on trial, or what a
+person names, can be withdrawn: the one in use before it, which is on the shelf, is used again, the
+floor stays where it is, and what was withdrawn is never accepted again (ADR 0020).
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ from vedette.ports.state import Shelf, State
 from vedette.trust import signed
 from vedette.trust.time_floor import TIME_FLOOR, trusted_now
 
+MAX_STARTS = 3
+"""Ours: starts of the agent with content on trial; one that ends the agent each time goes back."""
+MAX_WITHDRAWN = 16
 KEPT = 2
 """Files on the shelf: the one in use, and the one before for the day its block goes bad."""
 
@@ -76,16 +82,22 @@ class ContentKind(NamedTuple):
         purpose: the role of the trust document whose keys count.
         noun: of one file, such as "bundle": in messages, and its suffix on the shelf.
         payload_type: of its DSSE envelope.
+        is_tried: new content has to be settled, and can be withdrawn before.
     """
 
     purpose: str
     noun: str
     payload_type: str
+    is_tried: bool = False
 
     @property
     def words(self) -> str:
         """One of them, for messages."""
         return self.noun if self.purpose == f"{self.noun}s" else f"{self.purpose} {self.noun}"
+
+
+class WithdrawnError(TrustError):
+    """Content that this device gave back: it is signed, and did badly here."""
 
 
 class ContentGate(Generic[Content]):
@@ -117,6 +129,9 @@ class ContentGate(Generic[Content]):
         self._state, self._shelf = state, shelf
         self._parse, self._build_s = parse, build_s
         self._floor, self._accepted = f"{kind.purpose}.floor", f"{kind.purpose}.accepted"
+        self._trial, self._starts = f"{kind.purpose}.trial", f"{kind.purpose}.trial_starts"
+        self._withdrawn = f"{kind.purpose}.withdrawn"
+        self._withdrawn_at = f"{kind.purpose}.withdrawn_at"
 
     def now(self, wall_s: float) -> float:
         """The time that dates are held against: never before the build or a verified issue."""
@@ -134,6 +149,11 @@ class ContentGate(Generic[Content]):
             StoreError: the disk did not take it; nothing has changed.
         """
         content = self._verify(data)
+        if content.digest in self._state.texts(self._withdrawn):
+            raise WithdrawnError(
+                f"{self._what(content)} was given back on this device: publish another one with a "
+                "higher counter"
+            )
         accepted = self._state.texts(self._accepted)
         is_known = content.digest in accepted
         self._check_counter(content, is_known=is_known)
@@ -149,6 +169,64 @@ class ContentGate(Generic[Content]):
         self._shelf.save(self._shelf_name(content.digest), data)
         self._record(content, accepted)
         return Accepted(content, not is_known, is_stale, self._tidy())
+
+    @property
+    def trial(self) -> str:
+        """Digest of the content in use while it is on trial, else ""."""
+        return self._state.text(self._trial)
+
+    def start(self) -> str:
+        """Count a start of the agent with content on trial; to be called once, before `load`.
+
+        Returns:
+            Why it has to be withdrawn, or "".
+
+        Raises:
+            StoreError: the disk did not take the count.
+        """
+        if not self.trial:
+            return ""
+        starts = self._state.number(self._starts) + 1
+        self._state.update({self._starts: starts})
+        if starts <= MAX_STARTS:
+            return ""
+        return f"the agent was started {starts} times before it had proved itself"
+
+    def settle(self, digest: str) -> None:
+        """Content has proved itself: it is on trial no more. Anything else changes nothing.
+
+        Raises:
+            StoreError: the disk did not take it; it is still on trial.
+        """
+        if digest and digest == self.trial:
+            self._state.update({self._trial: "", self._starts: 0})
+
+    def withdraw(self, digest: str) -> None:
+        """Give the content in use back; the next `load` gives the one that was used before it.
+
+        Neither the floor nor anything else is lowered: of all that is older than the floor, this
+        one alone is used, and it was accepted here when it was new.
+
+        Raises:
+            TrustError: it is not in use, or nothing was before it; nothing has changed.
+            StoreError: the disk did not take it; nothing has changed.
+        """
+        accepted = self._state.texts(self._accepted)
+        if digest not in accepted[:1]:
+            raise TrustError(f"expected the {self._kind.words} in use, got {digest[:16] or 'none'}")
+        before = accepted[1] if len(accepted) > 1 else ""
+        if not before or not self._is_good(before):
+            raise TrustError(f"no {self._kind.words} is kept from before the one in use")
+        withdrawn = (digest, *self._state.texts(self._withdrawn))[:MAX_WITHDRAWN]
+        self._state.update(
+            {
+                self._accepted: accepted[1:],
+                self._withdrawn: withdrawn,
+                self._withdrawn_at: self._state.number(self._floor),
+                self._trial: "",
+                self._starts: 0,
+            }
+        )
 
     def load(self, wall_s: float) -> Accepted[Content] | None:
         """The last good one, or None where none was ever accepted.
@@ -187,7 +265,8 @@ class ContentGate(Generic[Content]):
 
     def _loaded(self, content: Content, wall_s: float, problems: list[str]) -> Accepted[Content]:
         floor = self._state.number(self._floor)
-        if content.counter < floor:
+        is_given_back = floor == self._state.number(self._withdrawn_at)
+        if content.counter < floor and not is_given_back:
             problems.append(
                 f"{self._what(content)} is used although {floor} had been accepted: the newer one "
                 "is lost or damaged; install it again"
@@ -229,13 +308,24 @@ class ContentGate(Generic[Content]):
         """One update: floor, digest and time rise together."""
         others = tuple(digest for digest in accepted if digest != content.digest)
         issued_s = min(content.issued_s, self._document.expires_s)
+        is_tried = self._kind.is_tried and bool(others) and content.digest not in accepted
+        trial = {self._trial: content.digest, self._starts: 0} if is_tried else {}
         self._state.update(
             {
+                **trial,
                 self._floor: max(content.counter, self._state.number(self._floor)),
                 self._accepted: (content.digest, *others)[:KEPT],
                 TIME_FLOOR: max(issued_s, self._build_s, self._state.number(TIME_FLOOR)),
             }
         )
+
+    def _is_good(self, digest: str) -> bool:
+        """Whether kept content can be used: its signature is checked again."""
+        try:
+            data = self._shelf.load(self._shelf_name(digest))
+            return data is not None and self._verify(data).digest == digest
+        except (TrustError, StoreError):
+            return False
 
     def _is_on_shelf(self, content: Content, data: bytes) -> bool:
         try:

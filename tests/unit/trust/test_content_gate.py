@@ -22,14 +22,20 @@ from vedette.codec.bundle import PAYLOAD_TYPE
 from vedette.errors import ParseError, StoreError, TrustError
 from vedette.model.rule import Bundle
 from vedette.model.trust import Role
-from vedette.trust.content_gate import Accepted, ContentGate, ContentKind
+from vedette.trust.content_gate import (
+    MAX_STARTS,
+    Accepted,
+    ContentGate,
+    ContentKind,
+    WithdrawnError,
+)
 from vedette.trust.ed25519 import Ed25519Signer, Ed25519Verifier
 from vedette.trust.time_floor import TIME_FLOOR
 
 ROOT, RULES, OTHER, FIRMWARE, EVIL = (signer(number) for number in range(1, 6))
 VERIFIER = Ed25519Verifier()
 DAY_S = 86_400
-KIND = ContentKind("rules", "bundle", PAYLOAD_TYPE)
+KIND = ContentKind("rules", "bundle", PAYLOAD_TYPE, is_tried=True)
 
 
 def parse(payload: bytes) -> Bundle:
@@ -265,3 +271,110 @@ def test_the_copy_is_safe_before_the_floor_rises() -> None:
     assert device.loaded().content.counter == 1
     device.state.is_full = False
     assert device.accept(bundle(2)).is_new
+
+
+def test_the_first_bundle_of_all_is_not_tried_since_nothing_was_before_it() -> None:
+    device = Device()
+    device.accept(bundle(5))
+    assert not device.start().trial
+
+
+def test_a_new_bundle_is_on_trial_until_it_is_settled() -> None:
+    device = Device()
+    device.accept(bundle(5))
+    newer = device.accept(bundle(6)).content
+    assert device.start().trial == newer.digest
+    device.start().settle("0" * 64)
+    assert device.start().trial == newer.digest
+    device.start().settle(newer.digest)
+    assert not device.start().trial
+
+
+def test_a_withdrawn_bundle_gives_way_to_the_one_before_and_the_floor_stays() -> None:
+    device = Device()
+    before = device.accept(bundle(5)).content
+    bad = device.accept(bundle(6)).content
+    device.start().withdraw(bad.digest)
+    found = device.loaded()
+    assert (found.content.digest, found.problems) == (before.digest, ())
+    assert device.state.number("rules.floor") == 6
+    assert not device.start().trial
+
+
+@pytest.mark.parametrize(
+    ("offered", "reason"),
+    [
+        (bundle(6), "was given back on this device"),
+        (bundle(5), "expected counter 6 or later"),
+        (bundle(4), "expected counter 6 or later"),
+        (bundle(6, name="twin"), "expected counter 7 or later"),
+    ],
+    ids=["itself", "the one in use again", "an older one", "another under its counter"],
+)
+def test_a_withdrawal_lets_nothing_old_in(offered: bytes, reason: str) -> None:
+    device = Device()
+    device.accept(bundle(4))
+    before = device.accept(bundle(5)).content
+    device.start().withdraw(device.accept(bundle(6)).content.digest)
+    with pytest.raises(TrustError, match=reason):
+        device.accept(offered)
+    assert device.loaded().content.digest == before.digest
+    assert device.accept(bundle(7)).content.counter == 7
+    with pytest.raises(WithdrawnError):
+        device.accept(bundle(6))
+
+
+def test_one_step_back_is_all_there_is() -> None:
+    device = Device()
+    device.accept(bundle(4))
+    before = device.accept(bundle(5)).content
+    device.start().withdraw(device.accept(bundle(6)).content.digest)
+    with pytest.raises(TrustError, match="no rules bundle is kept from before"):
+        device.start().withdraw(before.digest)
+    assert device.loaded().content.digest == before.digest
+
+
+def test_what_is_not_in_use_cannot_be_withdrawn() -> None:
+    device = Device()
+    before = device.accept(bundle(5)).content
+    device.accept(bundle(6))
+    for digest in (before.digest, "0" * 64, ""):
+        with pytest.raises(TrustError, match="expected the rules bundle in use"):
+            device.start().withdraw(digest)
+
+
+def test_nothing_is_withdrawn_where_the_one_before_is_damaged() -> None:
+    device = Device()
+    before = device.accept(bundle(5)).content
+    bad = device.accept(bundle(6)).content
+    device.shelf.save(f"{before.digest}.bundle", altered(bundle(5)))
+    with pytest.raises(TrustError, match="no rules bundle is kept from before"):
+        device.start().withdraw(bad.digest)
+    assert device.loaded().content.digest == bad.digest
+
+
+def test_a_bundle_that_ends_the_agent_again_and_again_is_to_be_withdrawn() -> None:
+    device = Device()
+    device.accept(bundle(5))
+    assert device.start().start() == ""
+    device.accept(bundle(6))
+    assert [bool(device.start().start()) for _ in range(MAX_STARTS + 1)] == [
+        *[False] * MAX_STARTS, True,
+    ]  # fmt: skip
+
+
+def test_a_settled_bundle_is_not_counted_against() -> None:
+    device = Device()
+    device.accept(bundle(5))
+    newer = device.accept(bundle(6)).content
+    device.start().settle(newer.digest)
+    assert all(device.start().start() == "" for _ in range(MAX_STARTS + 2))
+
+
+def test_a_newer_bundle_than_the_one_given_back_is_missed_when_it_is_lost() -> None:
+    device = Device()
+    device.accept(bundle(5))
+    device.start().withdraw(device.accept(bundle(6)).content.digest)
+    newest = device.accept(bundle(7)).content
+    device.shelf.remove(f"{newest.digest}.bundle")
+    assert "7 had been accepted" in " ".join(device.loaded().problems)
