@@ -148,7 +148,7 @@ class Agent:
                 self.profile.settle()
                 self._findings.stop(given.at_s)
             case RulesLoaded():
-                self.detection.load(given.bundle, given.at_s)
+                self.detection.load(given.bundle, given.at_s, is_trial=given.is_trial)
             case ProfileLoaded():
                 self.profile.load(given.profile)
                 self._hold_standing(given.at_s)

@@ -54,6 +54,13 @@ class Continue(NamedTuple):
     """Send Continued once all that waits now was given its turn: there is a slice of work left."""
 
 
+class SettleRules(NamedTuple):
+    """The bundle on trial has proved itself (reason ""), or is to be given back for a reason."""
+
+    digest: str
+    reason: str
+
+
 class Respond(NamedTuple):
     """Carry this out and answer with Responded; in mode OBSERVE find out only whether it could be.
 
@@ -99,4 +106,4 @@ class Probe(NamedTuple):
 
 DefenceCommand: TypeAlias = Respond | Undo | Keep | Release | Promote | Probe
 
-Command: TypeAlias = Resolve | Append | Wake | Rescan | Continue | DefenceCommand
+Command: TypeAlias = Resolve | Append | Wake | Rescan | Continue | SettleRules | DefenceCommand

@@ -6,6 +6,7 @@ one the engine before judges, and then the next does: each event is judged once.
 all is built at once, since nothing could judge meanwhile.
 Rule 3: open windows of unchanged correlations and muted rules that did not change stay as they are.
 Rule 4: a rule that exceeds its budget (core/budgets.py) is muted, told so, unmuted and told so.
+Rule 5: a new bundle is on trial for a while (core/rules_trial.py); the shell is told how it ended.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from vedette.core.budgets import Budgets, Muted
-from vedette.core.commands import Command, Continue
+from vedette.core.commands import Command, Continue, SettleRules
 from vedette.core.correlation import Correlator
 from vedette.core.drills import CORRELATION, TAG, Drills
 from vedette.core.engine import PATTERN_WORK, Engine, Slow, Stopwatch
@@ -22,6 +23,7 @@ from vedette.core.findings import Findings, Sighting
 from vedette.core.inputs import DrillEnded, RuleSlow
 from vedette.core.process_table import Process
 from vedette.core.redact import Redactor
+from vedette.core.rules_trial import RulesTrial, changed_rules
 from vedette.model.event import EventClass
 from vedette.model.finding import Severity
 from vedette.model.rule import Bundle, Correlation, Rule
@@ -33,6 +35,8 @@ class _Prepared(NamedTuple):
     engine: Engine
     correlator: Correlator
     redact: Redactor
+    changed: frozenset[str] | None
+    """What is new in it, for its trial; None where it is not tried."""
 
 
 class Detection:
@@ -47,6 +51,7 @@ class Detection:
         engine: None before the first bundle.
         stopwatch: for the engines, to find rules that are too slow; None where nobody asks.
         drills: the harmless attack on ourselves that runs now.
+        trial: of the bundle in use, while it has to prove itself.
     """
 
     def __init__(self, device_class: str, findings: Findings, commands: list[Command]) -> None:
@@ -61,15 +66,16 @@ class Detection:
         self.budgets = Budgets()
         self.stopwatch: Stopwatch | None = None
         self.drills = Drills(findings, commands)
+        self.trial: RulesTrial | None = None
 
     @property
     def is_preparing(self) -> bool:
         """Whether the rules in use are not yet those of the last `load`."""
         return self._building is not None
 
-    def load(self, bundle: Bundle, at_s: float) -> None:
+    def load(self, bundle: Bundle, at_s: float, *, is_trial: bool = False) -> None:
         """Take a bundle into use: at once when it is the first, else a slice at a time."""
-        self._building = self._prepare(bundle)
+        self._building = self._prepare(bundle, is_trial=is_trial)
         while self.engine is None:
             self._step(self._building, at_s)
         if self._building is not None:
@@ -110,10 +116,15 @@ class Detection:
         """Unmute whose time has come."""
         for rule_id in self.budgets.due(at_s):
             self._unmute(rule_id, at_s, "its time was over")
+        if self.trial is not None and at_s >= self.trial.ends_s:
+            self._settle("")
 
     def next_s(self) -> float | None:
         """When `tick` has something to do next, or None."""
-        return self.budgets.next_s()
+        budgets_s = self.budgets.next_s()
+        if self.trial is None:
+            return budgets_s
+        return self.trial.ends_s if budgets_s is None else min(budgets_s, self.trial.ends_s)
 
     def slow(self, given: RuleSlow) -> None:
         """The shell found that a rule takes too long."""
@@ -160,12 +171,18 @@ class Detection:
             reason = self.budgets.told(rule.rule_id, seen.at_s)
             if reason:
                 self._mute(rule, seen.at_s, reason, is_asked=True)
+            if self.trial is not None and (reason := self.trial.told(rule.rule_id)):
+                self._settle(reason)
 
-    def _prepare(self, bundle: Bundle) -> Generator[int, None, _Prepared]:
+    def _prepare(self, bundle: Bundle, *, is_trial: bool) -> Generator[int, None, _Prepared]:
+        changed: frozenset[str] | None = frozenset() if is_trial else None
+        if is_trial and self.engine is not None:
+            changed = yield from changed_rules(self.engine.bundle, bundle)
         prepared = _Prepared(
             (yield from Engine.in_slices(bundle, device_class=self._device_class)),
             Correlator(),
             Redactor(),
+            changed,
         )
         for correlation in bundle.correlations:
             prepared.correlator.add(correlation)
@@ -190,10 +207,23 @@ class Detection:
         self.correlator = prepared.correlator
         self._findings.bundle = engine.bundle.digest
         self._findings.redact = prepared.redact
+        self._try(prepared, at_s)
         self._keep_muted(engine, at_s)
         self._tell_refused(at_s)
         if before is not None:
             self._leaving = before.take_apart()
+
+    def _try(self, prepared: _Prepared, at_s: float) -> None:
+        digest = prepared.engine.bundle.digest
+        if prepared.changed is None:
+            self.trial = None
+        elif self.trial is None or self.trial.digest != digest:
+            self.trial = RulesTrial(digest, prepared.changed, at_s)
+
+    def _settle(self, reason: str) -> None:
+        if self.trial is not None:
+            self._commands.append(SettleRules(self.trial.digest, reason))
+            self.trial = None
 
     def _keep_muted(self, engine: Engine, at_s: float) -> None:
         self.budgets.restart()
@@ -221,6 +251,8 @@ class Detection:
         severity = Severity.HIGH if rule.severity >= Severity.HIGH else Severity.MEDIUM
         fields = _fields(muted) | {"Seconds": f"{muted.until_s - at_s:.0f}"}
         self._ours("rule-muted", title, severity, at_s, fields)
+        if self.trial is not None and (why := self.trial.muted(rule.rule_id, rule.title, reason)):
+            self._settle(why)
 
     def _unmute(self, rule_id: str, at_s: float, reason: str) -> None:
         muted = self.budgets.unmute(rule_id, at_s)

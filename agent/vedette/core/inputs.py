@@ -97,11 +97,15 @@ class Stopping(NamedTuple):
 
 
 class RulesLoaded(NamedTuple):
-    """A verified bundle takes the place of the running one, as soon as its engine is built."""
+    """A verified bundle takes the place of the running one, as soon as its engine is built.
+
+    `is_trial` says that it has to prove itself: the core answers with SettleRules.
+    """
 
     at_s: float
     wall_s: float
     bundle: Bundle
+    is_trial: bool = False
 
 
 class ProfileLoaded(NamedTuple):

@@ -48,6 +48,7 @@ from vedette.daemon.notify import Notifier
 from vedette.daemon.operators import Operators
 from vedette.daemon.own_reports import OwnReports, told_before
 from vedette.daemon.profiles import Profiles
+from vedette.daemon.rules_trials import RulesTrials, TrialStep
 from vedette.daemon.shell import Shell, now
 from vedette.daemon.turns import in_loop
 from vedette.errors import ConfigError, StoreError, TrustError
@@ -160,6 +161,10 @@ class Sentinel:
             evidence=self._evidence,
             largest_bytes=self._largest_bytes,
         )
+        self.rules_trials = RulesTrials(
+            lambda: self._sources.rules, self._choose_content, self._tell_trial
+        )
+        self.shell.on_settled = self.rules_trials.settled
         self.exec_holder = assembly.exec_holder(
             config, self.shell, self.baseline, lambda: self.profiles.in_force
         )
@@ -247,6 +252,7 @@ class Sentinel:
         self.shell.note("start", ocsf.canonical({"version": __version__, "pid": os.getpid()}))
         self._own.mended(problems)
         self._own.parts()
+        await self.rules_trials.start()
         await self._choose_content()
         self.profiles.learning.open()
         link = assembly.link_uplink(self.config)
@@ -279,6 +285,7 @@ class Sentinel:
                 group.create_task(delivery.run()),
                 group.create_task(control.serve()),
                 group.create_task(self.defending.responding.run()),
+                group.create_task(self.rules_trials.run()),
                 hearing := group.create_task(self._hear_operators()),
                 watching := group.create_task(self._watch()),
             ]
@@ -442,12 +449,19 @@ class Sentinel:
         with collector.paused():
             self.chosen = await asyncio.to_thread(self._sources.rules.choose)
             if self.chosen.content is not None:
-                await self.shell.load_rules(self.chosen.content)
+                is_trial = self.rules_trials.is_tried(self.chosen)
+                await self.shell.load_rules(self.chosen.content, is_trial=is_trial)
             await self.profiles.choose(self._sources.profiles)
             await self.defending.choose(self._sources.playbooks)
         if self.exec_holder is not None:
             self.exec_holder.refresh()
         self._own.rules(self.chosen)
+        await self.rules_trials.begun(self.chosen)
+
+    async def _tell_trial(self, step: TrialStep) -> None:
+        from vedette.daemon import update_answers  # noqa: PLC0415 (rare: not resident)
+
+        await update_answers.UpdateAnswers(update_answers.device_of(self)).tell_trial(step)
 
     def _journal_mended(self, lines: list[str]) -> None:
         self._own.mended(lines)

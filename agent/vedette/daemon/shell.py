@@ -24,6 +24,7 @@ from vedette.core.commands import (
     DefenceCommand,
     Rescan,
     Resolve,
+    SettleRules,
     Wake,
 )
 from vedette.core.engine import Stopwatch
@@ -68,6 +69,7 @@ class Shell:
 
     Attributes:
         on_defence: carries out what the core asks of the responders (daemon/responding.py).
+        on_settled: takes how the trial of a bundle ended.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Shell:
         self._on_rescan = on_rescan
         self._record = record
         self.on_defence: Callable[[DefenceCommand], None] = lambda _command: None
+        self.on_settled: Callable[[SettleRules], None] = lambda _command: None
         self._facts = facts.Facts()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="facts")
         self._questions: deque[Resolve] = deque()
@@ -137,13 +140,14 @@ class Shell:
         """Record this behind what waits already."""
         self._append(Append(draft, None))
 
-    async def load_rules(self, bundle: Bundle) -> None:
+    async def load_rules(self, bundle: Bundle, *, is_trial: bool = False) -> None:
         """Let the core take a bundle into use; returns when it judges by it.
 
-        Until then it judges by the one before, and the loop is never held up for long.
+        Until then it judges by the one before, and the loop is never held up for long. How the
+        trial of one that is tried ends is told to `on_settled`.
         """
         self._is_prepared.clear()
-        self.tell(RulesLoaded(*now(), bundle))
+        self.tell(RulesLoaded(*now(), bundle, is_trial))
         if self.agent.detection.is_preparing:
             await self._is_prepared.wait()
 
@@ -199,6 +203,8 @@ class Shell:
             case Continue():
                 # In the next round of the loop: what the sensors have by then is taken as well.
                 asyncio.get_running_loop().call_soon(self._continue)
+            case SettleRules():
+                self.on_settled(command)
             case _:
                 self.on_defence(command)
 

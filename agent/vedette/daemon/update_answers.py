@@ -21,6 +21,8 @@ no critical incident began since.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,12 +32,15 @@ from vedette.core import updates
 from vedette.core.outbox import Condition
 from vedette.daemon.control import Answer, Params, number
 from vedette.daemon.own_reports import told_before
+from vedette.daemon.rules_trials import TrialStep
 from vedette.daemon.shell import now
 from vedette.errors import ParseError, RequestError, StoreError
 from vedette.model.finding import Severity
 from vedette.model.journal import Entry, EntryDraft
 from vedette.model.message import Identity
+from vedette.model.release import ReleaseKind
 from vedette.model.tier import TierReport
+from vedette.model.update import Cause, Step, UpdateReport
 from vedette.ports.journal import Journal
 
 if TYPE_CHECKING:
@@ -116,22 +121,34 @@ class UpdateAnswers:
         known = await self._told(report.step_id)
         if known is not None:
             return {"epoch": known.epoch, "index": known.index, "is_new": False}
+        entry = await self._record(report)
+        return {"epoch": entry.epoch, "index": entry.index, "is_new": True}
+
+    async def tell_trial(self, step: TrialStep) -> None:
+        """Record a step that the sentinel itself took; a journal in memory holds it as well."""
+        report = UpdateReport(
+            os.urandom(8).hex(), Step(step.step), ReleaseKind.RULES, step.name, "", step.counter,
+            "", Cause(step.cause), step.reason, "gate", int(now()[1]), {"bundle": step.digest},
+        )  # fmt: skip
+        with contextlib.suppress(RequestError):
+            await self._record(report)
+
+    async def _record(self, report: UpdateReport) -> Entry:
         identity, judgement = self._device.identity, updates.judge(report)
-        draft = updates.draft(
-            report, judgement, device=identity.device, tenant=identity.tenant, wall_s=now()[1]
-        )
-        try:
-            entry = await self._device.record(draft)
-        except StoreError as error:
-            raise RequestError(
-                f"{report.step} of {report.title} is not recorded: {error}"
-            ) from error
         if judgement.condition:
             self._device.report(
                 judgement.condition, judgement.title, judgement.severity, updates.fields(report),
                 tags=judgement.tags,
             )  # fmt: skip
-        return {"epoch": entry.epoch, "index": entry.index, "is_new": True}
+        draft = updates.draft(
+            report, judgement, device=identity.device, tenant=identity.tenant, wall_s=now()[1]
+        )
+        try:
+            return await self._device.record(draft)
+        except StoreError as error:
+            raise RequestError(
+                f"{report.step} of {report.title} is not recorded: {error}"
+            ) from error
 
     async def _told(self, step_id: str) -> Entry | None:
         wanted = f'"step_id":"{step_id}"'.encode()

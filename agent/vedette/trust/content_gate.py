@@ -22,7 +22,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from vedette.errors import ParseError, RuleError, StoreError, TrustError
 from vedette.model.trust import TrustDocument
 from vedette.ports.signer import Verifier
-from vedette.ports.state import Shelf, State
+from vedette.ports.state import Shelf, State, StateValue
 from vedette.trust import signed
 from vedette.trust.time_floor import TIME_FLOOR, trusted_now
 
@@ -309,7 +309,9 @@ class ContentGate(Generic[Content]):
         others = tuple(digest for digest in accepted if digest != content.digest)
         issued_s = min(content.issued_s, self._document.expires_s)
         is_tried = self._kind.is_tried and bool(others) and content.digest not in accepted
-        trial = {self._trial: content.digest, self._starts: 0} if is_tried else {}
+        trial: dict[str, StateValue] = {}
+        if is_tried:
+            trial = {self._trial: content.digest, self._starts: 0}
         self._state.update(
             {
                 **trial,
