@@ -109,7 +109,7 @@ def run_file(of: Subjects, bundle: Bundle) -> Iterator[Outcome]:
 
 def _run(of: Subjects, bundle: Bundle, sample: Sample, *, is_wanted: bool) -> Outcome:
     if sample.is_sequence or not (of.rules or of.filters):
-        correlation = _chosen(of, sample).correlation
+        correlation = chosen(of, sample).correlation
         found = run_sequence(bundle, correlation, sample)
         is_expected = found.is_met == is_wanted
         return Outcome(
@@ -120,8 +120,12 @@ def _run(of: Subjects, bundle: Bundle, sample: Sample, *, is_wanted: bool) -> Ou
     return _run_filters(of.filters, sample, is_wanted=is_wanted)
 
 
-def _chosen(of: Subjects, sample: Sample) -> CompiledCorrelation:
-    """The correlation that a sequence is for: the one it names, or the last of the file."""
+def chosen(of: Subjects, sample: Sample) -> CompiledCorrelation:
+    """The correlation that a sequence is for: the one it names, or the last of the file.
+
+    Raises:
+        RuleError: the file has none, or none of that name.
+    """
     for one in of.correlations:
         names = (one.correlation.rule_id, one.correlation.title, one.document.value.get("name"))
         if sample.rule in names:
