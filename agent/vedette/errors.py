@@ -60,3 +60,11 @@ class StoreError(DeviceError):
 
 class UplinkError(DeviceError):
     """The way out is closed; what was to be sent stays in the journal."""
+
+
+class FetchError(DeviceError):
+    """A release or its metadata could not be fetched; nothing has changed: try again later."""
+
+
+class AbsentError(FetchError):
+    """The source has no file of that name."""

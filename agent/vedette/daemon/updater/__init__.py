@@ -1,0 +1,1 @@
+"""The updater: own user, short-lived, no trusted state; fetches what the installer asks for."""
