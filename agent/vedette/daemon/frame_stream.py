@@ -17,10 +17,14 @@ from vedette.codec.install_link import (
     encode,
     frame_length,
 )
-from vedette.errors import FetchError, ParseError
+from vedette.errors import DeviceError, ParseError
 
 SILENCE_S = 600.0
 """The longest that one end waits for the other: a server may dribble, but not for ever."""
+
+
+class LinkError(DeviceError):
+    """The other end is gone, silent, or broke off."""
 
 
 class FrameStream:
@@ -40,7 +44,7 @@ class FrameStream:
         """Send one frame.
 
         Raises:
-            FetchError: the other end is gone or does not take it.
+            LinkError: the other end is gone or does not take it.
         """
         self._send(encode(frame))
 
@@ -51,13 +55,13 @@ class FrameStream:
             data: 1 to MAX_DATA_BYTES.
 
         Raises:
-            FetchError: the other end is gone or does not take it.
+            LinkError: the other end is gone or does not take it.
         """
         head = data_head(len(data))
         try:
             sent = self._end.sendmsg([head, data])
         except OSError as error:
-            raise FetchError(f"the other end of the link does not take data: {error}") from error
+            raise LinkError(f"the other end of the link does not take data: {error}") from error
         if sent < len(head):
             self._send(head[sent:])
             sent = len(head)
@@ -69,7 +73,7 @@ class FrameStream:
 
         Raises:
             ParseError: it is no frame.
-            FetchError: the other end broke off within one, or is silent.
+            LinkError: the other end broke off within one, or is silent.
         """
         view = memoryview(self._buffer)
         if not self._fill(view[: LENGTH.size], is_start=True):
@@ -86,7 +90,7 @@ class FrameStream:
         try:
             self._end.sendall(data)
         except OSError as error:
-            raise FetchError(f"the other end of the link does not take data: {error}") from error
+            raise LinkError(f"the other end of the link does not take data: {error}") from error
 
     def _fill(self, view: memoryview, *, is_start: bool) -> bool:
         filled = 0
@@ -94,11 +98,11 @@ class FrameStream:
             try:
                 count = self._end.recv_into(view[filled:])
             except OSError as error:
-                raise FetchError(f"the other end of the link is silent: {error}") from error
+                raise LinkError(f"the other end of the link is silent: {error}") from error
             if count == 0 and is_start and filled == 0:
                 return False
             if count == 0:
-                raise FetchError("the other end of the link broke off within a frame")
+                raise LinkError("the other end of the link broke off within a frame")
             filled += count
         return True
 

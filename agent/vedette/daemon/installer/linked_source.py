@@ -21,7 +21,7 @@ from vedette.codec.install_link import (
     WantTarget,
     check_runs,
 )
-from vedette.daemon.frame_stream import SILENCE_S, FrameStream
+from vedette.daemon.frame_stream import SILENCE_S, FrameStream, LinkError
 from vedette.errors import AbsentError, FetchError, ParseError
 from vedette.ports.image_source import ImageSource, Run
 from vedette.ports.release_source import Reader, ReleaseSource
@@ -44,7 +44,13 @@ class LinkedSource(ReleaseSource):
         self._broken = ""
 
     def metadata(self, name: str, max_bytes: int) -> bytes:
-        """One whole metadata file."""
+        """One whole metadata file.
+
+        Raises:
+            AbsentError: the updater found none.
+            FetchError: it could not fetch it, or the link broke.
+            ValueError: no file has such a name.
+        """
         answer = self._ask(WantMetadata(name, max_bytes))
         found = bytearray()
         while (piece := answer.next()) is not None:
@@ -58,11 +64,15 @@ class LinkedSource(ReleaseSource):
         total = check_runs(runs)
         return _Counted(self._ask(WantTarget(path, tuple(runs))), total, path)
 
+    def close(self) -> None:
+        """Break off: the updater keeps what it has for the next try."""
+        self._stream.close()
+
     def leave(self) -> None:
         """Say that this was all, and close the link."""
         try:
             self._stream.send(Leave())
-        except FetchError:
+        except LinkError:
             pass  # it is gone already
         finally:
             self._stream.close()
@@ -77,7 +87,7 @@ class LinkedSource(ReleaseSource):
             raise FetchError(self._broken)
         try:
             frame = self._stream.receive()
-        except (ParseError, FetchError) as error:
+        except (ParseError, LinkError) as error:
             raise self._break(f"the updater broke off: {error}") from error
         if frame is None:
             raise self._break("the updater ended before its answer")
@@ -94,7 +104,7 @@ class LinkedSource(ReleaseSource):
             raise FetchError(self._broken)
         try:
             self._stream.send(frame)
-        except FetchError as error:
+        except LinkError as error:
             raise self._break(f"the updater is gone: {error}") from error
         self._open = _Answer(self)
         return self._open

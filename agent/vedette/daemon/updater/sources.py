@@ -1,0 +1,65 @@
+"""Where releases come from, from the words of a configuration or a command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from vedette.daemon.updater.directory_source import DirectorySource
+from vedette.daemon.updater.pace import Pace
+from vedette.errors import ConfigError
+from vedette.ports.release_source import ReleaseSource
+
+METADATA: Final = "metadata"
+TARGETS: Final = "targets"
+
+
+def open_source(
+    metadata: str, targets: str = "", *, limit_bytes_s: int = 0, ca_file: str = ""
+) -> ReleaseSource:
+    """A source from two places; both on a server, or both folders.
+
+    Args:
+        metadata: URL of http, https or file, or an absolute path.
+        targets: the same; "" where only metadata is wanted.
+        limit_bytes_s: bandwidth from a server; 0 for no limit.
+        ca_file: certificates to believe instead of the system's; "" for those.
+
+    Raises:
+        ConfigError: it is neither, or one of each.
+    """
+    targets = targets or metadata
+    folders = folder_of(metadata), folder_of(targets)
+    if folders[0] is not None and folders[1] is not None:
+        return DirectorySource(folders[0], folders[1])
+    if folders[0] is not None or folders[1] is not None:
+        raise ConfigError(f"expected two folders or two URLs, got {metadata!a} and {targets!a}")
+    # urllib3 and ssl take 50 ms and 8 MB, which a folder does not need.
+    from vedette.daemon.updater.connections import Connections  # noqa: PLC0415
+    from vedette.daemon.updater.http_source import HttpSource  # noqa: PLC0415
+
+    connections = Connections(ca_file=ca_file)
+    return HttpSource(metadata, targets, connections=connections, pace=Pace(limit_bytes_s))
+
+
+def places(repository: str) -> tuple[str, str]:
+    """Metadata and targets of a repository, from its one URL or path."""
+    base = repository.rstrip("/")
+    return f"{base}/{METADATA}", f"{base}/{TARGETS}"
+
+
+def folder_of(place: str) -> Path | None:
+    """The folder that a place is, or None for a server.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if place.startswith("/"):
+        return Path(place)
+    parts = urlsplit(place)
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
+        return Path(unquote(parts.path))
+    if parts.scheme in {"http", "https"} and parts.hostname:
+        return None
+    raise ConfigError(f"expected a URL of http, https or file, or an absolute path, got {place!a}")
