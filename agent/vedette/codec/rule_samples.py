@@ -1,7 +1,8 @@
 """The samples of a bundle as a file of their own, which a rules release carries beside it.
 
     {"format": 1, "bundle": "<SHA-256 of the bundle's payload>", "samples":
-     [["execution/shell.match.yml:3", ["<rule id>", ...], true, [["<category>", 0.0, {"Image": "/bin/sh"}]]]]}
+     [["execution/shell.match.yml:3", ["<rule id>", ...], true,
+       [["<category>", 0.0, {"Image": "/bin/sh"}]]]]}
 
 Rule 1: any bytes give a SampleSet or a ParseError.
 Rule 2: beside and not inside the bundle: what is resident never reads it, and a bundle's payload

@@ -35,6 +35,7 @@ from vedette.daemon.schema import (
     unknown,
 )
 from vedette.daemon.sensor_options import ALL_SENSORS, Sensors, read_sensors
+from vedette.daemon.update_options import NO_UPDATES, Updates, read_updates
 from vedette.errors import ConfigError
 
 MAX_BYTES = 256 * 1024
@@ -226,6 +227,7 @@ class Config:
     essential: Essential = NOTHING_ESSENTIAL
     drill: Drill = Drill()
     response: Response = ALL_RESPONSES
+    updates: Updates = NO_UPDATES
 
     @property
     def control_socket(self) -> Path:
@@ -236,6 +238,16 @@ class Config:
     def deny_socket(self) -> Path:
         """Where a response asks for a ban."""
         return Path(self.paths.run) / "deny.sock"
+
+    @property
+    def update_request(self) -> Path:
+        """What asks for an update: whoever keeps the agent starts one when it is there."""
+        return Path(self.paths.run) / "update.request"
+
+    @property
+    def updates_folder(self) -> Path:
+        """What the processes of an update keep."""
+        return Path(self.paths.state) / "updates"
 
     @property
     def uplink_socket(self) -> Path:
@@ -340,6 +352,8 @@ def _read(document: dict[str, object], mistakes: list[Mistake]) -> Config:
             sections[name] = read_response(table, mistakes)
         elif name == "essential":
             sections[name] = read_essential(table, mistakes)
+        elif name == "updates":
+            sections[name] = read_updates(table, mistakes)
         else:
             sections[name] = read_section(known[name], table, (name,), mistakes)
     uplink = sections.get("uplink")

@@ -18,6 +18,7 @@ from vedette.daemon.essential_options import DEFAULT_EVERY_S, FUNCTION
 from vedette.daemon.response_options import RESPONDER_OPTIONS, Response
 from vedette.daemon.schema import kinds
 from vedette.daemon.sensor_options import SENSOR_OPTIONS
+from vedette.daemon.update_options import read_window
 from vedette.errors import ConfigError
 from vedette.model.essential import EssentialFunction
 
@@ -332,3 +333,37 @@ def toml(value: object) -> str:
             return str(value)
         case _:
             return str(value).replace(" ", "T")
+
+
+def test_a_source_enables_updates_unless_it_is_said_otherwise() -> None:
+    source = '[updates]\nsource = "https://updates.example/fleet"\n'
+    assert parse(source, "v.toml").updates.enabled
+    assert not parse(source + "enabled = false\n", "v.toml").updates.enabled
+    assert not Config().updates.enabled
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('source = "ftp://x"', "nothing, an absolute folder, or a URL of http, https or file"),
+        ('source = "relative"', "nothing, an absolute folder, or a URL"),
+        ("enabled = true", "expected a source beside it"),
+        ("every_m = 10081", "a whole number from 0 to 10080"),
+        ('hardware = ["cam 7"]', "1 to 64 letters"),
+        ('kinds = ["rules", "wallpaper"]', 'one of "rules"'),
+        ('windows = ["daily 25:00-05:00"]', 'a window such as "daily 02:00-05:00"'),
+        ('windows = ["mon,mon 01:00-05:00"]', "a window such as"),
+        ('windows = ["daily 02:00-02:00"]', "a window such as"),
+        ('windows = ["someday 01:00-02:00"]', "a window such as"),
+        ('users = "root"', 'unknown key "users"'),
+    ],
+)
+def test_a_mistake_about_updates_is_told_with_its_place(line: str, words: str) -> None:
+    (found,) = mistakes(f"[updates]\n{line}\n")
+    assert found.startswith("v.toml:2:")
+    assert words in found
+
+
+def test_windows_are_read_as_the_days_and_minutes_they_say() -> None:
+    assert read_window("daily 02:00-05:30") == (tuple(range(7)), 120, 210)
+    assert read_window("sun,sat 22:30-06:00") == ((5, 6), 22 * 60 + 30, 450)
