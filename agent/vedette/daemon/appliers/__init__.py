@@ -1,0 +1,1 @@
+"""How releases are applied on a device: one file for each kind, in the installer alone."""

@@ -1,0 +1,61 @@
+"""What an applier promises, and what it is given.
+
+Rule 1: a kind of release is a file KIND.py of this folder with a function `applier(context)`; the
+folder is listed.
+Rule 2: the installer has verified the release and told so (Step.VERIFIED) before `apply`; what is
+fetched meanwhile is verified by the applier against the release.
+Rule 3: an applier tells its own steps from then on, each before what it allows; what goes wrong for
+a reason of the release's is told as REFUSED or ROLLED_BACK, and is no exception.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from vedette.daemon import appliers
+from vedette.daemon.config import Config
+from vedette.daemon.step_teller import StepTeller
+from vedette.model.release import Release, ReleaseKind
+from vedette.ports.discover import module_names
+from vedette.ports.release_source import ReleaseSource
+
+
+class Context(NamedTuple):
+    """What an applier works with.
+
+    Attributes:
+        config: of this device.
+        teller: takes its steps.
+        staging: a folder of the installer's for what is being fetched; it outlives a power cut.
+    """
+
+    config: Config
+    teller: StepTeller
+    staging: Path
+
+
+class Applier(Protocol):
+    """Applies releases of one kind."""
+
+    def apply(self, release: Release, source: ReleaseSource) -> bool:
+        """Apply a release.
+
+        Returns:
+            Whether it is in use or on trial, and its counter is from now on the lowest of its name
+            that may be taken; False where it was refused, rolled back, or waits for something.
+
+        Raises:
+            FetchError: it could not be fetched; the next try goes on from there.
+            StoreError: the disk did not take it, or a step could not be recorded.
+        """
+
+
+def find(kind: ReleaseKind, context: Context) -> Applier | None:
+    """The applier of a kind, or None where this device has none."""
+    if str(kind) not in module_names(appliers):
+        return None
+    module = importlib.import_module(f"vedette.daemon.appliers.{kind}")
+    found: Applier = module.applier(context)
+    return found
