@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.powercut import campaign, recording, story
 from tests.powercut.campaign import Outcome
@@ -28,19 +29,42 @@ from tests.powercut.recording import NoCompilerError, Recording
 STATES: Final = 24_000
 """For all stories together, in even parts: enough for 10,000 where one has fewer."""
 LEAST: Final = 10_000
+PROCESSES: Final = 100
+"""States on which the real processes start, for all live stories together."""
 SHARES: Final = 4
 """Parts of a story, so that both processors have work to the end."""
+STORES: Final = story.names(story.STORES)
+LIVE: Final = story.names(story.LIVE)
+ALL: Final = [*LIVE, *STORES]
+
+
+class Task(NamedTuple):
+    """A share of a story; as `campaign.run` has it."""
+
+    name: str
+    recording: Recording
+    quota: int
+    seed: int
+    share: tuple[int, int]
+    is_live: bool = False
+
+    def run(self) -> Outcome:
+        """Try it."""
+        return campaign.run(
+            self.name, self.recording, self.quota, self.seed, self.share, is_live=self.is_live
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run them; returns 1 when a state was bad, 2 when it could not be tried."""
     options = _options(argv)
-    names = options.only or story.names()
-    print(f"{len(names)} stories, about {options.states:,} states, seed {options.seed}", flush=True)
+    names = [name for name in ALL if not options.only or name in options.only]
+    print(f"{len(names)} stories, seed {options.seed}", flush=True)
     started_s = time.monotonic()
     try:
         with recorded(names) as recordings:
-            outcomes = try_all(recordings, options.states, options.seed, options.jobs)
+            tasks = [task for name in names for task in _tasks(name, recordings, options)]
+            outcomes = try_all(tasks, options.jobs)
     except (NoCompilerError, RecordError, subprocess.CalledProcessError) as error:
         print(f"could not be recorded: {error}", file=sys.stderr)
         return 2
@@ -60,22 +84,32 @@ def recorded(names: Sequence[str]) -> Iterator[dict[str, Recording]]:
         yield found
 
 
-def try_all(
-    recordings: dict[str, Recording], states: int, seed: int, jobs: int
-) -> dict[str, Outcome]:
-    """Try the states of all stories, in even parts; prints each story when it is done."""
-    outcomes = {name: Outcome(name) for name in recordings}
-    left = dict.fromkeys(recordings, SHARES)
+def _tasks(
+    name: str, recordings: dict[str, Recording], options: argparse.Namespace
+) -> Iterator[Task]:
+    """A story's work, in shares."""
+    played = recordings[name]
+    cuts = len(played.operations) + 1
+    if name in LIVE:
+        every = max(1, cuts * len(LIVE) // max(1, options.processes))
+        for first in range(SHARES):
+            share = (every * first + every // 2, every * SHARES)
+            yield Task(name, played, 1, options.seed, share, is_live=True)
+        return
+    quota = max(4, options.states // len(STORES) // cuts)
+    for first in range(SHARES):
+        yield Task(name, played, quota, options.seed, (first, SHARES))
+
+
+def try_all(tasks: Sequence[Task], jobs: int) -> dict[str, Outcome]:
+    """Do all tasks; prints each story when it is done."""
+    outcomes = {task.name: Outcome(task.name) for task in tasks}
     with ProcessPoolExecutor(jobs) as pool:
-        tasks: dict[Future[Outcome], str] = {}
-        for name, found in recordings.items():
-            quota = max(4, states // len(recordings) // (len(found.operations) + 1))
-            for share in range(SHARES):
-                work = pool.submit(campaign.run, name, found, quota, seed, (share, SHARES))
-                tasks[work] = name
-        for task in as_completed(tasks):
-            name = tasks[task]
-            outcomes[name].add(task.result())
+        running = {pool.submit(task.run): task.name for task in tasks}
+        left = Counter(running.values())
+        for done in as_completed(running):
+            name = running[done]
+            outcomes[name].add(done.result())
             left[name] -= 1
             if not left[name]:
                 _tell(outcomes[name])
@@ -84,7 +118,7 @@ def try_all(
 
 def _tell(outcome: Outcome) -> None:
     print(
-        f"{outcome.name:16} {outcome.cuts:5,} cut points  {outcome.states:6,} states  "
+        f"{outcome.name:22} {outcome.cuts:5,} cut points  {outcome.states:6,} states  "
         f"{outcome.nested:5,} cut again in recovery  {outcome.bad} bad",
         flush=True,
     )
@@ -93,24 +127,30 @@ def _tell(outcome: Outcome) -> None:
 
 
 def _sum_up(outcomes: dict[str, Outcome], took_s: float, *, is_whole: bool) -> int:
-    total = Outcome("all")
-    for outcome in outcomes.values():
-        total.add(outcome)
+    total, live = Outcome("all"), Outcome("live")
+    for name, outcome in outcomes.items():
+        (live if name in LIVE else total).add(outcome)
+    bad = total.bad + live.bad
     print(
-        f"{total.cuts:,} cut points tried, {total.states:,} distinct states recovered from "
-        f"({total.nested:,} of them cut again while recovering), bad outcomes: {total.bad}, "
-        f"{took_s:.0f} s"
+        f"{total.cuts:,} cut points tried; recovered from {total.states:,} distinct states "
+        f"({total.nested:,} of them cut again in recovery), and {live.states} times with the real "
+        f"processes; bad outcomes: {bad}; {took_s:.0f} s"
     )
-    if is_whole and total.states < LEAST:
-        print(f"expected at least {LEAST:,} states, got {total.states:,}", file=sys.stderr)
+    if is_whole and (total.states < LEAST or live.states < PROCESSES):
+        print(
+            f"expected at least {LEAST:,} states and {PROCESSES} with processes, got "
+            f"{total.states:,} and {live.states}",
+            file=sys.stderr,
+        )
         return 2
-    return 1 if total.bad else 0
+    return 1 if bad else 0
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make powercut", description=__doc__)
-    parser.add_argument("--only", metavar="STORY", action="append", choices=story.names())
-    parser.add_argument("--states", type=int, default=STATES)
+    parser.add_argument("--only", metavar="STORY", action="append", choices=ALL)
+    parser.add_argument("--states", type=int, default=STATES, help="in all, at most")
+    parser.add_argument("--processes", type=int, default=PROCESSES + len(LIVE))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     return parser.parse_args(argv)

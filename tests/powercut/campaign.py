@@ -82,7 +82,13 @@ class _StoppingDisk:
 
 
 def run(
-    name: str, recording: Recording, quota: int, seed: int, share: tuple[int, int] = (0, 1)
+    name: str,
+    recording: Recording,
+    quota: int,
+    seed: int,
+    share: tuple[int, int] = (0, 1),
+    *,
+    is_live: bool = False,
 ) -> Outcome:
     """Try a story.
 
@@ -92,6 +98,7 @@ def run(
         quota: states of each cut point, at most.
         seed: of chance.
         share: the n-th of so many parts of the cut points.
+        is_live: its `check` starts processes: each state is judged once, and never cut again.
     """
     played = story.load(name)
     number, count = share
@@ -100,10 +107,11 @@ def run(
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as made:
         for state in explore(cuts, quota, seed):
             outcome.states += 1
-            is_nested = outcome.states % NESTED == 0
+            is_nested = not is_live and outcome.states % NESTED == 0
             outcome.nested += is_nested
             chance = random.Random(f"{seed} {outcome.states}") if is_nested else None
-            problem = _judge(played, recording, state, Path(made), chance)
+            times = 1 if is_live else 2
+            problem = _judge(played, recording, state, Path(made), chance, times)
             if problem:
                 outcome.bad += 1
                 if len(outcome.told) < SHOWN:
@@ -112,7 +120,12 @@ def run(
 
 
 def _judge(
-    played: Story, recording: Recording, state: State, made: Path, chance: random.Random | None
+    played: Story,
+    recording: Recording,
+    state: State,
+    made: Path,
+    chance: random.Random | None,
+    times: int,
 ) -> str:
     """Why a state is bad; "" where it is good."""
     folder = made / "disk"
@@ -121,7 +134,7 @@ def _judge(
         write_image(state.image, str(folder), recording.root)
         if chance is not None:
             _cut_again(played, folder, state.marks, chance)
-        for _ in range(2):
+        for _ in range(times):
             played.check(folder, state.marks)
     except Exception as error:  # noqa: BLE001 - whatever it is, the device did not come up well
         return f"{type(error).__name__}: {error}"

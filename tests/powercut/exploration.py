@@ -49,7 +49,7 @@ class State:
 
 
 def explore(cuts: Sequence[Cut], quota: int, seed: int) -> Iterator[State]:
-    """Distinct states of these cuts, at most `quota` of each."""
+    """Distinct states of these cuts, at most `quota` of each; where that is one, a random one."""
     seen: set[bytes] = set()
     for cut in cuts:
         found = 0
@@ -69,6 +69,9 @@ def _fates(
     pending: Sequence[Change], quota: int, chance: random.Random
 ) -> Iterator[tuple[Fate, ...]]:
     count = len(pending)
+    if quota == 1:
+        yield tuple(_by_chance(change, chance) for change in pending)
+        return
     yield (KEPT,) * count
     if not count:
         return

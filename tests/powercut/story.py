@@ -1,6 +1,6 @@
 """What a story is: real code that changes a store, and a judge of what a power cut left of it.
 
-A story is a module of tests/powercut/stories/ with
+A story is a module of tests/powercut/stories/ or live/ with
 
     play(folder, mark)      the code under test, run once, recorded; `mark` says what it has begun
                             and what it may rely on from then on
@@ -19,7 +19,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-STORIES = Path(__file__).parent / "stories"
+FOLDER = Path(__file__).parent
+STORES, LIVE = "stories", "live"
+"""Folders of stories: whose `check` is a call of ours, and whose `check` starts real processes."""
 
 Mark: TypeAlias = Callable[[str], None]
 Prepare: TypeAlias = Callable[[Path], None]
@@ -66,15 +68,16 @@ def require(is_good: bool, what: str) -> None:  # noqa: FBT001 (as assert has it
         raise BadStateError(what)
 
 
-def names() -> list[str]:
-    """The stories there are."""
-    return sorted(info.name for info in pkgutil.iter_modules([str(STORIES)]))
+def names(folder: str = STORES) -> list[str]:
+    """The stories of a folder."""
+    found = (info.name for info in pkgutil.iter_modules([str(FOLDER / folder)]))
+    return [f"{folder}.{name}" for name in sorted(found)]
 
 
 def load(name: str) -> Story:
-    """The story of a name: a module of the folder, or "module:class" for one that is elsewhere."""
+    """The story of a name, as `names` has them, or of "module:class" for one that is elsewhere."""
     path, _, inner = name.partition(":")
-    module = importlib.import_module(path if inner else f"tests.powercut.stories.{path}")
+    module = importlib.import_module(path if inner else f"tests.powercut.{path}")
     found = getattr(module, inner) if inner else module
     return Story(name, getattr(found, "prepare", _nothing), found.play, found.check)
 

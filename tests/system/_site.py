@@ -27,7 +27,7 @@ from vedette.model.response import Mode
 from vedette.model.rule import AllOf, Bundle, Match, Rule
 from vedette.model.trust import EVERY_GROUP, Grant, Role, TrustDocument
 from vedette.trust.ed25519 import Ed25519Signer
-from vedette.trust.keyfile import create_signer, key_id
+from vedette.trust.keyfile import create_signer, key_id, load_signer
 from vedette_dev.readiness import Readiness
 
 DEADLINE_S = 30.0
@@ -42,7 +42,7 @@ def rule(rule_id: str, category: str, *matches: Match) -> Rule:
 
 
 class Site:
-    """One device below a folder.
+    """One device below a folder; a second one on the same folder has its keys and its state.
 
     Attributes:
         watched: the only tree that is watched.
@@ -55,18 +55,18 @@ class Site:
         self.folder = folder
         folder.chmod(0o700)
         self.watched = folder / "watched"
-        self.watched.mkdir()
+        self.watched.mkdir(exist_ok=True)
         self.config = folder / "vedette.toml"
         self.state = folder / "state"
         self.run = Path("/tmp") / f"vedette-test-{os.getpid()}-{abs(hash(folder)) % 10**8}"
-        self._root = create_signer(folder / "root.key")
-        self.rules_key = create_signer(folder / "rules.key")
-        self.profiles_key = create_signer(folder / "profiles.key")
-        self.operators = {name: create_signer(folder / f"{name}.key") for name in ("alice", "bob")}
-        self.playbooks_key = create_signer(folder / "playbooks.key")
+        self._root = _key(folder / "root.key")
+        self.rules_key = _key(folder / "rules.key")
+        self.profiles_key = _key(folder / "profiles.key")
+        self.operators = {name: _key(folder / f"{name}.key") for name in ("alice", "bob")}
+        self.playbooks_key = _key(folder / "playbooks.key")
         self.device_class = ""
         self.groups: Sequence[str] = ()
-        create_signer(folder / "device.key")
+        _key(folder / "device.key")
         self._write_trust()
         self._counter = int(time.time())
         self.sensors = sensors
@@ -254,6 +254,10 @@ class Running:
 def bodies(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     """Documents in their canonical form, for comparing."""
     return [json.dumps(document, sort_keys=True) for document in documents]
+
+
+def _key(path: Path) -> Ed25519Signer:
+    return load_signer(path) if path.exists() else create_signer(path)
 
 
 def _role(public_key: bytes) -> Role:

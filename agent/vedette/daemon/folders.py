@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 
 from vedette.errors import DeviceError
+from vedette.store import durable
 
 PRIVATE = 0o700
 PASSAGE = 0o711
@@ -31,7 +32,7 @@ def prepare(path: str, key: str, *, mode: int = PRIVATE) -> Path:
     """
     folder = Path(path)
     try:
-        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        durable.make_missing(folder, mode)
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
             raise DeviceError(

@@ -171,13 +171,23 @@ class Vault:
 
     @contextmanager
     def _open(self) -> Iterator[int]:
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._path.exists():
+            self._make()
         descriptor = os.open(self._path, _FOLDER)
         try:
             check_private(descriptor, str(self._path))
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _make(self) -> None:
+        """With a durable name: what lies in the folder is lost with it."""
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        above = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync(above)
+        finally:
+            os.close(above)
 
     def _take_across(
         self, key: str, vault: int, place: Place, judged: int, *, may_copy: bool

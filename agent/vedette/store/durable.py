@@ -36,14 +36,31 @@ def make_folder(folder: Path, mode: int = _PRIVATE) -> None:
         StoreError: it cannot be made.
     """
     try:
-        for missing in _missing(folder):
-            with suppress(FileExistsError):
-                disk.mkdir(missing, mode if missing == folder else 0o755)
-            sync_folder(missing.parent)
+        make_missing(folder, mode)
         if stat.S_IMODE(folder.stat().st_mode) != mode:  # a read-only disk refuses even this
             folder.chmod(mode)
     except OSError as error:
         raise StoreError(f"{folder}: cannot make the folder: {error.strerror}") from error
+
+
+def make_missing(folder: Path, mode: int) -> None:
+    """Make a folder that is not there yet, and its parents (0755); their names are durable.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing: list[Path] = []
+    above = folder
+    while not above.is_dir():
+        missing.append(above)
+        above = above.parent
+    for made in reversed(missing):
+        try:
+            disk.mkdir(made, mode if made == folder else 0o755)
+        except FileExistsError:  # another process was faster, or it is no folder
+            if not made.is_dir():
+                raise
+        sync_folder(made.parent)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -273,15 +290,6 @@ def _write_all(descriptor: int, data: bytes) -> None:
 def _sync_file(path: Path) -> None:
     with opened(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC) as descriptor:
         disk.fsync(descriptor)
-
-
-def _missing(folder: Path) -> list[Path]:
-    """The folder and those of its parents that are not there, outermost first."""
-    missing: list[Path] = []
-    while not folder.exists() and folder != folder.parent:
-        missing.insert(0, folder)
-        folder = folder.parent
-    return missing
 
 
 def _temporary(path: Path) -> Path:
