@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import NamedTuple, TypeAlias, cast
 
 import pytest
-from securesystemslib.signer import CryptoSigner, Key
+from securesystemslib.signer import CryptoSigner, SSlibKey
 from tests.conformance._device import Device
 from tests.simulators.repository_server import RepositoryServer
 from tests.simulators.tuf_repository import ALL, Repository, in_days
@@ -142,7 +142,7 @@ def one_key_under_two_names(repository: Repository, _: Device) -> None:
     """Two of two for the snapshot, but it is one person's key."""
     signer = repository.signers["snapshot"][0]
     known = signer.public_key
-    other = Key.from_dict("ab" * 32, known.to_dict())
+    other = SSlibKey("ab" * 32, known.keytype, known.scheme, known.keyval)
     twin = CryptoSigner(signer._private_key, other)
     repository.add_key("snapshot", twin)
     repository.root.roles["snapshot"].threshold = 2
@@ -249,6 +249,14 @@ def one_copy_of_floors_lost(_: Repository, device: Device) -> None:
 def both_copies_of_floors_lost(_: Repository, device: Device) -> None:
     for name in ("state.a", "state.b"):
         (device.metadata / ".vedette" / "floors" / name).write_bytes(b"")
+
+
+def snapshot_that_ends_in(days: float) -> Bend:
+    def bend(repository: Repository, _: Device) -> None:
+        repository.snapshot.expires = in_days(days)
+        repository.publish("snapshot", "timestamp")
+
+    return bend
 
 
 def issued(days: float) -> Bend:
@@ -462,13 +470,7 @@ ATTACKS: dict[str, list[Step]] = {
     # time
     "a time of issue is taken, and time does not go back behind it": [
         Step(issued(10), 0, (1, 2, 1, 1)),
-        Step(
-            lambda repository, _: (
-                setattr(repository.snapshot, "expires", in_days(5)),
-                repository.publish("snapshot", "timestamp"),
-            ),
-            1, (1, 3, 1, 1), "freeze",
-        ),
+        Step(snapshot_that_ends_in(5), 1, (1, 3, 1, 1), "freeze"),
     ],
     "an issue after its own expiry is refused": [
         Step(issued(31), 1, (1, 1, 1, 1), "x-vedette-issued"),
