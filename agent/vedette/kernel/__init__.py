@@ -1,1 +1,1 @@
-"""What sensors and responses both ask of the kernel; no decision is made here."""
+"""What sensors, responses and slots ask of the system; no decision is made here."""

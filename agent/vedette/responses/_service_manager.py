@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from vedette.codec.text import escape, quoted
 from vedette.codec.units import PROPERTIES, UnitState, parse_state, unit_name
 from vedette.errors import ParseError, ResponseError
+from vedette.kernel import program
+from vedette.kernel.program import Ran
 from vedette.model.response import Order, UnitTarget
 from vedette.ports.responder import ResponderContext
-from vedette.responses import _program
-from vedette.responses._program import Ran
 
 PROGRAMS = ("/usr/bin/systemctl", "/bin/systemctl")
 ASK_TIMEOUT_S = 3.0
@@ -62,7 +62,7 @@ class ServiceManager:
                 "supervisors are not restarted or stopped by Vedette"
             )
         try:
-            said = _program.run([self._program, "is-system-running"], ASK_TIMEOUT_S).output.strip()
+            said = program.run([self._program, "is-system-running"], ASK_TIMEOUT_S).output.strip()
         except (OSError, TimeoutError) as error:
             return f"systemd cannot be asked: {error}"
         if said in _RUNNING:
@@ -159,7 +159,7 @@ class ServiceManager:
         try:
             ends_s = time.monotonic() + SETTLE_S
             while not _is_locked(lock) and time.monotonic() < ends_s:
-                time.sleep(_program.LOOK_S)
+                time.sleep(program.LOOK_S)
             yield lock
         finally:
             os.close(lock)
@@ -167,7 +167,7 @@ class ServiceManager:
     def _run(self, words: list[str], timeout_s: float, *, lock: int = -1) -> Ran:
         argv = [self._program, "--no-ask-password", "--no-pager", *words]
         try:
-            return _program.run(argv, timeout_s, lock=lock)
+            return program.run(argv, timeout_s, lock=lock)
         except TimeoutError as error:
             if words[0] != "show":
                 raise

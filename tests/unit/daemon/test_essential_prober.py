@@ -13,8 +13,8 @@ from tests.simulators.systemctl import Systemctl
 
 from vedette.codec.essential import decode_report, encode_request
 from vedette.daemon import essential_prober as prober
+from vedette.kernel import program
 from vedette.model.essential import EssentialFunction, Probed
-from vedette.responses import _program
 
 
 def command(code: str, timeout_s: int = 10) -> EssentialFunction:
@@ -181,7 +181,7 @@ def test_the_program_reports_what_it_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         functions = [EssentialFunction("web", port=listener.getsockname()[1])]
         argv = [sys.executable, "-m", prober.__name__, encode_request(functions)]
-        ran = _program.run([sys.executable, "-I", *argv[1:]], 30.0)
+        ran = program.run([sys.executable, "-I", *argv[1:]], 30.0)
     assert ran.status == 0, ran.output
     (found,) = decode_report(ran.output.encode(), ["web"])
     assert found.is_up

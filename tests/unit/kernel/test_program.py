@@ -1,4 +1,4 @@
-"""Programs run for a responder: what they say, how they end, and that they never stay."""
+"""Programs of the system that are run: what they say, how they end, and that they never stay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from vedette.responses import _program
+from vedette.kernel import program
 
 
 def python(code: str) -> list[str]:
@@ -17,17 +17,17 @@ def python(code: str) -> list[str]:
 
 def test_its_status_and_both_of_its_outputs_are_told() -> None:
     code = "import os; os.write(1, b'out '); os.write(2, b'err'); raise SystemExit(3)"
-    assert _program.run(python(code), 10.0) == (3, "out err")
+    assert program.run(python(code), 10.0) == (3, "out err")
 
 
 def test_a_signal_is_told_as_its_negative_number() -> None:
-    assert _program.run(python("import os; os.kill(os.getpid(), 9)"), 10.0).status == -9
+    assert program.run(python("import os; os.kill(os.getpid(), 9)"), 10.0).status == -9
 
 
 def test_what_hangs_is_killed_in_time_and_leaves_no_zombie() -> None:
     began_s = time.monotonic()
     with pytest.raises(TimeoutError, match=r"did not end within 0\.2 s"):
-        _program.run(python("import time; time.sleep(60)"), 0.2)
+        program.run(python("import time; time.sleep(60)"), 0.2)
     assert time.monotonic() - began_s < 10.0
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
@@ -36,22 +36,22 @@ def test_what_hangs_is_killed_in_time_and_leaves_no_zombie() -> None:
 def test_what_closes_its_output_and_stays_is_killed_too() -> None:
     code = "import os, time; os.close(1); os.close(2); time.sleep(60)"
     with pytest.raises(TimeoutError):
-        _program.run(python(code), 0.5)
+        program.run(python(code), 0.5)
 
 
 def test_output_without_end_is_cut() -> None:
     code = "import os\nfor _ in range(200): os.write(1, b'x' * 4096)"
-    ran = _program.run(python(code), 20.0)
+    ran = program.run(python(code), 20.0)
     assert ran.status == 0
-    assert len(ran.output) <= _program.MAX_OUTPUT_BYTES + 4096
+    assert len(ran.output) <= program.MAX_OUTPUT_BYTES + 4096
 
 
 def test_it_inherits_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEDETTE_SECRET", "1")
     code = "import os; os.write(1, str('VEDETTE_SECRET' in os.environ).encode())"
-    assert _program.run(python(code), 10.0).output == "False"
+    assert program.run(python(code), 10.0).output == "False"
 
 
 def test_a_program_that_is_not_there_is_an_os_error() -> None:
     with pytest.raises(FileNotFoundError):
-        _program.run(["/nowhere/systemctl"], 1.0)
+        program.run(["/nowhere/systemctl"], 1.0)

@@ -1,7 +1,7 @@
 """Runs a program of the system and takes what it says; blocks, so for a worker thread only.
 
-Rule 1: it gets no shell, no descriptor of ours but its output and its lock, and nothing of our
-environment.
+Rule 1: it gets no shell, no descriptor of ours but its input, its output and its lock, and nothing
+of our environment.
 Rule 2: it never outlives its time: then it is killed, and that is told as TimeoutError.
 """
 
@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_OUTPUT_BYTES = 64 << 10
+MAX_GIVEN_BYTES = 4096
+"""A pipe holds as much on every kernel (pipe(7)), so giving it never waits."""
 LOOK_S = 0.01
 """Between looks at a program that is about to end, on kernels without pidfd_open(2)."""
 
@@ -27,14 +29,21 @@ class Ran(NamedTuple):
 
     Attributes:
         status: its exit status; minus the signal's number if one ended it.
-        output: what it said on both of its outputs, cut at MAX_OUTPUT_BYTES.
+        output: what it said, cut at MAX_OUTPUT_BYTES.
     """
 
     status: int
     output: str
 
 
-def run(argv: Sequence[str], timeout_s: float, *, lock: int = -1) -> Ran:
+def run(
+    argv: Sequence[str],
+    timeout_s: float,
+    *,
+    lock: int = -1,
+    given: bytes = b"",
+    with_errors: bool = True,
+) -> Ran:
     """Run a program to its end.
 
     Args:
@@ -42,6 +51,9 @@ def run(argv: Sequence[str], timeout_s: float, *, lock: int = -1) -> Ran:
         timeout_s: what it has.
         lock: a descriptor that is locked (flock(2)): the program holds that lock as long as it
             runs, also when whoever started it was killed; -1 for none.
+        given: what it reads; at most MAX_GIVEN_BYTES.
+        with_errors: whether what it says on its error output is part of what it said; else it is
+            thrown away, so that it cannot be taken for an answer.
 
     Raises:
         TimeoutError: it had to be killed.
@@ -49,13 +61,15 @@ def run(argv: Sequence[str], timeout_s: float, *, lock: int = -1) -> Ran:
     """
     ends_s = time.monotonic() + timeout_s
     reading, writing = os.pipe()
+    source = _source(given)
     try:
-        pid = _start(argv, writing, lock)
+        pid = _start(argv, source, writing, lock, with_errors=with_errors)
     except OSError:
         os.close(reading)
         raise
     finally:
         os.close(writing)
+        os.close(source)
     try:
         output = _read(reading, ends_s)
         status = _wait(pid, ends_s)
@@ -68,16 +82,33 @@ def run(argv: Sequence[str], timeout_s: float, *, lock: int = -1) -> Ran:
     return Ran(os.waitstatus_to_exitcode(status), output.decode("utf-8", "replace"))
 
 
-def _start(argv: Sequence[str], output: int, lock: int) -> int:
+def _source(given: bytes) -> int:
+    """What its input is: a pipe that already holds all there is to read."""
+    if len(given) > MAX_GIVEN_BYTES:
+        raise ValueError(f"expected at most {MAX_GIVEN_BYTES} bytes to give, got {len(given)}")
+    source, sink = os.pipe()
+    try:
+        os.write(sink, given)
+    finally:
+        os.close(sink)
+    return source
+
+
+def _start(argv: Sequence[str], source: int, output: int, lock: int, *, with_errors: bool) -> int:
     held = [(os.POSIX_SPAWN_DUP2, lock, 3)] if lock >= 0 else []
+    errors = (
+        (os.POSIX_SPAWN_DUP2, output, 2)
+        if with_errors
+        else (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)
+    )
     return os.posix_spawn(
         argv[0],
         list(argv),
         _ENVIRONMENT,
         file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, source, 0),
             (os.POSIX_SPAWN_DUP2, output, 1),
-            (os.POSIX_SPAWN_DUP2, output, 2),
+            errors,
             *held,
         ],
         setsigmask=(),
