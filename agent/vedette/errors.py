@@ -58,6 +58,10 @@ class StoreError(DeviceError):
     """The disk did not take or give what was asked (full, read-only, damaged)."""
 
 
+class SlotError(DeviceError):
+    """The boot loader or a slot did not do what was asked; the device starts what it started."""
+
+
 class UplinkError(DeviceError):
     """The way out is closed; what was to be sent stays in the journal."""
 

@@ -6,9 +6,13 @@ import importlib
 import os
 from importlib.machinery import all_suffixes
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from vedette.ports.responder import Responder
 from vedette.ports.sensor import Sensor
+
+if TYPE_CHECKING:
+    from vedette.ports.slot_backend import SlotBackend
 
 
 def module_names(package: ModuleType) -> list[str]:
@@ -41,5 +45,17 @@ def responder_classes(package: ModuleType) -> dict[str, type[Responder]]:
     for module in modules(package):
         offered = getattr(module, "responder_class", None)
         if isinstance(offered, type) and issubclass(offered, Responder):
+            found[module.__name__.rpartition(".")[2]] = offered
+    return found
+
+
+def slot_backend_classes(package: ModuleType) -> dict[str, type[SlotBackend]]:
+    """The classes that the modules of a package offer as `slot_backend_class`, by module name."""
+    from vedette.ports.slot_backend import SlotBackend  # noqa: PLC0415 (no resident has slots)
+
+    found: dict[str, type[SlotBackend]] = {}
+    for module in modules(package):
+        offered = getattr(module, "slot_backend_class", None)
+        if isinstance(offered, type) and issubclass(offered, SlotBackend):
             found[module.__name__.rpartition(".")[2]] = offered
     return found
