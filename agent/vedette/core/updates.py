@@ -71,7 +71,6 @@ _SUSPECT: Mapping[Cause, tuple[Severity, str, tuple[str, ...]]] = {
         Severity.HIGH, "An update was refused: how it was made does not satisfy the policy",
         DEVELOPMENT_TOOLS,
     ),
-    Cause.HARDWARE: (Severity.MEDIUM, "An update was refused: it is for other devices", ()),
 }  # fmt: skip
 """What an attacker would do."""
 

@@ -32,7 +32,7 @@ from vedette.model.tier import TierReport
 if TYPE_CHECKING:
     from vedette.daemon.sentinel import Sentinel
 
-UPDATE_REQUESTS = ("tell", "health", "history")
+UPDATE_REQUESTS = ("tell", "health", "history", "rollback")
 MAX_SCANNED = 5000
 """Newest entries looked through for the incidents of a list."""
 
@@ -261,8 +261,13 @@ class Answers:
             "muted": self._muted(),
             "excluded": dict(engine.excluded()) if engine is not None else {},
             "expires_s": bundle.expires_s if bundle else 0,
-            "reason": chosen.refused or "; ".join(chosen.problems),
+            "trial_left_s": self._trial_left_s(),
+            "reason": chosen.refused or chosen.withdrawn or "; ".join(chosen.problems),
         }
+
+    def _trial_left_s(self) -> float:
+        trial = self._sentinel.agent.detection.trial
+        return round(max(0.1, trial.ends_s - now()[0]), 1) if trial is not None else 0
 
     def _muted(self) -> list[Json]:
         """The rules that exceeded their budgets, and until when (CLOCK_BOOTTIME)."""

@@ -28,6 +28,7 @@ class TrialStep(NamedTuple):
     digest: str
     cause: str = ""
     reason: str = ""
+    by: str = "gate"
 
 
 class RulesTrials:
@@ -87,7 +88,7 @@ class RulesTrials:
             while self._waiting:
                 await self._settle(self._waiting.popleft())
 
-    async def give_back(self, reason: str) -> None:
+    async def give_back(self, by: str, reason: str) -> None:
         """Use the bundle again that was in use before, because a person wants it.
 
         Raises:
@@ -97,7 +98,7 @@ class RulesTrials:
         bundle = self._bundle
         if bundle is None:
             raise TrustError("no rules are in use")
-        await self._withdraw(bundle, "operator", reason)
+        await self._withdraw(bundle, "operator", reason, by)
 
     async def _settle(self, command: SettleRules) -> None:
         bundle = self._bundle
@@ -113,10 +114,10 @@ class RulesTrials:
             words = f"{command.reason or 'it proved itself'}; it stays in use: {error}"
             await self._tell(_step("trial", bundle, "", words))
 
-    async def _withdraw(self, bundle: Bundle, cause: str, reason: str) -> None:
+    async def _withdraw(self, bundle: Bundle, cause: str, reason: str, by: str = "gate") -> None:
         await asyncio.to_thread(self._rules().gate.withdraw, bundle.digest)
         await self._reload()
-        await self._tell(_step("rolled-back", bundle, cause, reason))
+        await self._tell(_step("rolled-back", bundle, cause, reason)._replace(by=by))
 
 
 def _step(step: str, bundle: Bundle, cause: str = "", reason: str = "") -> TrialStep:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -50,12 +50,20 @@ class StepTeller:
         folder: a folder of the caller's, 0700; made where it is missing.
         by: who wants the update, as `UpdateReport.by` has it.
         ask: asks the sentinel.
+        on_step: told of each step that is on the disk, and whether the sentinel has it.
     """
 
     def __init__(
-        self, socket: Path, folder: Path, *, by: str, ask: Ask = control_client.ask
+        self,
+        socket: Path,
+        folder: Path,
+        *,
+        by: str,
+        ask: Ask = control_client.ask,
+        on_step: Callable[[UpdateReport, bool], None] = lambda _report, _is_told: None,
     ) -> None:
         self._socket, self._folder, self._by, self._ask = socket, folder, by, ask
+        self._on_step = on_step
         durable.make_folder(folder)
 
     def release(
@@ -121,8 +129,10 @@ class StepTeller:
             except DeviceError:
                 pass  # it went away since: kept like all others
             else:
+                self._on_step(report, True)
                 return True
         self._keep(report)
+        self._on_step(report, False)
         return False
 
     def flush(self) -> bool:

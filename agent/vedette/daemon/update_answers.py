@@ -6,6 +6,7 @@ update.tell | {step: STEP} | {epoch, index, is_new}: the step is in the journal 
             |  its way to the fleet; an incident where core/updates.py says so
 update.health | {since: MARK} or {} | {well, reasons: [text], mark: MARK, sensors: [{class, tier}],
               | rules: {digest, counter}, uplink: {state, reason}, critical: [{id, title}]}
+update.rollback | {by, reason} | {digest, counter} of the rules that are in use again
 update.history | {limit: 1..1000} | {steps: [DOCUMENT]}, newest first, as they were journalled
 
 STEP is as codec/update_report.py writes it. MARK is {epoch, index}, a place in the journal: what is
@@ -30,11 +31,11 @@ from vedette.codec import strict_json, update_report
 from vedette.codec.strict_json import Json
 from vedette.core import updates
 from vedette.core.outbox import Condition
-from vedette.daemon.control import Answer, Params, number
+from vedette.daemon.control import Answer, Params, number, text
 from vedette.daemon.own_reports import told_before
 from vedette.daemon.rules_trials import TrialStep
 from vedette.daemon.shell import now
-from vedette.errors import ParseError, RequestError, StoreError
+from vedette.errors import ParseError, RequestError, StoreError, TrustError
 from vedette.model.finding import Severity
 from vedette.model.journal import Entry, EntryDraft
 from vedette.model.message import Identity
@@ -72,6 +73,8 @@ class Device(NamedTuple):
         tiers: what watches each class of events now.
         rules: digest and counter of those in use; "" and 0 for none.
         way: how the way out is now.
+        give_back: uses the rules again that were in use before, for somebody and a reason; raises
+            TrustError where there are none.
     """
 
     identity: Identity
@@ -81,6 +84,7 @@ class Device(NamedTuple):
     tiers: Callable[[], Sequence[TierReport]]
     rules: Callable[[], tuple[str, int]]
     way: Callable[[], Way]
+    give_back: Callable[[str, str], Awaitable[None]]
 
 
 def device_of(sentinel: Sentinel) -> Device:
@@ -98,7 +102,7 @@ def device_of(sentinel: Sentinel) -> Device:
 
     return Device(
         sentinel.identity, sentinel.journal, sentinel.record, sentinel.shell.report,
-        sentinel.ladder.reports, rules, way,
+        sentinel.ladder.reports, rules, way, sentinel.rules_trials.give_back,
     )  # fmt: skip
 
 
@@ -110,7 +114,10 @@ class UpdateAnswers:
 
     async def answer(self, name: str, params: Params) -> Answer:
         """Answer `update.NAME`."""
-        answers = {"tell": self._tell, "health": self._health, "history": self._history}
+        answers = {
+            "tell": self._tell, "health": self._health, "history": self._history,
+            "rollback": self._rollback,
+        }  # fmt: skip
         return await answers[name](params)
 
     async def _tell(self, params: Params) -> Answer:
@@ -128,7 +135,7 @@ class UpdateAnswers:
         """Record a step that the sentinel itself took; a journal in memory holds it as well."""
         report = UpdateReport(
             os.urandom(8).hex(), Step(step.step), ReleaseKind.RULES, step.name, "", step.counter,
-            "", Cause(step.cause), step.reason, "gate", int(now()[1]), {"bundle": step.digest},
+            "", Cause(step.cause), step.reason, step.by, int(now()[1]), {"bundle": step.digest},
         )  # fmt: skip
         with contextlib.suppress(RequestError):
             await self._record(report)
@@ -231,6 +238,15 @@ class UpdateAnswers:
         """Whether the firmware before did not reach the broker either, and said so."""
         told = await told_before(self._device.journal, not_of_boot=self._device.identity.boot)
         return Condition.OFFLINE in told
+
+    async def _rollback(self, params: Params) -> Answer:
+        by, reason = text(params, "by", most=200), text(params, "reason", most=1000)
+        try:
+            await self._device.give_back(by, reason)
+        except (TrustError, StoreError) as error:
+            raise RequestError(str(error)) from error
+        digest, counter = self._device.rules()
+        return {"digest": digest, "counter": counter}
 
     async def _history(self, params: Params) -> Answer:
         limit = number(params, "limit", default=20, low=1, high=1000)

@@ -116,11 +116,11 @@ def test_an_ordinary_start_changes_nothing(stage: Stage) -> None:
 
 def test_a_person_may_have_the_rules_before_back(stage: Stage) -> None:
     stage.trials.is_tried(CHOSEN)
-    asyncio.run(stage.trials.give_back("they miss what we need"))
+    asyncio.run(stage.trials.give_back("control", "they miss what we need"))
     assert stage.log == ["withdrawn", "reloaded", "rolled-back"]
-    assert stage.steps[0].cause == "operator"
+    assert (stage.steps[0].cause, stage.steps[0].by) == ("operator", "control")
 
 
 def test_a_person_is_told_where_there_is_nothing_to_go_back_to(stage: Stage) -> None:
     with pytest.raises(TrustError, match="no rules are in use"):
-        asyncio.run(stage.trials.give_back(""))
+        asyncio.run(stage.trials.give_back("control", ""))

@@ -13,7 +13,7 @@ from tests.simulators.memory_journal import MemoryJournal
 from vedette.codec import ocsf, update_report
 from vedette.codec.strict_json import Json
 from vedette.daemon.update_answers import Device, UpdateAnswers, Way
-from vedette.errors import RequestError, StoreError
+from vedette.errors import RequestError, StoreError, TrustError
 from vedette.model.event import EventClass
 from vedette.model.finding import Severity
 from vedette.model.journal import Entry, EntryDraft
@@ -57,11 +57,17 @@ class Stage:
         assert fields
         self.findings.append((condition, severity, tags))
 
+    async def give_back(self, by: str, reason: str) -> None:
+        if self.rules[1] == 1:
+            raise TrustError("no rules bundle is kept from before the one in use")
+        assert (by, reason) == ("control", "too loud")
+        self.rules = ("ef" * 32, self.rules[1] - 1)
+
     def ask(self, name: str, **params: Json) -> dict[str, Any]:
         identity = Identity("acme", "cam-7", NOW)
         device = Device(
             identity, self.journal, self.record, self.report,
-            lambda: self.tiers, lambda: self.rules, lambda: self.way,
+            lambda: self.tiers, lambda: self.rules, lambda: self.way, self.give_back,
         )  # fmt: skip
         return dict(asyncio.run(UpdateAnswers(device).answer(name, params)))
 
@@ -195,3 +201,12 @@ def test_without_a_mark_what_began_before_this_boot_is_not_held_against_it(stage
 def test_a_mark_that_is_none_is_refused(stage: Stage, since: Json) -> None:
     with pytest.raises(RequestError, match="since: expected"):
         stage.ask("health", since=since)
+
+
+def test_the_rules_before_are_given_back_when_a_person_asks(stage: Stage) -> None:
+    assert stage.ask("rollback", by="control", reason="too loud") == {
+        "digest": "ef" * 32, "counter": 6,
+    }  # fmt: skip
+    stage.rules = ("ab" * 32, 1)
+    with pytest.raises(RequestError, match="no rules bundle is kept"):
+        stage.ask("rollback", by="control", reason="too loud")

@@ -15,7 +15,7 @@ from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.codec.strict_json import Json
 from vedette.daemon import rules_worker
 from vedette.daemon.appliers import _offer, _staged
-from vedette.daemon.appliers.applier import Context
+from vedette.daemon.appliers.applier import Applied, Context
 from vedette.model.release import PartKind, Release, ReleaseKind
 from vedette.model.update import Cause, Step
 from vedette.ports.release_source import ReleaseSource
@@ -34,11 +34,13 @@ class RulesApplier:
         self._config, self._teller = context.config, context.teller
         self._folder = context.staging / str(ReleaseKind.RULES)
 
-    def apply(self, release: Release, source: ReleaseSource) -> bool:
+    def apply(self, release: Release, source: ReleaseSource) -> Applied:
         """Apply a release."""
         fetched = self._fetch(release, source)
+        self._teller.release(Step.FETCHED, release)
         try:
-            return self._try(release, fetched) and self._activate(release, fetched.bundle)
+            is_good = self._try(release, fetched) and self._activate(release, fetched.bundle)
+            return Applied.TAKEN if is_good else Applied.REFUSED
         finally:
             for path in fetched:
                 if path is not None:
