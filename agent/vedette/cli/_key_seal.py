@@ -12,11 +12,17 @@ import base64
 import hashlib
 import os
 import textwrap
+from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-HEAD = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
+from vedette.cli._passwords import Passwords
+from vedette.cli._signing import ENCRYPTED
+from vedette.errors import RequestError, TrustError
 
 # OWASP's figures for 16 MiB of memory; OpenSSL refuses to read what needs more than 32.
 _SCRYPT_N = 1 << 14
@@ -57,6 +63,29 @@ def seal(pkcs8: bytes, password: str) -> bytes:
     return _pem(_der(_SEQUENCE, _algorithm(salt, start) + _der(_OCTETS, encrypted)))
 
 
+def unseal_ed25519(path: Path, pem: bytes, passwords: Passwords) -> bytearray:
+    """The seed of an encrypted Ed25519 key; the caller wipes it.
+
+    Args:
+        path: of the file, for messages.
+        pem: what is in it.
+        passwords: has the one of the key.
+
+    Raises:
+        RequestError: the password is wrong, or there is none.
+        TrustError: it is a key of another kind.
+    """
+    password = passwords.of(f"key {path.stem}")
+    try:
+        key = load_pem_private_key(pem, password.encode())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # What the library says may repeat what it read; its cause is left out too.
+        raise RequestError(f"{path}: the password is wrong, or it is no PKCS#8 PEM") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TrustError(f"{path}: expected an Ed25519 key: devices check content with it")
+    return bytearray(key.private_bytes_raw())
+
+
 def _algorithm(salt: bytes, start: bytes) -> bytes:
     numbers = b"".join(map(_integer, (_SCRYPT_N, _SCRYPT_R, _SCRYPT_P)))
     parameters = _der(_SEQUENCE, _der(_OCTETS, salt) + numbers)
@@ -80,4 +109,4 @@ def _der(tag: int, content: bytes) -> bytes:
 
 def _pem(der: bytes) -> bytes:
     body = "\n".join(textwrap.wrap(base64.b64encode(der).decode(), 64))
-    return HEAD + f"\n{body}\n-----END ENCRYPTED PRIVATE KEY-----\n".encode()
+    return ENCRYPTED + f"\n{body}\n-----END ENCRYPTED PRIVATE KEY-----\n".encode()

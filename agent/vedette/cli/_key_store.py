@@ -31,9 +31,9 @@ from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import CryptoSigner, HSMSigner, Signature, Signer, SSlibKey
 
 from vedette.cli._files import create_file, replace_file
-from vedette.cli._key_seal import HEAD as ENCRYPTED_HEAD
 from vedette.cli._key_seal import seal
 from vedette.cli._passwords import Passwords
+from vedette.cli._signing import ENCRYPTED
 from vedette.codec import strict_fields as strict
 from vedette.codec.strict_json import canonical, parse
 from vedette.codec.text import quoted
@@ -193,7 +193,7 @@ class KeyStore:
             key_id=public.keyid,
             raw_hex=public.keyval["public"] if public.keytype == ED25519 else "",
             place=place,
-            is_encrypted=head.startswith(ENCRYPTED_HEAD),
+            is_encrypted=head.startswith(ENCRYPTED),
         )
 
     def public(self, name: str) -> SSlibKey:
@@ -270,7 +270,7 @@ class KeyStore:
 
     def _open(self, name: str) -> PrivateKeyTypes:
         data, path = self._read_private(name), self._file(name, "key")
-        is_encrypted = data.startswith(ENCRYPTED_HEAD)
+        is_encrypted = data.startswith(ENCRYPTED)
         password = self._passwords.of(f"key {name}").encode() if is_encrypted else None
         try:
             return load_pem_private_key(data, password)

@@ -83,9 +83,7 @@ def _write(repository: Repository, taken: list[str], *, is_snapshot_new: bool) -
 def _expect_signed(
     repository: Repository, role: str, metadata: AnyMetadata, *, is_next: bool
 ) -> None:
-    short = (
-        0 if role == ROOT and not is_next else repository.missing(role, metadata, is_next=is_next)
-    )
+    short = repository.missing(role, metadata, is_next=is_next)
     if short:
         raise RequestError(
             f"role {role}: {short} more signature{'s' * (short > 1)} needed: where those keys are, "

@@ -88,7 +88,7 @@ def _problem(
 ) -> str:
     if metadata is None:
         return "never published"
-    if role != ROOT and repository.missing(role, metadata, is_next=False):
+    if repository.missing(role, metadata, is_next=False):
         return "its signatures do not hold under what is published: devices refuse it"
     if _is_other(repository, role):
         return "it is not what the snapshot names: publish again"
@@ -170,10 +170,10 @@ def _lines(
         if one.staged:
             word = f"{one.missing} signatures missing" if one.missing else "complete"
             lines.append(f"  {one.role} {one.staged}: {word}")
-    lines += ["", "to do"] * any(one.problem for one in found)
+    waits = _waits(repository)
+    lines += ["", "to do"] * (waits or any(one.problem for one in found))
     lines += [f"  {one.role}: {one.problem}" for one in found if one.problem]
-    if _waits(repository):
-        lines += ["  something is staged: vedette repo sign, vedette repo publish"]
+    lines += ["  something is staged: vedette repo sign, vedette repo publish"] * waits
     return [escape(line) for line in lines]
 
 

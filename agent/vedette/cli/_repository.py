@@ -143,7 +143,7 @@ class Repository:
         """
         payload, signatures = metadata.signed_bytes, metadata.signatures
         if role == ROOT:
-            before = self.published(ROOT)
+            before = self._root_before(metadata)
             result = metadata.signed.get_root_verification_result(
                 before.signed if before else None, payload, signatures
             )
@@ -164,11 +164,16 @@ class Repository:
     def wanted(self, role: str, metadata: AnyMetadata, *, is_next: bool = True) -> set[str]:
         """Ids of the keys whose signature counts: of a new root, those of the old one too."""
         if role == ROOT:
-            before = self.published(ROOT)
+            before = self._root_before(metadata)
             roots = [metadata, *([before] if before else [])]
             return {key_id for root in roots for key_id in root.signed.roles[ROOT].keyids}
         delegator = self.delegator(role, is_next=is_next)
         return set(delegator.get_delegated_role(role).keyids)
+
+    def _root_before(self, metadata: AnyMetadata) -> AnyMetadata | None:
+        """The root that this one follows; it was published, or this is the first."""
+        version = metadata.signed.version - 1
+        return self._load(self.versioned_file(ROOT, version)) if version else None
 
     def delegator(self, role: str, *, is_next: bool = True) -> Root | Targets:
         """The role that names the keys of this one.

@@ -9,11 +9,12 @@ targets any more. Their bytes stay on the disk: a device may be reading them.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from tuf.api.metadata import TargetFile as TufTarget
 from tuf.api.metadata import Targets
@@ -33,6 +34,13 @@ KEPT = 3
 _COPY_BYTES = 1 << 20
 
 
+class Readable(Protocol):
+    """What content can be taken from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+
+
 def store_bytes(repository: Repository, path: str, data: bytes) -> TargetFile:
     """Put content into the public targets.
 
@@ -41,10 +49,7 @@ def store_bytes(repository: Repository, path: str, data: bytes) -> TargetFile:
         path: of the target, FOLDER/NAME/FILE.
         data: at least one byte.
     """
-    with tempfile.SpooledTemporaryFile(max_size=_COPY_BYTES) as stream:
-        stream.write(data)
-        stream.seek(0)
-        return store_stream(repository, path, stream)  # type: ignore[arg-type] # it is one in all but name
+    return store_stream(repository, path, io.BytesIO(data))
 
 
 def store_file(repository: Repository, path: str, source: Path) -> TargetFile:
@@ -60,7 +65,7 @@ def store_file(repository: Repository, path: str, source: Path) -> TargetFile:
         raise RequestError(f"{source}: cannot be copied: {error.strerror}") from error
 
 
-def store_stream(repository: Repository, path: str, stream: BinaryIO) -> TargetFile:
+def store_stream(repository: Repository, path: str, stream: Readable) -> TargetFile:
     """Put what a stream gives into the public targets, as `store_bytes`."""
     codec.read_path(path)
     folder = repository.targets_folder / Path(path).parent

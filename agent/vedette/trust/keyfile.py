@@ -48,6 +48,15 @@ def load_signer(path: Path) -> Ed25519Signer:
         seed[:] = bytes(len(seed))
 
 
+def read_private(path: Path) -> bytes:
+    """What a private key's file holds, encrypted or not; one byte beyond its limit at most.
+
+    Raises:
+        TrustError: as `load_signer`, but for what is in it.
+    """
+    return _read(path, is_private=True)
+
+
 def create_signer(path: Path) -> Ed25519Signer:
     """Make a new key from the kernel's random numbers and keep it, durably, with mode 0600.
 

@@ -39,6 +39,7 @@ ADVICE: Mapping[Cause, str] = {
     Cause.FREEZE: "have the repository refreshed, or set the clock if it is wrong",
     Cause.MIX_UP: "the source mixes states of the repository: copy it again as a whole",
     Cause.FORMAT: "fetch it again, from another source if it stays so",
+    Cause.CONTENT: "fetch it again, from another source if it stays so",
 }
 
 
@@ -50,7 +51,7 @@ class RefusedError(TrustError):
     """
 
     def __init__(self, cause: Cause, message: str) -> None:
-        super().__init__(f"release metadata refused ({cause}): {message}; {ADVICE[cause]}")
+        super().__init__(f"release refused ({cause}): {message}; {ADVICE[cause]}")
         self.cause = cause
 
 

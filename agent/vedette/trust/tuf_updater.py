@@ -15,6 +15,7 @@ This stands on hooks of tuf 7.0 that are not its public interface (`_persist_*`,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
@@ -26,7 +27,7 @@ from tuf.api.exceptions import (
     DownloadHTTPError,
     RepositoryError,
 )
-from tuf.api.metadata import Key, Role, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Key, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
@@ -121,6 +122,7 @@ class FloorUpdater(Updater):
         self._floors, self._save, self._wall_s = floors, save, wall_s
         self._delegator = Root.type
         self._held: set[tuple[str, str]] = set()
+        self._snapshot_before: Signed | None = None
         super().__init__(
             str(folder), BASE, fetcher=SourceFetcher(source), config=CONFIG, bootstrap=root
         )
@@ -158,6 +160,9 @@ class FloorUpdater(Updater):
         return next((name for name, r in roles if r.targets.get(target.path) is target), "")
 
     def _load_root(self) -> None:
+        """Those roots that it has followed before do not count against the bound of one refresh."""
+        known = max(0, self._floors.root - self.root.version)
+        self.config = replace(CONFIG, max_root_rotations=CONFIG.max_root_rotations + known)
         super()._load_root()
         if self.root.version < self._floors.root:
             raise BelowFloorError(
@@ -176,10 +181,9 @@ class FloorUpdater(Updater):
         except BelowFloorError:
             raise
         except BadVersionNumberError as error:
-            meta = self.timestamp.snapshot_meta
-            if Snapshot.type in self._trusted_set and self.snapshot.version != meta.version:
-                raise RepositoryError(f"timestamp and snapshot disagree: {error}") from error
-            raise
+            if self._trusted_set.get(Snapshot.type) is self._snapshot_before:
+                raise  # it was not taken at all: it lists older versions than the one before
+            raise RepositoryError(f"timestamp and snapshot disagree: {error}") from error
         self._hold_snapshot()
 
     def _load_targets(self, role: str, parent_role: str) -> Targets:
@@ -193,6 +197,11 @@ class FloorUpdater(Updater):
         self._hold_targets(role)
         return targets
 
+    def _download_metadata(self, rolename: str, length: int, version: int | None = None) -> bytes:
+        if rolename == Snapshot.type:
+            self._snapshot_before = self._trusted_set.get(Snapshot.type)
+        return super()._download_metadata(rolename, length, version)
+
     def _persist_metadata(self, rolename: str, data: bytes) -> None:
         if len(quote(rolename, safe="")) > MAX_NAME_BYTES:
             raise RepositoryError(f"expected a role of a shorter name, got {rolename[:80]!a}")
@@ -205,8 +214,7 @@ class FloorUpdater(Updater):
         super()._persist_metadata(rolename, data)
 
     def _persist_root(self, version: int, data: bytes) -> None:
-        root = self._trusted_set.root
-        _check_distinct(root.roles[Root.type], root.keys, Root.type)
+        _check_distinct(self._trusted_set.root, Root.type)
         super()._persist_root(version, data)
 
     def _persist_file(self, filename: str, data: bytes) -> None:
@@ -222,6 +230,7 @@ class FloorUpdater(Updater):
             self._persist_file(str(folder / "root.json"), data)
 
     def _hold_timestamp(self) -> None:
+        _check_distinct(self.root, Timestamp.type)
         guards = (self._top_level(Timestamp.type),)
         self._check_version(Root.type, Timestamp.type, guards, self.timestamp.version)
         self._check_version(
@@ -234,6 +243,7 @@ class FloorUpdater(Updater):
         self._floors.raise_version(Root.type, Timestamp.type, guards, self.timestamp.version)
 
     def _hold_snapshot(self) -> None:
+        _check_distinct(self.root, Snapshot.type)
         keys = self._top_level(Snapshot.type)
         self._check_version(Root.type, Snapshot.type, (keys,), self.snapshot.version)
         listed = self._floors.listed(keys)
@@ -249,8 +259,9 @@ class FloorUpdater(Updater):
     def _hold_targets(self, role: str) -> None:
         if (self._delegator, role) in self._held:
             return
-        named = _keys_of(cast("Root | Targets", self._trusted_set[self._delegator]), role)
-        guards = (named, self._top_level(Snapshot.type))
+        delegator = cast("Root | Targets", self._trusted_set[self._delegator])
+        _check_distinct(delegator, role)
+        guards = (_keys_of(delegator, role), self._top_level(Snapshot.type))
         version = cast("Targets", self._trusted_set[role]).version
         self._check_version(self._delegator, role, guards, version)
         self._floors.raise_version(self._delegator, role, guards, version)
@@ -286,27 +297,28 @@ class FloorUpdater(Updater):
 
 
 def _keys_of(delegator: Root | Targets, role: str) -> Keys:
-    """Who signs a role, as its delegator says.
+    """Who signs a role, as its delegator says."""
+    named = delegator.get_delegated_role(role)
+    return Keys(named.threshold, frozenset(named.keyids))
+
+
+def _check_distinct(delegator: Root | Targets, role: str) -> None:
+    """One key under two ids would sign twice.
 
     Raises:
-        RepositoryError: one key stands there under two names.
+        RepositoryError: it does.
     """
-    named = delegator.get_delegated_role(role)
+    keyids = delegator.get_delegated_role(role).keyids
     known = delegator.keys if isinstance(delegator, Root) else _delegated_keys(delegator)
-    _check_distinct(named, known, role)
-    return Keys(named.threshold, frozenset(named.keyids))
+    values = [str(sorted(known[keyid].keyval.items())) for keyid in keyids if keyid in known]
+    if len(set(values)) < len(values):
+        raise RepositoryError(
+            f"expected each key of {role[:80]!a} once, got one under several key ids"
+        )
 
 
 def _delegated_keys(delegator: Targets) -> dict[str, Key]:
     return delegator.delegations.keys if delegator.delegations is not None else {}
-
-
-def _check_distinct(role: Role, keys: dict[str, Key], name: str) -> None:
-    values = [str(sorted(keys[keyid].keyval.items())) for keyid in role.keyids if keyid in keys]
-    if len(set(values)) < len(values):
-        raise RepositoryError(
-            f"expected each key of {name[:80]!a} once, got one under several key ids"
-        )
 
 
 def _content(path: Path) -> bytes | None:

@@ -2,7 +2,8 @@
 
 Rule 1: a file that broke off stays, and goes on from its length the next time; what it holds is
 hashed again, since a power cut may have left zeros in it.
-Rule 2: a file whose hash is wrong is removed: going on with it would fail for ever.
+Rule 2: a file whose hash is wrong is removed: going on with it would fail for ever. If it was gone
+on with, it is fetched once more from its start before anybody is blamed.
 Rule 3: firmware never comes here: it is written to its slot as it comes.
 """
 
@@ -49,18 +50,10 @@ def fetch(
         FetchError: it could not be fetched to its end; what came stays for the next time.
         StoreError: the disk did not take it.
     """
-    digests = _digests(target)
-    try:
-        with durable.opened(path, _WHOLE) as descriptor:
-            had = _rehash(descriptor, digests, target.length)
-            if had < target.length:
-                _go_on(source, target, descriptor, had, digests, progress)
-            durable.sync(descriptor)
-        durable.sync_folder(path.parent)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
-    if not _matches(target, digests):
-        durable.remove(path)
+    had = _fetched(source, target, path, progress)
+    if had:  # a power cut may have torn what was gone on with: that is nobody's forgery
+        had = _fetched(source, target, path, progress)
+    if had is not None:
         raise RefusedError(
             Cause.CONTENT,
             f"{target.path[:200]!a}: its bytes are not those that {target.role} signed",
@@ -80,6 +73,29 @@ def is_whole(target: VerifiedTarget, path: Path) -> bool:
             )
     except OSError:
         return False
+
+
+def _fetched(
+    source: ReleaseSource,
+    target: VerifiedTarget,
+    path: Path,
+    progress: Callable[[int, int], None] | None,
+) -> int | None:
+    """None where it is whole and right; else it is removed: how much was there beforehand."""
+    digests = _digests(target)
+    try:
+        with durable.opened(path, _WHOLE) as descriptor:
+            had = _rehash(descriptor, digests, target.length)
+            if had < target.length:
+                _go_on(source, target, descriptor, had, digests, progress)
+            durable.sync(descriptor)
+        durable.sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+    if _matches(target, digests):
+        return None
+    durable.remove(path)
+    return had
 
 
 def _go_on(
