@@ -21,6 +21,7 @@ from vedette.cli._fleet_options import read_registry
 from vedette.codec import report, topics
 from vedette.core.fleet import Fleet, Kind, Note, Publication
 from vedette.errors import DeviceError
+from vedette.model.update import UpdateReport
 from vedette.trust.ed25519 import Ed25519Verifier
 from vedette_dev.session import Running
 from vedette_dev.terminal import is_colourful
@@ -57,11 +58,17 @@ class Reader:
         on_incident: gets the OCSF document of each verified incident and the monotonic time at
             which it came, in the reader's thread.
         on_line: gets a readable line for each of them and for whatever is wrong.
+        on_update: gets each verified step of an update.
     """
 
     def __init__(
-        self, running: Running, on_incident: Take, on_line: Callable[[str], None] | None = None
+        self,
+        running: Running,
+        on_incident: Take,
+        on_line: Callable[[str], None] | None = None,
+        on_update: Callable[[UpdateReport], None] | None = None,
     ) -> None:
+        self._on_update = on_update
         self._running = running
         self._on_incident = on_incident
         self._on_line = on_line
@@ -115,6 +122,8 @@ class Reader:
     def _take(self, note: Note, publication: Publication, came_s: float) -> None:
         if note.kind in {Kind.INCIDENT, Kind.STATE, Kind.BIRTH, Kind.REPORT}:
             self._heard.set()
+        if note.update is not None and self._on_update is not None:
+            self._on_update(note.update)
         if note.kind is Kind.INCIDENT:
             document = report.decode(publication.body, publication.content_type)
             if isinstance(document, dict):

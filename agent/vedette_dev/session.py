@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -79,6 +79,8 @@ class Session:
         record: Path | None = None,
         disabled: Sequence[str] = (),
         watch: Sequence[str] = WATCHED,
+        prepare: Callable[[Workbench], None] | None = None,
+        tables: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
         """Nothing happens yet.
 
@@ -89,7 +91,10 @@ class Session:
             record: where the agent writes what it is told, or None.
             disabled: sensors that may not be used.
             watch: trees that are watched beside the throwaway one.
+            prepare: puts trust document and rules in their places, instead of development's own.
+            tables: of the configuration, beside those that every run has.
         """
+        self._prepare, self._tables = prepare, dict(tables or {})
         self._disabled, self._watch = tuple(disabled), tuple(watch)
         self._folder, self._say, self._rules, self._record = folder, say, rules, record
         self._exit = contextlib.ExitStack()
@@ -117,14 +122,19 @@ class Session:
         self._exit.enter_context(only_one(bench))
         self._exit.callback(self._tidy, bench)
         self._say(f"identity  keys and trust document in {bench.folder}")
-        identity.make_trust(bench)
+        if self._prepare is None:
+            identity.make_trust(bench)
+            build_rules(bench, self._rules, self._say)
+        else:
+            self._prepare(bench)
         _enroll(bench, settings.device_name())
-        build_rules(bench, self._rules, self._say)
         bench.playbooks.unlink(missing_ok=True)  # a run before this one may have been cut short
         broker = self._start_broker(bench)
         place_certificates(bench, broker, settings.device_name())
         bench.device_log.write_text("")
-        settings.write(bench, port=broker.port, disabled=self._disabled, watch=self._watch)
+        settings.write(
+            bench, port=broker.port, disabled=self._disabled, watch=self._watch, more=self._tables
+        )
         self.running = _describe(bench, broker)
         self._start_agent(bench)
         _tell(bench.running, self.running)

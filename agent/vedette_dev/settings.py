@@ -6,7 +6,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vedette.daemon.config import WATCHED, parse
 from vedette.sensors.log_file import PATHS as LOGS
@@ -23,7 +23,12 @@ def device_name() -> str:
 
 
 def write(
-    bench: Workbench, *, port: int, disabled: Sequence[str] = (), watch: Sequence[str] = WATCHED
+    bench: Workbench,
+    *,
+    port: int,
+    disabled: Sequence[str] = (),
+    watch: Sequence[str] = WATCHED,
+    more: Mapping[str, Mapping[str, object]] | None = None,
 ) -> None:
     """Write `.dev/vedette.toml` for a broker on this port of loopback.
 
@@ -32,12 +37,13 @@ def write(
         port: the broker's.
         disabled: sensors that may not be used.
         watch: trees that are watched beside the throwaway one.
+        more: further tables.
 
     Raises:
         ConfigError: what was written is not what the agent reads (a defect of ours).
     """
     tls = bench.uplink_tls
-    tables: dict[str, dict[str, object]] = {
+    tables: dict[str, Mapping[str, object]] = {
         "device": {"id": device_name(), "tenant": TENANT},
         "paths": {"state": str(bench.state), "run": str(bench.run)},
         "files": {"watch": [*watch, str(bench.watched)]},
@@ -55,6 +61,7 @@ def write(
         },
         "identity": {"key": str(bench.keys / "device.key")},
         "incidents": {"quiet_s": QUIET_S},
+        **(more or {}),
     }
     text = "# Written by `make run`: changes are lost at its next start.\n" + "\n".join(
         f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
