@@ -1,4 +1,4 @@
-"""Signed content as it is accepted: the file on the shelf, its floor, its digest, the time."""
+"""Signed content: accepted, on trial, settled, given back; its floor, its digest, the time."""
 
 from __future__ import annotations
 
@@ -24,29 +24,49 @@ _DAY_S = 86_400
 
 
 def play(folder: Path, mark: Mark) -> None:
-    """One bundle after the other is taken into use; the second one twice."""
+    """One bundle after the other is taken into use; each second one is given back."""
     gate = _gate(folder)
+    mark("used 0")
+    used = 0
     for number in range(1, BUNDLES + 1):
         mark(f"begun {number}")
-        gate.accept(_bundle(number), ISSUED_S)
+        mark(f"used {used},{number}")
+        accepted = gate.accept(_bundle(number), ISSUED_S)
         mark(f"done {number}")
-        if number == 2:
+        mark(f"used {number}")
+        if number == 1:
             gate.accept(_bundle(number), ISSUED_S)
+        if number % 2 and number > 1:
+            mark(f"used {used},{number}")
+            gate.withdraw(accepted.content.digest)
+            mark(f"used {used}")
+        else:
+            gate.settle(accepted.content.digest)
+            used = number
 
 
 def check(folder: Path, marks: Sequence[str]) -> None:
-    """The last bundle promised, or the one begun, loads; nothing older is accepted again."""
+    """What was in use, or was to be, loads; nothing old is accepted, nothing withdrawn returns."""
     promises = Promises(marks)
     gate = _gate(folder)
     found = gate.load(ISSUED_S)
-    promises.require(found.content.counter if found else 0, "bundle in use")
-    require(found is None or not found.problems, f"{found}")
+    used = [mark.partition(" ")[2] for mark in marks if mark.startswith("used ")]
+    number = found.content.counter if found else 0
+    allowed = {int(one) for one in used[-1].split(",")} if used else {0}
+    require(number in allowed, f"bundle {number} is in use, expected one of {allowed}")
+    require(found is None or number < promises.last("done") or not found.problems, f"{found}")
     for old in range(1, promises.last("done")):
-        try:
-            gate.accept(_bundle(old, name="old"), ISSUED_S)
-        except TrustError:
-            continue
-        require(is_good=False, what=f"bundle {old} was accepted after {promises.last('done')}")
+        _require_refused(folder, _bundle(old, name="old"), f"bundle {old}")
+    if number < promises.last("done") and allowed == {number}:
+        _require_refused(folder, _bundle(promises.last("done")), "what was given back")
+
+
+def _require_refused(folder: Path, data: bytes, what: str) -> None:
+    try:
+        _gate(folder).accept(data, ISSUED_S)
+    except TrustError:
+        return
+    require(is_good=False, what=f"{what} was accepted")
 
 
 def _bundle(counter: int, name: str = "core") -> bytes:
