@@ -16,6 +16,8 @@
  *   X length                folder removed:        path
  *   M length                mark:                  text (recorded_disk_mark)
  *   ? length                something done that cannot be replayed: what
+ * With VEDETTE_RECORD_KILL=n a process whose command line holds VEDETTE_RECORD_VICTIM is ended by
+ * SIGKILL right after its n-th change.
  * Calls that fail are not recorded. Shared writable mappings cannot be seen: they are refused as "?",
  * but for SQLite's -shm, which every opener builds anew after a crash.
  */
@@ -24,6 +26,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -40,6 +43,7 @@ static char root[PATH_MAX];
 static size_t root_length;
 static int log_descriptor = -1;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static long changes_left = 0;
 
 static void open_log(void) {
     const char *path = getenv("VEDETTE_RECORD_LOG");
@@ -50,6 +54,20 @@ static void open_log(void) {
         int high = fcntl(log_descriptor, F_DUPFD_CLOEXEC, 700);
         if (high >= 0) { syscall(SYS_close, log_descriptor); log_descriptor = high; }
     }
+}
+
+/* Whether this process is the one to be killed: its arguments, joined by blanks, hold the word. */
+static int is_victim(void) {
+    char line[8192];
+    const char *word = getenv("VEDETTE_RECORD_VICTIM");
+    int descriptor = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    ssize_t length = read(descriptor, line, sizeof line - 1);
+    syscall(SYS_close, descriptor);
+    if (length <= 0 || word == NULL) return 0;
+    for (ssize_t place = 0; place < length; place++)
+        if (line[place] == '\0') line[place] = ' ';
+    line[length] = '\0';
+    return strstr(line, word) != NULL;
 }
 
 static void in_child(void) {
@@ -64,6 +82,8 @@ __attribute__((constructor)) static void start(void) {
     strcpy(root, folder);
     root_length = strlen(root);
     open_log();
+    const char *kill_at = getenv("VEDETTE_RECORD_KILL");
+    if (kill_at != NULL && is_victim()) changes_left = atol(kill_at);
     pthread_atfork(NULL, NULL, in_child);
 }
 
@@ -87,6 +107,7 @@ static void put(const void *head, size_t head_length, const void *one, size_t on
     ssize_t wanted = (ssize_t)(head_length + one_length + two_length + 1);
     int kept = errno;
     if (syscall(SYS_writev, log_descriptor, parts, 4) != wanted) abort();
+    if (changes_left > 0 && --changes_left == 0) kill(getpid(), SIGKILL);
     errno = kept;
 }
 

@@ -1,0 +1,204 @@
+"""`make torture`: end the agent's processes by SIGKILL at random moments, again and again.
+
+Rule 1: one device goes through all rounds, and what it promised in one is held against it in all
+that follow; so damage that shows late shows.
+Rule 2: half of the kills come right after the n-th change of the disk, where damage is likely and
+which no clock would hit; the other half at a random time.
+Rule 3: a round whose process ended in another way than by a kill is bad.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.powercut import recording
+from tests.powercut.live import sentinel
+from tests.powercut.recording import NoCompilerError
+from tests.powercut.story import BadStateError, Promises
+from tests.system._site import Running
+
+from vedette.errors import VedetteError
+
+ROUNDS: Final = 300
+WAIT_S: Final = 30.0
+
+
+class Kill(NamedTuple):
+    """When a process is ended.
+
+    Attributes:
+        change: right after so many changes of its disk; 0 for none.
+        after_s: so long after its start; 0.0 for never.
+    """
+
+    change: int
+    after_s: float
+
+    def environment(self, library: Path, root: Path, log: Path, victim: str) -> dict[str, str]:
+        """What ends a process at a change: see tests/simulators/recorded_disk.c."""
+        if not self.change:
+            return {}
+        return {
+            "LD_PRELOAD": str(library),
+            "VEDETTE_RECORD_ROOT": str(root.resolve()),
+            "VEDETTE_RECORD_LOG": str(log),
+            "VEDETTE_RECORD_KILL": str(self.change),
+            "VEDETTE_RECORD_VICTIM": victim,
+        }
+
+
+class Tally(NamedTuple):
+    """How rounds of one victim ended: `killed` at work, or `finished` before the kill came."""
+
+    killed: int
+    finished: int
+
+
+def draw(chance: random.Random, changes: int, seconds: float) -> Kill:
+    """A moment, for work that makes so many changes and takes so long."""
+    if chance.random() < 0.5:
+        return Kill(chance.randint(1, changes), 0.0)
+    return Kill(0, chance.uniform(0.05, seconds))
+
+
+class SentinelRounds:
+    """The sentinel, killed while it starts, records, takes new rules into use.
+
+    Args:
+        folder: of the device.
+        library: the recorder.
+    """
+
+    VICTIM: Final = "vedette.cli sentinel"
+    CHANGES: Final = 160
+    SECONDS: Final = 4.0
+
+    def __init__(self, folder: Path, library: Path) -> None:
+        self._folder, self._library = folder, library
+        self._marks: list[str] = []
+        self._site = sentinel.device(folder)
+        self._number = 1
+        self._site.offer(sentinel.SEEN, counter=1)
+        self._marks.append("begun 1")
+
+    def close(self) -> None:
+        """Remove what lies outside of the device's folder."""
+        shutil.rmtree(self._site.run, ignore_errors=True)
+
+    def play(self, chance: random.Random) -> bool:
+        """One round; whether the process was killed before its work was done.
+
+        Raises:
+            BadStateError: what an earlier round was promised does not hold, or it ended by itself.
+        """
+        kill = draw(chance, self.CHANGES, self.SECONDS)
+        log = self._folder / "record"
+        log.unlink(missing_ok=True)
+        environment = kill.environment(self._library, self._site.folder, log, self.VICTIM)
+        running = Running(self._site, environment=environment)
+        try:
+            with ended_after(kill.after_s, lambda: running.process), running:
+                self._work()
+                running.stop(signal.SIGKILL)
+        except BadStateError:
+            raise
+        except (VedetteError, AssertionError, OSError) as error:
+            code = running.process.wait(WAIT_S)
+            if code != -signal.SIGKILL:
+                raise BadStateError(f"the sentinel ended with {code}: {error}") from error
+            return True
+        return False
+
+    def _work(self) -> None:
+        status = sentinel.require_good(self._site, Promises(self._marks))
+        self._marks = [f"sequence {status['uplink']['newest']}"]
+        self._marks += [f"{word} {status['rules']['counter']}" for word in ("begun", "done")]
+        self._number += 1
+        sentinel.work(self._site, self._number, self._marks.append)
+
+
+@contextmanager
+def ended_after(seconds: float, process: Callable[[], subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Kill a process of ours so long after now, unless the block ends before; 0.0 for never."""
+
+    def end() -> None:
+        with suppress(AttributeError, OSError):  # not started yet: this round is not cut off
+            process().kill()
+
+    timer = threading.Timer(seconds, end)
+    if seconds:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+VICTIMS: Final = {"sentinel": SentinelRounds}
+
+
+def run(name: str, rounds: int, seed: int) -> Tally:
+    """Torture one victim on a device of its own.
+
+    Raises:
+        BadStateError: a round ended badly; its number and the seed are in the message.
+        NoCompilerError: the recorder cannot be built.
+    """
+    chance = random.Random(f"{name} {seed}")
+    with tempfile.TemporaryDirectory(prefix="vedette-torture-") as made:
+        folder = Path(made)
+        victim = VICTIMS[name](folder, recording.build(folder))
+        killed = 0
+        try:
+            for number in range(1, rounds + 1):
+                try:
+                    killed += victim.play(chance)
+                except BadStateError as error:
+                    message = f"{name}, round {number} of {rounds}, seed {seed}: {error}"
+                    raise BadStateError(message) from error
+        finally:
+            victim.close()
+    return Tally(killed, rounds - killed)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Torture all victims; returns 1 when a round ended badly."""
+    parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="in all")
+    parser.add_argument("--only", choices=sorted(VICTIMS), action="append")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
+    options = parser.parse_args(argv)
+    names = options.only or list(VICTIMS)
+    print(f"{options.rounds} rounds, seed {options.seed}", flush=True)
+    bad = 0
+    for name in names:
+        started_s = time.monotonic()
+        try:
+            tally = run(name, options.rounds // len(names), options.seed)
+        except (BadStateError, NoCompilerError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            bad += 1
+            continue
+        print(
+            f"{name:10} {tally.killed} killed at work, {tally.finished} after it, every next start "
+            f"in a good state; {time.monotonic() - started_s:.0f} s",
+            flush=True,
+        )
+    print(f"bad outcomes: {bad}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
