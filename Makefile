@@ -7,7 +7,7 @@ LOCK := build/lock
 EBPF := agent/vedette/sensors/_ebpf
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack atomic matrix test check lint ebpf bench bench-readme coverage fuzz powercut lock clean
+.PHONY: help run attack atomic matrix test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -66,6 +66,9 @@ fuzz: $(VENV)/ready ## feed the parsers hostile bytes (ARGS="--seconds 600", "--
 
 powercut: $(VENV)/ready ## cut the power at every write of the stores, in every way it may go (ARGS="--only NAME", "--seed N")
 	@$(PY) -m tests.powercut $(ARGS)
+
+torture: $(VENV)/ready ## end the agent's processes by kill -9 at 300 random moments (ARGS="--rounds N", "--only NAME")
+	@$(PY) -m tests.powercut.torture $(ARGS)
 
 $(LOCK)/bin/pip-compile:
 	@echo "making $(LOCK) with pip-tools" && $(PYTHON) -m venv $(LOCK)

@@ -82,7 +82,7 @@ class SentinelRounds:
     """
 
     VICTIM: Final = "vedette.cli sentinel"
-    CHANGES: Final = 160
+    CHANGES: Final = 110
     SECONDS: Final = 4.0
 
     def __init__(self, folder: Path, library: Path) -> None:

@@ -248,7 +248,8 @@ class Running:
     def _ended(self) -> str:
         if self.process.poll() is None:
             return ""
-        return (self._site.folder / "sentinel.log").read_text()[-3000:]
+        told = (self._site.folder / "sentinel.log").read_text()[-3000:]
+        return told or f"it ended with {self.process.returncode} and said nothing"
 
 
 def bodies(documents: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -171,14 +171,15 @@ class Incoming:
             self._descriptor = durable.disk.open(self._part, flags, 0o600)
         except OSError as error:
             raise StoreError(f"{self._part}: cannot be opened: {error.strerror}") from error
-        self.offset = self._read_again()
+        self.offset = self._began = self._read_again()
 
     def write(self, data: bytes | memoryview) -> None:
         """Take the next bytes.
 
         Raises:
             TrustError: more came than the manifest says, or, with the last byte, something else.
-            StoreError: the disk did not take them.
+            StoreError: the disk did not take them, or, with the last byte, what was gone on with
+                is something else: nothing is left of it.
         """
         if self.offset + len(data) > self._blob.length:
             raise TrustError(
@@ -220,6 +221,11 @@ class Incoming:
         found = self._digest.hexdigest()
         if found != self._blob.sha256:
             durable.remove(self._part)  # else each further try would begin with the same bytes
+            if self._began:  # a power cut may have torn what was there: that is nobody's forgery
+                raise StoreError(
+                    f"{self._part}: expected {self._began} whole bytes from before, they or the "
+                    "rest are damaged; fetch it again from its start"
+                )
             raise TrustError(
                 f"expected content with the digest {self._blob.sha256}, it has {found}"
             )

@@ -200,6 +200,19 @@ def test_other_content_than_was_said_is_refused_and_forgotten(store: ModelStore)
     assert blob not in staging.missing()
 
 
+def test_what_a_power_cut_tore_is_nobodys_forgery_and_begins_anew(store: ModelStore) -> None:
+    staging = Staging(store, FIRST.data)
+    blob = next(one for one in staging.missing() if one.length == len(BIG))
+    with staging.incoming(blob) as incoming:
+        incoming.write(bytes(100))  # zeros, where the bytes of BIG had been on their way
+    with staging.incoming(blob) as incoming, pytest.raises(StoreError, match="from its start"):
+        incoming.write(BIG[incoming.offset :])
+    with staging.incoming(blob) as incoming:
+        assert incoming.offset == 0
+        incoming.write(BIG)
+    assert blob not in staging.missing()
+
+
 def test_what_is_not_whole_is_no_content(store: ModelStore) -> None:
     staging = Staging(store, FIRST.data)
     fetch(staging, staging.missing()[0], FIRST)
