@@ -17,6 +17,9 @@ from vedette.cli._repository_plan import DELEGATED, ROOT, TARGETS
 from vedette.cli._trust_source import stage_trust
 from vedette.errors import RequestError
 
+_SIGNED_CONTENT = {"rules": "bundles", "playbooks": "playbooks", ROOT: "a release policy"}
+"""Roles whose keys sign the content itself too (the trust document's purposes)."""
+
 
 def run(args: argparse.Namespace) -> int:
     """Stage the new root and delegations, and what goes with them."""
@@ -26,6 +29,12 @@ def run(args: argparse.Namespace) -> int:
         changed = _stage(repository)
         lines = [f"role {role}: new keys or threshold" for role in changed]
         lines += stage_trust(repository)
+        lines += [
+            f"role {role}: devices will refuse {what} that its former keys signed: sign their "
+            "content anew, with a higher counter, and release it"
+            for role, what in _SIGNED_CONTENT.items()
+            if role in changed
+        ]
         if not lines:
             raise RequestError(
                 "every role has the keys and threshold that it has already: nothing to do"
