@@ -28,8 +28,12 @@ DOWNGRADE_IMAGE = ("attack.t1601.002",)
 """ATT&CK T1601.002: Downgrade System Image."""
 MODEL_SUPPLY_CHAIN = ("atlas.aml.t0010.003",)
 """ATLAS AML.T0010.003: AI Supply Chain Compromise, Model."""
-MODEL_MANIPULATED = ("atlas.aml.t0018",)
-"""ATLAS AML.T0018: Manipulate AI Model."""
+MODEL_RUG_PULL = ("atlas.aml.t0109",)
+"""ATLAS AML.T0109: AI Supply Chain Rug Pull."""
+MODEL_POISONED = ("atlas.aml.t0018.000",)
+"""ATLAS AML.T0018.000: Manipulate AI Model, Poison AI Model."""
+MODEL_ALTERED = ("atlas.aml.t0018", "atlas.aml.t0076")
+"""ATLAS AML.T0018 Manipulate AI Model, AML.T0076 Corrupt AI Model."""
 MODEL_ERODED = ("atlas.aml.t0031",)
 """ATLAS AML.T0031: Erode AI Model Integrity."""
 MODEL_EXHAUSTED = ("atlas.aml.t0029",)
@@ -75,6 +79,7 @@ _SUSPECT: Mapping[Cause, tuple[Severity, str, tuple[str, ...]]] = {
 """What an attacker would do."""
 
 _BAD: Mapping[Cause, tuple[Severity, str]] = {
+    Cause.ALTERED: (Severity.CRITICAL, "A release was changed on the disk after it was verified"),
     Cause.GOLDEN: (Severity.HIGH, "A model was refused: its golden test failed"),
     Cause.SAMPLES: (Severity.HIGH, "Rules were refused: they fail their own samples"),
     Cause.LIMITS: (Severity.HIGH, "A release took more time or memory than it may"),
@@ -87,9 +92,12 @@ _BAD: Mapping[Cause, tuple[Severity, str]] = {
 """What a release did."""
 
 _OF_MODELS: Mapping[Cause, tuple[str, ...]] = {
-    Cause.GOLDEN: MODEL_MANIPULATED,
+    Cause.ALTERED: MODEL_ALTERED,
+    Cause.GOLDEN: MODEL_POISONED,
     Cause.ENVELOPE: MODEL_ERODED,
     Cause.LIMITS: MODEL_EXHAUSTED,
+    Cause.HEALTH: MODEL_EXHAUSTED,
+    Cause.TIMEOUT: MODEL_EXHAUSTED,
 }
 
 
@@ -137,7 +145,8 @@ def _condition(report: UpdateReport) -> str:
 
 def _suspected(report: UpdateReport, tags: tuple[str, ...]) -> tuple[str, ...]:
     if report.kind is ReleaseKind.MODEL:
-        return (*tags, *MODEL_SUPPLY_CHAIN)
+        older = MODEL_RUG_PULL if report.cause is Cause.OLDER else ()
+        return (*tags, *MODEL_SUPPLY_CHAIN, *older)
     if report.kind is ReleaseKind.FIRMWARE and report.cause is Cause.OLDER:
         return (*tags, *DOWNGRADE_IMAGE)
     return tags

@@ -19,6 +19,7 @@ from vedette.codec.toml_places import Path as KeyPath
 from vedette.codec.toml_places import Place, nearest, places
 from vedette.daemon.device_id import derived_device_id
 from vedette.daemon.essential_options import NOTHING_ESSENTIAL, Essential, read_essential
+from vedette.daemon.model_options import NO_MODELS, Models, read_models
 from vedette.daemon.response_options import ALL_RESPONSES, Response, read_response
 from vedette.daemon.schema import (
     AbsolutePath,
@@ -228,6 +229,7 @@ class Config:
     drill: Drill = Drill()
     response: Response = ALL_RESPONSES
     updates: Updates = NO_UPDATES
+    models: Models = NO_MODELS
 
     @property
     def control_socket(self) -> Path:
@@ -354,6 +356,8 @@ def _read(document: dict[str, object], mistakes: list[Mistake]) -> Config:
             sections[name] = read_essential(table, mistakes)
         elif name == "updates":
             sections[name] = read_updates(table, mistakes)
+        elif name == "models":
+            sections[name] = read_models(table, mistakes)
         else:
             sections[name] = read_section(known[name], table, (name,), mistakes)
     uplink = sections.get("uplink")

@@ -52,6 +52,8 @@ class Cause(StrEnum):
     """The bytes are not those that were signed."""
     FORMAT = "format"
     """Metadata or a release that cannot be read, or that says what none may say."""
+    ALTERED = "altered"
+    """What lies on the disk is not what was verified and written there."""
     PROVENANCE = "provenance"
     """The policy asks for statements that are not there, or not good enough."""
     HARDWARE = "hardware"

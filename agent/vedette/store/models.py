@@ -22,13 +22,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from vedette.codec import model_manifest, model_trial
 from vedette.codec.model_trial import NONE, Trial
 from vedette.codec.release import NAME
 from vedette.errors import ParseError, StoreError, TrustError
 from vedette.model.model_manifest import ModelManifest
+from vedette.model.model_use import ModelPointers
 from vedette.store import durable, model_content
 from vedette.store.model_content import MANIFEST, ORDER, PUBLIC_FOLDER
 
@@ -42,20 +42,6 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _GONE = ".gone"
 _MAX_TRIAL_BYTES = 1024
 _MAX_ORDER_BYTES = 32
-
-
-class ModelPointers(NamedTuple):
-    """Which contents of a model are in use, by digest; "" for none.
-
-    Attributes:
-        current: what the inference process opens.
-        last_good: what `roll_back` returns to.
-        is_trial: `current` is not committed.
-    """
-
-    current: str
-    last_good: str
-    is_trial: bool
 
 
 class ModelStore:
@@ -232,7 +218,7 @@ class ModelStore:
         Raises:
             StoreError: it is in use, or the disk did not let it go.
         """
-        if digest in self._kept(name):
+        if digest in self.kept(name):
             raise StoreError(f"{name}: {digest[:16]}... is in use and stays")
         durable.make_folder(self._home(name) / STAGING)
         gone = self._home(name) / STAGING / (digest + _GONE)
@@ -263,8 +249,8 @@ class ModelStore:
         except ParseError:
             return None
 
-    def _kept(self, name: str) -> frozenset[str]:
-        """What may not be removed."""
+    def kept(self, name: str) -> frozenset[str]:
+        """What is in use, was before, or comes back when a trial fails: it is never removed."""
         found = self.pointers(name)
         trial = (self._trial(name) or NONE) if found.is_trial else NONE
         return frozenset((found.current, found.last_good, *trial)) - {""}
@@ -275,7 +261,7 @@ class ModelStore:
             (self._order(name, digest), name, digest)
             for name in self.names()
             for digest in self.digests(name)
-            if digest not in self._kept(name)
+            if digest not in self.kept(name)
         ]
         return [(name, digest) for _, name, digest in sorted(found)]
 

@@ -47,7 +47,7 @@ STORY: dict[str, tuple[UpdateReport, Severity, str, tuple[str, ...]]] = {
     ),
     "a model whose golden test fails": (
         step(Step.REFUSED, Cause.GOLDEN, ReleaseKind.MODEL),
-        Severity.HIGH, "update-golden", ("AML.T0018",),
+        Severity.HIGH, "update-golden", ("AML.T0018.000",),
     ),
     "a model that breaches its envelope": (
         step(Step.ROLLED_BACK, Cause.ENVELOPE, ReleaseKind.MODEL),

@@ -61,7 +61,17 @@ def test_the_example_is_valid_and_names_every_key_with_its_default() -> None:
     for field in dataclasses.fields(Uplink):
         if field.name not in own:
             assert document["uplink"][field.name] == field.default
-    same = ("paths", "files", "rules", "identity", "journal", "incidents", "control", "drill")
+    same = (
+        "paths",
+        "files",
+        "rules",
+        "identity",
+        "journal",
+        "incidents",
+        "control",
+        "drill",
+        "models",
+    )
     for name in same:
         assert getattr(config, name) == getattr(Config(), name)
 

@@ -13,9 +13,10 @@ from tests.simulators.failing_disk import FailingDisk
 from tests.simulators.model_content import NAME, MadeModel, fetch, make, stage
 
 from vedette.errors import StoreError, TrustError
+from vedette.model.model_use import ModelPointers
 from vedette.store import durable
 from vedette.store.model_staging import Staging
-from vedette.store.models import ModelPointers, ModelStore
+from vedette.store.models import ModelStore
 
 BIG: Final = b"w" * 50_000
 FIRST: Final = make({"m.onnx": BIG, "labels.txt": b"person\n"}, version="1")

@@ -1,0 +1,1 @@
+"""Models on the device: tested, put into use, watched, rolled back."""

@@ -1,0 +1,80 @@
+"""The models of this device, put into use and rolled back (ports.models.ModelsInUse)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vedette.daemon.model_options import Models
+from vedette.daemon.models import hook
+from vedette.daemon.models.hook import HookError
+from vedette.model.model_use import ModelPointers, ModelUse
+from vedette.ports.models import ModelsInUse
+from vedette.store.models import CURRENT, ModelStore
+
+_MIB = 1 << 20
+
+
+class DeviceModels(ModelsInUse):
+    """As the configuration has them.
+
+    Args:
+        models: the [models] table.
+
+    Attributes:
+        store: where they lie.
+    """
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self.store = ModelStore(Path(models.folder), max_bytes=models.max_mb * _MIB)
+
+    def names(self) -> list[str]:
+        """The models there are."""
+        return self.store.names()
+
+    def pointers(self, name: str) -> ModelPointers:
+        """What of a model is in use."""
+        return self.store.pointers(name)
+
+    def has(self, name: str, digest: str) -> bool:
+        """Whether a content is there."""
+        return digest in self.store.digests(name)
+
+    def roll_back(self, name: str) -> str:
+        """Put what was in use before into use again."""
+        self.store.roll_back(name)
+        return self._tell(name)
+
+    def put_back(self, name: str, digest: str) -> str:
+        """Put a content into use that was in use before."""
+        self.store.switch(name, digest)
+        self.store.commit(name, digest)
+        return self._tell(name)
+
+    def recover(self) -> dict[str, str]:
+        """After a start: end trials that were cut; why the user of each could not be told, or "".
+
+        Raises:
+            StoreError: the disk does not allow it.
+        """
+        return {name: self._tell(name) for name in self.store.recover()}
+
+    def use_of(self, name: str) -> ModelUse:
+        """Who uses a model; nobody, where the configuration names nobody."""
+        return self._models.uses.get(name, ModelUse(name, trial_s=0))
+
+    def tell(self, name: str) -> None:
+        """Tell the user of a model what is in force.
+
+        Raises:
+            HookError: it was not told, or says no.
+        """
+        digest = self.store.pointers(name).current
+        hook.tell(self.use_of(name), digest, self.store.folder / name / CURRENT)
+
+    def _tell(self, name: str) -> str:
+        try:
+            self.tell(name)
+        except HookError as error:
+            return str(error)
+        return ""
