@@ -32,7 +32,7 @@ from vedette.model.tier import TierReport
 if TYPE_CHECKING:
     from vedette.daemon.sentinel import Sentinel
 
-UPDATE_REQUESTS = ("tell", "health", "history", "rollback")
+UPDATE_REQUESTS = ("begin", "tell", "health", "history", "rollback")
 MAX_SCANNED = 5000
 """Newest entries looked through for the incidents of a list."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import vedette
-from vedette.daemon import folders, own_files
+from vedette.daemon import folders, own_files, update_pids
 from vedette.daemon.clock_watch import ClockWatch
 from vedette.daemon.config import Config
 from vedette.daemon.meddling import Meddling, MeddlingWatch
@@ -91,7 +91,9 @@ class Guard:
         self._clock = ClockWatch(*now())
         self._neighbours = Neighbours()
         self._way_out = WayOut(now()[0])
-        self._meddling = MeddlingWatch(self._meddled, lambda: self.pids() | recent_pids())
+        self._meddling = MeddlingWatch(
+            self._meddled, lambda: self.pids() | recent_pids() | update_pids.recent()
+        )
         self._looks = 0
         self._journal_trouble = ""
 

@@ -2,6 +2,7 @@
 
 do | with | ok
 -- | ---- | --
+update.begin | {pids: [pid], by} | {}: these processes are an update's and write below our folders
 update.tell | {step: STEP} | {epoch, index, is_new}: the step is in the journal on the disk, and on
             |  its way to the fleet; an incident where core/updates.py says so
 update.health | {since: MARK} or {} | {well, reasons: [text], mark: MARK, sensors: [{class, tier}],
@@ -28,9 +29,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from vedette.codec import strict_json, update_report
+from vedette.codec.ocsf import canonical
 from vedette.codec.strict_json import Json
 from vedette.core import updates
 from vedette.core.outbox import Condition
+from vedette.daemon import update_pids
 from vedette.daemon.control import Answer, Params, number, text
 from vedette.daemon.own_reports import told_before
 from vedette.daemon.rules_trials import TrialStep
@@ -52,6 +55,7 @@ REMEMBERED = 64
 MAX_SCANNED = 2000
 """Newest incidents that are looked at for critical ones."""
 MAX_NAMED = 16
+MAX_PIDS = 8
 
 
 class Way(NamedTuple):
@@ -115,10 +119,22 @@ class UpdateAnswers:
     async def answer(self, name: str, params: Params) -> Answer:
         """Answer `update.NAME`."""
         answers = {
-            "tell": self._tell, "health": self._health, "history": self._history,
-            "rollback": self._rollback,
+            "begin": self._begin, "tell": self._tell, "health": self._health,
+            "history": self._history, "rollback": self._rollback,
         }  # fmt: skip
         return await answers[name](params)
+
+    async def _begin(self, params: Params) -> Answer:
+        by, pids = text(params, "by", most=200), params.get("pids")
+        if not isinstance(pids, list) or not 0 < len(pids) <= MAX_PIDS:
+            raise RequestError(f"pids: expected a list of 1 to {MAX_PIDS} numbers")
+        found = [pid for pid in pids if type(pid) is int and pid > 1]
+        body = canonical({"by": by, "pids": found})
+        await self._device.record(
+            EntryDraft("update-begun", Severity.LOW, now()[1], body, "", "", is_routine=True)
+        )
+        update_pids.announce(found)
+        return {}
 
     async def _tell(self, params: Params) -> Answer:
         try:

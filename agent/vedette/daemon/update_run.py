@@ -13,12 +13,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from vedette.daemon import privileges
+from vedette.daemon import control_client, privileges
 from vedette.daemon.config import Config
+from vedette.daemon.control_client import NotRunningError
 from vedette.errors import DeviceError, RequestError
 from vedette.store import durable
 
@@ -68,13 +69,24 @@ def run(config: Config, config_path: Path, wanted: Wanted, on_line: Callable[[st
         source = config.updates.source
         if not source:
             raise RequestError("no source of releases: name one in [updates] source, or give one")
+    announce(config, wanted.by, os.getpid())
     durable.make_folder(config.updates_folder)
     with _alone(config.updates_folder):
         if source is None:
             return _install(config_path, wanted, -1, on_line)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with ours, _updater(config, source, theirs):
+        with ours, _updater(config, source, wanted.by, theirs):
             return _install(config_path, wanted, ours.fileno(), on_line)
+
+
+def announce(config: Config, by: str, pid: int) -> None:
+    """Let the sentinel know a process of an update before it writes: it guards our folders.
+
+    Raises:
+        RequestError: the sentinel's journal does not take it; nothing may be applied then.
+    """
+    with suppress(NotRunningError):
+        control_client.ask(config.control_socket, "update.begin", {"pids": [pid], "by": by})
 
 
 @contextmanager
@@ -92,7 +104,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _updater(config: Config, source: str, link: socket.socket) -> Iterator[None]:
+def _updater(config: Config, source: str, by: str, link: socket.socket) -> Iterator[None]:
     from vedette.daemon.updater.sources import places  # noqa: PLC0415 (urllib.parse)
 
     user = config.updates.user if os.geteuid() == 0 else ""
@@ -110,6 +122,7 @@ def _updater(config: Config, source: str, link: socket.socket) -> Iterator[None]
     finally:
         os.close(cache)
     try:
+        announce(config, by, process.pid)  # it writes nothing before the installer asks
         yield
     finally:
         try:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from vedette.codec import update_report
 from vedette.daemon import config as configuration
-from vedette.daemon import last_words, privileges
+from vedette.daemon import last_words, privileges, update_run
 from vedette.daemon.appliers import applier
 from vedette.daemon.appliers.applier import Context
 from vedette.daemon.build import BUILD_S
@@ -54,6 +54,7 @@ def _run(args: argparse.Namespace) -> int:
     privileges.die_with_parent(signal.SIGKILL, args.parent)
     os.umask(0o077)
     config = configuration.load(args.config)
+    update_run.announce(config, args.by, os.getpid())
     for problem in confine():
         last_words.say(problem)
     teller = StepTeller(
