@@ -3,7 +3,8 @@
 Started by `run` from the installer, whose empty network it inherits. What is tried was signed, and
 is held to time and memory all the same: a rule that hangs must hang here, and not in the sentinel.
 
-Rule 1: files are read before it becomes the worker's user; from then on it has no privilege at all.
+Rule 1: files are read, and all modules loaded, before it becomes the worker's user, who may not
+be able to read this program; from then on it has no privilege at all.
 Rule 2: what ends it (time, memory, a signal) is a verdict about the rules, and no error of ours.
 """
 
@@ -20,10 +21,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from vedette.codec import strict_json
+from vedette.codec import bundle as bundle_codec
+from vedette.codec import dsse, rule_samples, strict_json
+from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.codec.strict_fields import fields, number, truth, visible
 from vedette.codec.text import escape, shorten
+from vedette.core.engine import Engine, Stopwatch
+from vedette.core.self_test import SelfTest
+from vedette.daemon import privileges
 from vedette.errors import DeviceError, ParseError, StoreError, VedetteError
+from vedette.store import durable
 
 CPU_S: Final = 60
 """Ours: the samples of 200 rules take 0.1 s on x86-64, and seconds on a camera."""
@@ -116,13 +123,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _try(envelope: bytes, samples: bytes, device_class: str) -> Verdict:
-    from vedette.codec import bundle, dsse, rule_samples  # noqa: PLC0415 (not in who starts it)
-    from vedette.core.engine import Engine, Stopwatch  # noqa: PLC0415
-    from vedette.core.self_test import SelfTest  # noqa: PLC0415
-
     began_s = time.process_time()
     try:
-        found = bundle.decode(dsse.decode(envelope).payload)
+        found = bundle_codec.decode(dsse.decode(envelope).payload)
         wanted = rule_samples.decode(samples) if samples else None
     except ParseError as error:
         return Verdict(0, 0, is_limit=False, reason=_short(f"it cannot be read: {error}"))
@@ -145,9 +148,6 @@ def _short(text: str) -> str:
 
 
 def _read(path: str) -> bytes:
-    from vedette.codec.dsse import MAX_ENVELOPE_BYTES  # noqa: PLC0415
-    from vedette.store import durable  # noqa: PLC0415
-
     found = durable.read(Path(path), MAX_ENVELOPE_BYTES)
     if found is None:
         raise StoreError(f"{path}: expected a file to try, found none")
@@ -155,8 +155,6 @@ def _read(path: str) -> bytes:
 
 
 def _give_up(user: str, parent: int) -> None:
-    from vedette.daemon import privileges  # noqa: PLC0415 (as above)
-
     privileges.become(user)
     privileges.die_with_parent(signal.SIGKILL, parent)
     for kind, most in (

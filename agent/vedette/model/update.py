@@ -87,7 +87,7 @@ class Cause(StrEnum):
     FETCH = "fetch"
     """It could not be fetched; what was fetched is kept for the next try."""
     DISK = "disk"
-    """The disk is full, read-only or broken."""
+    """The disk is full, read-only or broken, or something else that it needs of this device."""
     OPERATOR = "operator"
     """A person asked for it."""
 

@@ -24,7 +24,7 @@ from vedette.daemon.appliers.applier import Applied, Context
 from vedette.daemon.installer.memory import MAX_REASON, Look, Memory
 from vedette.daemon.installer.opening import Opened
 from vedette.daemon.update_options import read_window
-from vedette.errors import FetchError, ParseError, StoreError, VedetteError
+from vedette.errors import DeviceError, FetchError, ParseError, StoreError, VedetteError
 from vedette.model.provenance import Verdict
 from vedette.model.release import ROLES, Release, ReleaseKind, Window
 from vedette.model.update import Cause, Step
@@ -183,8 +183,10 @@ class Job:
             return self._defer(release, Cause.FETCH, str(error))
         except StoreError:
             raise
+        except DeviceError as error:
+            return self._defer(release, Cause.DISK, f"this device cannot do it now: {error}")
         except VedetteError as error:
-            return self._refuse(release, Cause.DISK, str(error))
+            return self._refuse(release, Cause.FORMAT, str(error))
 
     def _replayed(self, release: Release, floor: int) -> bool:
         words = f"expected counter {floor} or later, which this device has had"
