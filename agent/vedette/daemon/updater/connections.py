@@ -163,8 +163,11 @@ class Answer:
 
 
 def _next_url(url: str, location: str) -> str:
-    found = urljoin(url, location)
-    scheme = urlsplit(found).scheme
+    try:
+        found = urljoin(url, location)
+        scheme = urlsplit(found).scheme
+    except ValueError as error:
+        raise FetchError(f"{url[:200]!a}: redirected to {location[:200]!a}: {error}") from error
     if not location or scheme not in SCHEMES:
         raise FetchError(
             f"{url[:200]!a}: expected a redirect to http or https, got {found[:200]!a}"

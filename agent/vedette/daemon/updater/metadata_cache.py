@@ -66,7 +66,8 @@ class CachedSource(ReleaseSource):
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, exist_ok=True)
             if sum(1 for _ in self._folder.iterdir()) < MAX_FILES:
-                (self._folder / name).write_bytes(data)
+                with open(self._folder / name, "wb", opener=_no_link) as file:
+                    file.write(data)
 
 
 def _is_kept(name: str) -> bool:
@@ -74,4 +75,4 @@ def _is_kept(name: str) -> bool:
 
 
 def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

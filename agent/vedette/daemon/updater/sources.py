@@ -57,7 +57,10 @@ def folder_of(place: str) -> Path | None:
     """
     if place.startswith("/"):
         return Path(place)
-    parts = urlsplit(place)
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise ConfigError(f"expected a URL, got {place!a}: {error}") from error
     if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
         return Path(unquote(parts.path))
     if parts.scheme in {"http", "https"} and parts.hostname:
