@@ -105,12 +105,15 @@ def _updater(link: socket.socket, args: argparse.Namespace) -> int:
 
 
 def _install(link: socket.socket, root: bytes, args: argparse.Namespace) -> None:
+    from vedette.daemon.installer import lean_tuf  # noqa: PLC0415
     from vedette.daemon.installer.confinement import leave_network  # noqa: PLC0415
+
+    leave_network()
+    lean_tuf.leave_out_http()
     from vedette.daemon.installer.linked_source import LinkedSource  # noqa: PLC0415
     from vedette.daemon.installer.opening import open_trust  # noqa: PLC0415
     from vedette.errors import FetchError  # noqa: PLC0415
 
-    leave_network()
     source = LinkedSource(link)
     own = args.metadata_dir / OWN
     try:

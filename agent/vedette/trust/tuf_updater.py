@@ -59,6 +59,10 @@ CONFIG: Final = UpdaterConfig(
 """As tuf's own, but smaller: JSON takes about ten times its size in memory, and we have 16 MB."""
 
 
+MAX_METADATA_BYTES: Final = 5 << 18
+"""Of all metadata that one refresh holds at a time: 1.25 MiB, which is 14 MB of memory."""
+
+
 class BelowFloorError(BadVersionNumberError):
     """A version that this device has gone beyond, whatever tuf's own files say."""
 
@@ -123,6 +127,7 @@ class FloorUpdater(Updater):
         self._delegator = Root.type
         self._held: set[tuple[str, str]] = set()
         self._snapshot_before: Signed | None = None
+        self._sizes: dict[str, int] = {}
         super().__init__(
             str(folder), BASE, fetcher=SourceFetcher(source), config=CONFIG, bootstrap=root
         )
@@ -200,7 +205,21 @@ class FloorUpdater(Updater):
     def _download_metadata(self, rolename: str, length: int, version: int | None = None) -> bytes:
         if rolename == Snapshot.type:
             self._snapshot_before = self._trusted_set.get(Snapshot.type)
-        return super()._download_metadata(rolename, length, version)
+        return self._counted(rolename, super()._download_metadata(rolename, length, version))
+
+    def _load_local_metadata(self, rolename: str) -> bytes:
+        return self._counted(rolename, super()._load_local_metadata(rolename))
+
+    def _counted(self, rolename: str, data: bytes) -> bytes:
+        """Many roles may each be small enough, and all of them too much."""
+        self._sizes[rolename] = len(data)
+        total = sum(self._sizes.values())
+        if total > MAX_METADATA_BYTES:
+            raise RepositoryError(
+                f"expected at most {MAX_METADATA_BYTES} bytes of metadata in all, got {total} with "
+                f"{rolename[:80]!a}: have old releases taken out"
+            )
+        return data
 
     def _persist_metadata(self, rolename: str, data: bytes) -> None:
         if len(quote(rolename, safe="")) > MAX_NAME_BYTES:

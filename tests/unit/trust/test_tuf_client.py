@@ -176,11 +176,24 @@ def test_a_stolen_timestamp_key_moves_time_no_further_than_the_root_lives(opened
     assert opened(repository).refresh().root == 3
 
 
+def test_many_roles_may_not_be_too_much_together(opened: Open) -> None:
+    repository = Repository()
+    for role in ("a", "b"):
+        repository.delegate(role, [f"{role}/*"])
+        repository.role(role).unrecognized_fields["filling"] = "x" * 900_000
+    repository.publish("a", "b", *ALL)
+    trust = opened(repository)
+    assert trust.targets("a") == ()
+    with pytest.raises(RefusedError, match="bytes of metadata in all"):
+        trust.targets("b")
+
+
 @pytest.mark.parametrize(
     "hook",
     [
-        "_download_metadata", "_load_root", "_load_snapshot", "_load_targets", "_load_timestamp",
-        "_persist_file", "_persist_metadata", "_persist_root", "_update_root_symlink",
+        "_download_metadata", "_load_local_metadata", "_load_root", "_load_snapshot",
+        "_load_targets", "_load_timestamp", "_persist_file", "_persist_metadata", "_persist_root",
+        "_update_root_symlink",
     ],
 )  # fmt: skip
 def test_tuf_has_the_hooks_that_we_stand_on(hook: str) -> None:
