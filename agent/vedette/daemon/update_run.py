@@ -73,10 +73,10 @@ def run(config: Config, config_path: Path, wanted: Wanted, on_line: Callable[[st
     durable.make_folder(config.updates_folder)
     with _alone(config.updates_folder):
         if source is None:
-            return _install(config_path, wanted, -1, on_line)
+            return _install(config_path, wanted, None, on_line)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with ours, _updater(config, source, wanted.by, theirs):
-            return _install(config_path, wanted, ours.fileno(), on_line)
+            return _install(config_path, wanted, ours, on_line)
 
 
 def announce(config: Config, by: str, pid: int) -> None:
@@ -141,14 +141,20 @@ def _cache(folder: Path, user: str) -> int:
     return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
 
-def _install(config_path: Path, wanted: Wanted, link: int, on_line: Callable[[str], None]) -> int:
+def _install(
+    config_path: Path, wanted: Wanted, link: socket.socket | None, on_line: Callable[[str], None]
+) -> int:
+    passed = () if link is None else (link.fileno(),)
     command = [
-        sys.executable, "-I", "-m", "vedette.daemon.installer", "--link", str(link),
+        sys.executable, "-I", "-m", "vedette.daemon.installer",
+        *(("--link", str(link.fileno())) if link is not None else ()),
         "--parent", str(os.getpid()), "--config", str(config_path), "--by", wanted.by[:MAX_BY],
         *(["--look"] if wanted.is_look else []), *(["--urgent"] if wanted.is_urgent else []),
         *(word for kind in wanted.kinds for word in ("--kind", kind)),
     ]  # fmt: skip
-    process = _start(command, () if link < 0 else (link,), subprocess.PIPE)
+    process = _start(command, passed, subprocess.PIPE)
+    if link is not None:
+        link.close()  # while we held it, the updater would not see that the installer is gone
     try:
         for line in process.stdout or ():
             on_line(line.decode("utf-8", "replace").rstrip("\n"))
