@@ -8,11 +8,12 @@ Rule 2: what cannot be read is an error, never left out: a device would find it 
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from vedette.codec.file_manifest import encode
 from vedette.daemon.file_walk import read_record, walk
@@ -20,7 +21,6 @@ from vedette.errors import ParseError, RequestError
 from vedette.model.baseline import FileRecord
 
 _READ_BYTES = 1 << 20
-_SPOOL_BYTES = 8 << 20
 _CAPABILITIES = "SCHILY.xattr.security.capability"
 _TYPES = {
     tarfile.REGTYPE: stat.S_IFREG, tarfile.AREGTYPE: stat.S_IFREG, tarfile.CONTTYPE: stat.S_IFREG,
@@ -30,23 +30,22 @@ _TYPES = {
 _KINDS = {stat.S_IFREG: "file", stat.S_IFLNK: "link", stat.S_IFDIR: "dir"}
 
 
-def manifest_of(source: Path) -> tempfile.SpooledTemporaryFile[bytes]:
-    """The manifest of a root file system, at its beginning; the caller closes it.
+def write_manifest(source: Path, into: BinaryIO) -> None:
+    """Write the manifest of a root file system.
+
+    Args:
+        source: a folder or a tar.
+        into: gets the lines.
 
     Raises:
-        RequestError: it is neither a folder nor a tar, or something in it cannot be signed.
+        RequestError: it is neither, or something in it cannot be signed.
     """
-    found = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 - the caller does
     try:
-        records = _of_folder(source) if source.is_dir() else _of_tar(source)
-        for line in encode(records):
-            found.write(line)
+        into.writelines(encode(_of_folder(source) if source.is_dir() else _of_tar(source)))
     except (OSError, tarfile.TarError) as error:
         raise RequestError(f"{source}: expected a folder or a tar: {error}") from error
     except ParseError as error:
         raise RequestError(f"{source}: cannot be signed: {error}") from error
-    found.seek(0)
-    return found
 
 
 def _of_folder(source: Path) -> Iterator[FileRecord]:
@@ -75,7 +74,7 @@ def _of_tar(source: Path) -> Iterator[FileRecord]:
                 found[path] = _record(archive, member, path)
     if "/" not in found:
         found["/"] = FileRecord("/", "dir", stat.S_IFDIR | 0o755, 0, 0, 0, 0, 0, 0, "", "")
-    yield from sorted(found.values(), key=lambda one: one.path.strip("/").encode().split(b"/"))
+    yield from sorted(found.values(), key=lambda one: os.fsencode(one.path.strip("/")).split(b"/"))
 
 
 def _record(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> FileRecord:
@@ -86,9 +85,9 @@ def _record(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> Fil
     if file_type == stat.S_IFREG:
         digest = _digest(archive, member)
     elif file_type == stat.S_IFLNK:
-        digest = hashlib.sha256(member.linkname.encode("utf-8", "surrogateescape")).hexdigest()
+        digest = hashlib.sha256(os.fsencode(member.linkname)).hexdigest()
     capabilities = member.pax_headers.get(_CAPABILITIES, "")
-    size = len(member.linkname.encode()) if file_type == stat.S_IFLNK else member.size
+    size = len(os.fsencode(member.linkname)) if file_type == stat.S_IFLNK else member.size
     return FileRecord(
         path=path,
         kind=_KINDS.get(file_type, "other"),
@@ -100,7 +99,7 @@ def _record(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> Fil
         mtime_ns=0,
         ctime_ns=0,
         digest=digest,
-        capabilities=capabilities.encode("utf-8", "surrogateescape").hex(),
+        capabilities=os.fsencode(capabilities).hex(),
     )
 
 

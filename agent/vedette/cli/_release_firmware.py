@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from vedette.cli._file_records import manifest_of
+from vedette.cli._file_records import write_manifest
 from vedette.cli._release_terms import begin, file_path, finish
 from vedette.cli._repo_output import open_repository
 from vedette.cli._repository import Repository
@@ -82,5 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _manifest(source: Path, repository: Repository, release: Release) -> TargetFile:
-    with manifest_of(source) as stream:
+    with tempfile.TemporaryFile() as stream:
+        write_manifest(source, stream)
+        stream.seek(0)
         return store_stream(repository, file_path(release, "files"), stream)

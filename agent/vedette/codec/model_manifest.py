@@ -55,6 +55,7 @@ _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,:+-]{0,127}")
 _LEAST_MEMORY = 1 << 20
 _MAX_OUTPUT = 16 << 20
+_MAX_TOLERANCE = 1e300
 _MAX_SEGMENT = 255  # NAME_MAX
 _MAX_LENGTH = 1 << 40
 
@@ -148,11 +149,11 @@ def _plain(blob: Blob) -> dict[str, Json]:
 
 def _plain_golden(one: Golden) -> dict[str, Json]:
     return {
-        "absolute": float(one.absolute),
+        "absolute": _tolerance(float(one.absolute), "absolute"),
         "expected": _plain(one.expected),
         "input": _plain(one.input),
         "name": one.name,
-        "relative": float(one.relative),
+        "relative": _tolerance(float(one.relative), "relative"),
     }
 
 
@@ -201,7 +202,7 @@ def _golden(value: object) -> Golden:
 
 
 def _tolerance(value: object, what: str) -> float:
-    if type(value) is not float or value < 0:
+    if type(value) is not float or not 0.0 <= value <= _MAX_TOLERANCE:
         raise ParseError(f"expected {what} as a decimal from 0.0, got {strict.shown(value)}")
     return value
 
