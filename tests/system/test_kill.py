@@ -103,7 +103,7 @@ def test_who_cannot_be_told_from_a_stranger_is_left_alone(tmp_path: Path) -> Non
     inner = "sleep 1000 & echo \\$!"
     with shell(f"sh -c 'setsid sh -c \"{inner}\" & wait'; sleep 1000") as (root, said):
         other = int(said)
-        awaited(lambda: parent_of(other) != root.pid)
+        awaited(lambda: root.pid not in ancestors_of(other))
         stale = (ProcessKey(other, 1), ProcessKey(other, 0))
         outcome = kill(tmp_path, target_of(root.pid)._replace(kin=stale))
         assert outcome.status is ResponseStatus.DONE
@@ -139,6 +139,13 @@ def test_a_sibling_that_was_forked_of_the_same_program_is_a_stranger(tmp_path: P
 def parent_of(pid: int) -> int:
     stat = stat_of(pid)
     return 0 if stat is None else stat.ppid
+
+
+def ancestors_of(pid: int) -> list[int]:
+    found = []
+    while pid := parent_of(pid):
+        found.append(pid)
+    return found
 
 
 def test_what_a_dead_root_left_in_its_session_is_ended(tmp_path: Path) -> None:
