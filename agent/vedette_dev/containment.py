@@ -3,8 +3,8 @@
 Rule 1: an attack is contained when a response against what it made was carried out, as the journal
 of the agent has it; time runs from the act itself to that outcome.
 Rule 2: afterwards every response is undone and must say so; a kill has nothing to undo.
-Rule 3: what gives no response anything to act on is named with the reason: it left no process and
-no file, or was over before anybody could act.
+Rule 3: what gives no response anything to act on is named with the reason: its finding holds no
+process and no file (OUT_OF_REACH of its file says why), or it was over before anybody could act.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _judge(
         return Contained(attack, 0.0, (), undone, reason, is_missed=False)
     if problem:
         return Contained(attack, 0.0, (), undone, f"not played: {problem}", is_missed=True)
-    reason = "nothing to act on: its finding names no living process and no file"
+    reason = attack.out_of_reach or "nothing to act on: its finding names no process and no file"
     return Contained(attack, 0.0, (), undone, reason, is_missed=False)
 
 

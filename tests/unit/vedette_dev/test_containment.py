@@ -47,6 +47,11 @@ def test_an_attack_that_leaves_nothing_is_no_miss() -> None:
     assert "nothing to act on" in found.reason
 
 
+def test_what_no_response_can_contain_says_why() -> None:
+    found = _judge(ATTACK._replace(out_of_reach="only a log line"), (), (), 100.0, "")
+    assert (found.reason, found.is_missed) == ("only a log line", False)
+
+
 @pytest.mark.parametrize(
     ("found", "code"),
     [
