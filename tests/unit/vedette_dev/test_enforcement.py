@@ -65,9 +65,9 @@ def test_files_are_taken_and_processes_ended_and_nothing_is_aimed_higher() -> No
     rules = {rule.rule_id for rule in shipped().rules if rule.is_reported}
     assert set(named) > rules
     connections = {one.rule_id for one in shipped().rules if one.category == "network_connection"}
-    for one in shipped().correlations:
-        if one.rule_id in named:
-            assert connections.issuperset(one.rules), "who made a file may be the player"
+    for found in shipped().correlations:
+        if found.rule_id in named:
+            assert connections.issuperset(found.rules), "who made a file may be the player"
 
 
 def test_a_parent_is_ended_only_below_a_program_of_the_runs() -> None:
