@@ -51,6 +51,7 @@ from vedette.daemon.profiles import Profiles
 from vedette.daemon.shell import Shell, now
 from vedette.daemon.turns import in_loop
 from vedette.errors import ConfigError, TrustError
+from vedette.kernel.priority import hasten
 from vedette.model.event import TierChanged
 from vedette.model.finding import Incident
 from vedette.model.journal import Entry
@@ -185,6 +186,7 @@ class Sentinel:
         self._own_pids: frozenset[int] = frozenset()
         self.scan: ScanSensor | None = None
         self._heartbeats = 0
+        self._hastened = ""
         self._baseline_digest = ""
         self.checkpoints = Checkpoints(
             self.journal, self.identity, self.signer, self._state_dir,
@@ -232,6 +234,9 @@ class Sentinel:
         return changed
 
     async def _run(self) -> None:
+        # Before there is a thread: all of them are to have it.
+        nice = self.config.response.nice
+        self._hastened = hasten(nice) or f"nice {nice}"
         problems = [
             *assembly.restore_kernel(self._run_dir),
             *self.baseline.open(),
@@ -244,7 +249,8 @@ class Sentinel:
             self.baseline.close()
 
     async def _serve(self, problems: Sequence[str]) -> None:
-        self.shell.note("start", ocsf.canonical({"version": __version__, "pid": os.getpid()}))
+        start = {"version": __version__, "pid": os.getpid(), "priority": self._hastened}
+        self.shell.note("start", ocsf.canonical(start))
         self._own.mended(problems)
         self._own.parts()
         await self._choose_content()

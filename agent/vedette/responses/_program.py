@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vedette.kernel.priority import as_others
+
 MAX_OUTPUT_BYTES = 64 << 10
 LOOK_S = 0.01
 """Between looks at a program that is about to end, on kernels without pidfd_open(2)."""
@@ -70,7 +72,7 @@ def run(argv: Sequence[str], timeout_s: float, *, lock: int = -1) -> Ran:
 
 def _start(argv: Sequence[str], output: int, lock: int) -> int:
     held = [(os.POSIX_SPAWN_DUP2, lock, 3)] if lock >= 0 else []
-    return os.posix_spawn(
+    pid = os.posix_spawn(
         argv[0],
         list(argv),
         _ENVIRONMENT,
@@ -83,6 +85,8 @@ def _start(argv: Sequence[str], output: int, lock: int) -> int:
         setsigmask=(),
         setsigdef=_DEFAULT_SIGNALS,
     )
+    as_others(pid)
+    return pid
 
 
 def _read(reading: int, ends_s: float) -> bytes:
