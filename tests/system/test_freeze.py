@@ -196,7 +196,9 @@ def test_where_nothing_can_be_written_nobody_is_stopped(
 ) -> None:
     for user in ("_freezer", "freeze"):
         monkeypatch.setattr(f"vedette.responses.{user}.hierarchies", list)
-    held = Held(tmp_path / secrets.token_hex(4), sleeper.pid)
+    nowhere = tmp_path / "file"
+    nowhere.write_text("")
+    held = Held(nowhere, sleeper.pid)
     assert held.outcome.status is ResponseStatus.FAILED
     assert "cannot write down who is stopped" in held.outcome.detail
     assert spends_time(sleeper.pid)

@@ -191,6 +191,11 @@ def _uplink_peer(config: Config) -> UplinkPeer | None:
     return UplinkPeer(uplink.host, uplink.port, uid)
 
 
+def recover(responders: Responders) -> list[str]:
+    """Have responders finish what a killed sentinel left half done; one line for each thing."""
+    return [line for one in responders.usable.values() for line in one.recover()]
+
+
 def leave_kernel(config: Config) -> list[str]:
     """Have every response on record leave the kernel, when the sentinel did not live to do it.
 

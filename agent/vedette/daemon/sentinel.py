@@ -239,6 +239,7 @@ class Sentinel:
         self._hastened = hasten(nice) or f"nice {nice}"
         problems = [
             *assembly.restore_kernel(self._run_dir),
+            *assembly.recover(self.defending.responding.responders),
             *self.baseline.open(),
             *await self.journal.open(),
         ]
