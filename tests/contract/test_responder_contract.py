@@ -290,7 +290,7 @@ def test_what_an_ending_agent_leaves_is_put_back_at_its_next_start(name: str, wo
     later = world.responder()  # what it holds in the kernel goes with it
     told(later.act(order, record), ResponseStatus.DONE)
     assert world.scene.is_contained()
-    undone(world.responder(), order, record)
+    undone(later, order, record)
     assert world.scene.state() == before
 
 
