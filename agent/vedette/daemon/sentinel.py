@@ -178,6 +178,7 @@ class Sentinel:
             ),
             watch=config.files.watch,
             every_s=config.drill.every_m * 60.0,
+            unit=next((one.unit for one in config.essential.functions if one.unit), ""),
         )
         self.answers = Answers(self)
         self.ladder = self._new_ladder()
