@@ -28,7 +28,8 @@ NEEDS_ROOT = "DNS answers are read from a packet socket, which needs CAP_NET_RAW
 
 _CONNECT = f"""
 import socket, sys, time
-kept = socket.create_connection((sys.argv[2], int(sys.argv[3])), 5)
+kept = socket.socket()
+kept.connect_ex((sys.argv[2], int(sys.argv[3])))
 time.sleep({LINGER_S})
 """
 

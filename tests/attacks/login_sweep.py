@@ -16,10 +16,9 @@ NEEDS_ROOT = "refused connections are gone before /proc/net can be read"
 HOSTS = 90
 _SWEEP = f"""
 import socket, sys, time
-for host in sys.argv[3:]:
+for end in sys.argv[3:]:
     prober = socket.socket()
-    prober.settimeout(0.2)
-    prober.connect_ex((host, int(sys.argv[2])))
+    prober.connect_ex((end, int(sys.argv[2])))
     prober.close()
 time.sleep({LINGER_S})
 """
@@ -29,6 +28,6 @@ def act(stage: Stage) -> str:
     network = stage.loopback().rpartition(".")[0] + "."
     port = stage.random.choice((23, 2323))
     stage.begin()
-    hosts = (f"{network}{host}" for host in stage.random.sample(range(1, 255), HOSTS))
-    stage.start([sys.executable, "-ISc", _SWEEP, stage.word(), str(port), *hosts])
+    ends = (f"{network}{end}" for end in stage.random.sample(range(1, 255), HOSTS))
+    stage.start([sys.executable, "-ISc", _SWEEP, stage.word(), str(port), *ends])
     return network

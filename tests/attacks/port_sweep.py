@@ -18,7 +18,6 @@ _SWEEP = f"""
 import socket, sys, time
 for port in sys.argv[3:]:
     prober = socket.socket()
-    prober.settimeout(0.2)
     prober.connect_ex((sys.argv[2], int(port)))
     prober.close()
 time.sleep({LINGER_S})

@@ -1,7 +1,6 @@
 """Waits for connections with a shell behind.
 
-The program is a shell of such a name that sleeps and listens to nobody: a real one would let in
-whoever comes.
+The program is a shell of such a name that sleeps: a real one would let in whoever comes.
 ATT&CK T1133, T1095. Cleanup: the process ends.
 """
 
