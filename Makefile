@@ -5,6 +5,8 @@ PY := $(VENV)/bin/python
 SETUP := PYTHON="$(PYTHON)" agent/vedette_dev/setup.sh
 LOCK := build/lock
 EBPF := agent/vedette/sensors/_ebpf
+CHEAP := tests/unit tests/playbook
+ON_ALL_CORES := -q -n auto --dist worksteal $(CHEAP)
 
 .DEFAULT_GOAL := help
 .PHONY: help run attack atomic matrix test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
@@ -43,11 +45,12 @@ lint: $(VENV)/ready
 		--no-cache > build/contracts.txt || { cat build/contracts.txt; exit 1; }; } && tail -n 6 build/contracts.txt
 
 check: lint ## style, types, import contracts, unit tests (under a minute)
-	@$(PY) -m pytest -q -n auto --dist worksteal tests/unit tests/playbook
+	@$(PY) -m pytest $(ON_ALL_CORES)
 
 test: lint ebpf ## everything this machine can run; what it cannot is skipped with its reason
 	@$(SETUP) programs tests
-	@$(PY) -m pytest $(ARGS) tests
+	@$(if $(ARGS),$(PY) -m pytest $(ARGS) tests,$(PY) -m pytest $(ON_ALL_CORES) && \
+		$(PY) -m pytest $(addprefix --ignore=,$(CHEAP)) tests)
 
 bench: $(VENV)/ready ebpf ## the figures of the README, one JSON line each (ARGS="--quick", "--only NAME")
 	@$(SETUP) programs tests

@@ -3,8 +3,8 @@
 Rule 1: an attack is contained when a response against what it made was carried out, as the journal
 of the agent has it; time runs from the act itself to that outcome.
 Rule 2: afterwards every response is undone and must say so; a kill has nothing to undo.
-Rule 3: what gives no response anything to act on is named with the reason: it left no process and
-no file, or was over before anybody could act.
+Rule 3: what gives no response anything to act on is named with the reason: its finding holds no
+process and no file (OUT_OF_REACH of its file says why), or it was over before anybody could act.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from vedette.codec.strict_json import Json
 from vedette.errors import DeviceError
 from vedette.model.rule import Rule
-from vedette_dev.enforcement import Enforcement
+from vedette_dev.enforcement import BELOW, Enforcement
 from vedette_dev.player import Attack, attacks
 from vedette_dev.session import Running, read_running
 from vedette_dev.stage import NoEnclosureError, Stage
@@ -30,6 +30,9 @@ DEADLINE_S = 6.0
 SETTLE_S = 0.4
 """A second step, a second rule: what follows a first outcome comes at once or not at all."""
 LOOK_S = 0.03
+EARLY_S = 0.1
+"""An act in a throwaway root has begun a little before the player hears of it; what was told longer
+before was its scenery."""
 HEAD = ("attack", "technique", "outcome", "after", "by", "undone")
 _WIDTHS = (21, 9, 11, 9, 24, 0)
 _CARRIED_OUT = frozenset({"done", "partly"})
@@ -97,24 +100,39 @@ def play(
         except (OSError, DeviceError, subprocess.SubprocessError) as error:
             problem = str(error)  # what was contained in the middle cannot be played to its end
         act_wall_s = stage.began_s + time.time() - time.monotonic() if stage.began_s else 0.0
-        outcomes = _await(enforcement, max(began_wall_s, act_wall_s - 1.0))
+        outcomes = _await(enforcement, max(began_wall_s, act_wall_s - EARLY_S), stage.words)
         undone = tuple(str(one.get("status")) for one in enforcement.undo_all())
         return _judge(attack, outcomes, undone, act_wall_s or began_wall_s, problem)
 
 
-def _await(enforcement: Enforcement, since_wall_s: float) -> list[Mapping[str, Json]]:
+def _await(
+    enforcement: Enforcement, since_wall_s: float, words: Sequence[str]
+) -> list[Mapping[str, Json]]:
     """The outcomes of one attack: until some was carried out and no further one came."""
     ends_s = time.monotonic() + DEADLINE_S
     settled_s = float("inf")
     found: list[Mapping[str, Json]] = []
     while time.monotonic() < min(ends_s, settled_s):
-        now_found = enforcement.outcomes(since_wall_s)
+        now_found = [one for one in enforcement.outcomes(since_wall_s) if _is_of(one, words)]
         if len(now_found) > len(found):
             found = now_found
             if any(one.get("status") in _CARRIED_OUT for one in found):
                 settled_s = time.monotonic() + SETTLE_S
         time.sleep(LOOK_S)
     return found
+
+
+def _is_of(outcome: Mapping[str, Json], words: Sequence[str]) -> bool:
+    """Whether it is about this attack: a file of an earlier one may be told of late."""
+    target = outcome.get("target")
+    path = str(target.get("path", "")) if isinstance(target, dict) else ""
+    return not path or any(word in path for word in words)
+
+
+def _by(outcome: Mapping[str, Json]) -> str:
+    """Who acted, and whether on the shell that gave the command."""
+    is_shell = str(outcome.get("cause")).endswith(BELOW)
+    return f"{outcome.get('responder')}{' its shell' if is_shell else ''}"
 
 
 def _judge(
@@ -126,7 +144,7 @@ def _judge(
 ) -> Contained:
     done = [one for one in outcomes if one.get("status") in _CARRIED_OUT]
     if done:
-        by = tuple(dict.fromkeys(str(one.get("responder")) for one in done))
+        by = tuple(dict.fromkeys(map(_by, done)))
         first_s = min(float(str(one.get("wall_s"))) for one in done)
         return Contained(attack, max(0.0, first_s - act_wall_s), by, undone, "", is_missed=False)
     if outcomes:
@@ -134,7 +152,7 @@ def _judge(
         return Contained(attack, 0.0, (), undone, reason, is_missed=False)
     if problem:
         return Contained(attack, 0.0, (), undone, f"not played: {problem}", is_missed=True)
-    reason = "nothing to act on: its finding names no living process and no file"
+    reason = attack.out_of_reach or "nothing to act on: its finding names no process and no file"
     return Contained(attack, 0.0, (), undone, reason, is_missed=False)
 
 
@@ -148,7 +166,7 @@ def _line(found: Contained) -> str:
     if found.by:
         undone = ", ".join(found.undone) or "nothing to undo"
         after = f"{found.after_s * 1000:.0f} ms"
-        cells = (attack.name, attack.technique, "contained", after, " ".join(found.by), undone)
+        cells = (attack.name, attack.technique, "contained", after, ", ".join(found.by), undone)
         is_bad = any(status != "undone" for status in found.undone)
         return paint(_row(cells), RED if is_bad else GREEN)
     word = "MISSED" if found.is_missed else "-"

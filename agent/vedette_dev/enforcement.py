@@ -5,13 +5,15 @@ on this machine meanwhile is detected by no rule, and so answered by nothing.
 Rule 2: the sets are signed with the development keys and taken by a reload, as on a device; at the
 end those from before are in force again, under a higher counter.
 Rule 3: only what the word's processes and files are is touched: nothing here aims at an image, a
-parent, a unit or the device.
+unit or the device, and at a parent only below a program whose name holds the word.
+Rule 4: a command that is over in milliseconds leaves whoever gave it: the shell of a throwaway root
+is ended for it, as an intruder's would be.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -27,7 +29,7 @@ from vedette.errors import DeviceError
 from vedette.model.finding import Severity
 from vedette.model.playbook import DeviceProfile, Limit, Playbook, Playbooks, Step
 from vedette.model.response import Mode
-from vedette.model.rule import AllOf, AnyOf, Bundle, Match, Rule
+from vedette.model.rule import AllOf, AnyOf, Bundle, Match
 from vedette_dev import identity
 from vedette_dev.rules import SOURCE_MARK
 from vedette_dev.session import Running
@@ -51,6 +53,9 @@ WHERE = (
 PROCESS_STEPS = (Step("kill", "process", 0),)
 FILE_STEPS = (Step("quarantine", "file", LASTS_S),)
 """Never the process: some attacks write their file from the player itself."""
+PARENT_STEPS = (Step("kill", "parent", 0),)
+BELOW = "-below"
+"""Ends the id of a rule's twin that matches below a program of the word's only."""
 
 
 def narrowed(bundle: Bundle, word: str) -> Bundle:
@@ -60,26 +65,56 @@ def narrowed(bundle: Bundle, word: str) -> Bundle:
     return replace(bundle, rules=rules)
 
 
+def with_twins(bundle: Bundle, word: str) -> Bundle:
+    """The same, and of each rule about processes one that matches below the word's programs alone.
+
+    What such a twin finds has a parent that is one of them or runs below one.
+    """
+    below = Match("Ancestors", "contains", word, is_cased=False)
+    twins = (
+        replace(one, rule_id=one.rule_id + BELOW, condition=AllOf((one.condition, below)))
+        for one in bundle.rules
+        if one.is_reported and one.category != "file_event"
+    )
+    return replace(bundle, rules=(*bundle.rules, *twins))
+
+
 def playbooks_for(
-    rules: Iterable[Rule],
+    bundle: Bundle,
     *,
     process: tuple[Step, ...] = PROCESS_STEPS,
     file: tuple[Step, ...] = FILE_STEPS,
 ) -> tuple[Playbook, ...]:
     """Which response answers which rule: those that speak of files, too, have steps of their own.
 
-    Correlations have none: the process of one may be who made a file, and that may be the player.
+    A correlation has some if all of its rules are about connections: the process of any other may
+    be who made a file, and that may be the player.
     """
-    reported = [rule for rule in rules if rule.is_reported]
+    reported = [rule for rule in bundle.rules if rule.is_reported]
+    twins = dict.fromkeys(rule.rule_id for rule in reported if rule.rule_id.endswith(BELOW))
     of_files = {rule.rule_id for rule in reported if rule.category == "file_event"}
-    others = dict.fromkeys(rule.rule_id for rule in reported if rule.rule_id not in of_files)
-    chosen = ((list(others), process), (sorted(of_files), file))
+    others = dict.fromkeys(
+        rule.rule_id for rule in reported if rule.rule_id not in of_files | twins.keys()
+    )
+    others.update(dict.fromkeys(_of_connections(bundle)))
+    chosen = ((list(others), process), (sorted(of_files), file), (list(twins), PARENT_STEPS))
     made: list[Playbook] = []
     for ids, steps in chosen:
         for start in range(0, len(ids) if steps else 0, MOST_RULES):
             name = f"workbench-{len(made)}"
             made.append(playbook(name, ids[start : start + MOST_RULES], steps))
     return tuple(made)
+
+
+def _of_connections(bundle: Bundle) -> list[str]:
+    """The correlations whose rules are all about connections."""
+    networked = {one.rule_id for one in bundle.rules if one.category == "network_connection"}
+    networked -= {one.rule_id for one in bundle.rules if one.category != "network_connection"}
+    return [
+        one.rule_id
+        for one in bundle.correlations
+        if one.is_reported and networked.issuperset(one.rules)
+    ]
 
 
 def playbook(name: str, rules: Sequence[str], steps: tuple[Step, ...]) -> Playbook:
@@ -125,13 +160,14 @@ class Enforcement:
         self.word = word
 
     def __enter__(self) -> Self:
-        chosen = self._playbooks
+        chosen, wanted = self._playbooks, narrowed(self._wanted, self.word)
         if chosen is None:
-            chosen = playbooks_for(self._wanted.rules)
+            wanted = with_twins(wanted, self.word)
+            chosen = playbooks_for(wanted)
         # Should this be cut short, the next start builds the rules anew.
         (self._bench.folder / SOURCE_MARK).unlink(missing_ok=True)
         try:
-            self._offer(narrowed(self._wanted, self.word), chosen, is_promoted=True)
+            self._offer(wanted, chosen, is_promoted=True)
             self._expect_enforcing(len(chosen))
         except BaseException:
             self._back()

@@ -158,7 +158,9 @@ class Stage:
             DeviceError: a command was not there, or they did not end in time.
         """
         enclosure = self.enclosure()
-        if "&\n" in f"{commands}\n":  # what is in the background has its shell for a while
+        # What is in the background has its shell for a while, and so has an intruder who is still
+        # there when he is answered.
+        if self._prefix or "&\n" in f"{commands}\n":
             commands += f"\nsleep {self._stay_s:g}\n"
         started = enclosure.start(commands, has_own_network=has_own_network)
         self.begin()

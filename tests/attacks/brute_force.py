@@ -11,6 +11,7 @@ from vedette_dev.stage import Stage
 TECHNIQUE = "T1110.001"
 STEPS = (("attack.t1110",), ("attack.t1078", "attack.t1021", "attack.t1110"))
 NEEDS_TIER = ("log", "log_file")
+OUT_OF_REACH = "an address in a log may be put there by anybody: it is blocked for nothing"
 GUESSES = 24
 
 

@@ -18,5 +18,6 @@ def act(stage: Stage) -> str:
     program = f"# {stage.word()}\nimport time; time.sleep({LINGER_S})"
     encoded = base64.b64encode(program.encode()).decode()
     stage.begin()
-    stage.start([sys.executable, "-c", f"import base64;exec(base64.b64decode('{encoded}'))"])
+    command = f"import base64;exec(base64.b64decode('{encoded}'))"
+    stage.start([sys.executable, "-c", command, stage.word()])
     return encoded

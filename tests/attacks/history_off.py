@@ -15,5 +15,6 @@ NEEDS_ROOT = "programs that end at once are seen by the sources that root has"
 def act(stage: Stage) -> str:
     history = stage.random.choice((".ash_history", ".bash_history", ".sh_history"))
     way = stage.random.choice(("ln -sf /dev/null /root/{}", "rm -f /root/{}"))
-    stage.enclosure().write(f"/root/{history}", stage.word())
+    if way.startswith("rm"):  # a response may bring it back, and the link would be in its place
+        stage.enclosure().write(f"/root/{history}", stage.word())
     return stage.type(way.format(history))

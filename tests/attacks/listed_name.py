@@ -10,8 +10,9 @@ from __future__ import annotations
 import secrets
 import socket
 import struct
+import sys
 
-from vedette_dev.stage import Stage
+from vedette_dev.stage import LINGER_S, Stage
 
 TECHNIQUE = "T1071.001"
 EXPECTS = (
@@ -25,6 +26,14 @@ EXPECTS = (
 NEEDS_ROOT = "DNS answers are read from a packet socket, which needs CAP_NET_RAW"
 
 
+_CONNECT = f"""
+import socket, sys, time
+kept = socket.socket()
+kept.connect_ex((sys.argv[2], int(sys.argv[3])))
+time.sleep({LINGER_S})
+"""
+
+
 def act(stage: Stage) -> str:
     drawn = stage.draw(
         "network_connection", "DestinationHostname", operators=("endswith", "equals", "contains")
@@ -36,7 +45,8 @@ def act(stage: Stage) -> str:
     listener = stage.listen(address)
     stage.begin()
     answered = _resolve(stage, name, address)
-    stage.on_close(socket.create_connection((answered, listener.getsockname()[1]), 5).close)
+    port = str(listener.getsockname()[1])
+    stage.start([sys.executable, "-ISc", _CONNECT, stage.word(), answered, port])
     return address
 
 

@@ -5,24 +5,28 @@ ATT&CK T1046.
 
 from __future__ import annotations
 
-import contextlib
-import socket
+import sys
 
-from vedette_dev.stage import Stage
+from vedette_dev.stage import LINGER_S, Stage
 
 TECHNIQUE = "T1046"
 EXPECTS = ("attack.t1046",)
 NEEDS_ROOT = "refused connections are gone before /proc/net can be read"
 
 PORTS = 120
+_SWEEP = f"""
+import socket, sys, time
+for port in sys.argv[3:]:
+    prober = socket.socket()
+    prober.connect_ex((sys.argv[2], int(port)))
+    prober.close()
+time.sleep({LINGER_S})
+"""
 
 
 def act(stage: Stage) -> str:
     address = stage.loopback()
     ports = stage.random.sample(range(1024, 32768), PORTS)
     stage.begin()
-    for port in ports:
-        with contextlib.suppress(OSError), socket.socket() as prober:
-            prober.settimeout(0.2)
-            prober.connect((address, port))
+    stage.start([sys.executable, "-ISc", _SWEEP, stage.word(), address, *map(str, ports)])
     return address

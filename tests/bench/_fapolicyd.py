@@ -1,7 +1,8 @@
 """fapolicyd from the distribution, answering for one file system of ours, in our mount namespace.
 
-It is taken from the folder that FAPOLICYD names (a .deb unpacked with `dpkg -x`, so that nothing
-is installed: its service would answer for the whole machine), or from the system.
+It is taken from the folder that FAPOLICYD names, from the system, or from the distribution by
+`apt-get download` and `dpkg -x` into build/: nothing is installed, since its service would answer
+for the whole machine.
 
 Rule: called while a PrivateMount is open; what it needs of /etc, /run and /var/lib lies on mounts
 that go with the namespace. It watches the one type of file system that nothing else here has.
@@ -24,6 +25,9 @@ from tests.simulators.private_mount import PrivateMount
 from vedette.errors import DeviceError
 from vedette_dev.kernel_calls import mount, unmount
 
+PLACE = Path(__file__).parents[2] / "build" / "fapolicyd"
+PACKAGES = ("fapolicyd", "liblmdb0")
+DOWNLOAD_S = 60.0
 START_S = 20.0
 STOP_S = 5.0
 READY = b"Starting to listen for events"
@@ -81,14 +85,36 @@ def running(folder: Path, trusted: Sequence[Path]) -> Iterator[int]:
 
 def _program() -> tuple[str, str]:
     root = os.environ.get("FAPOLICYD", "")
+    if not root and shutil.which("fapolicyd") is None:
+        root = str(_unpacked())
     program = f"{root}/usr/sbin/fapolicyd" if root else shutil.which("fapolicyd") or ""
     if not os.access(program, os.X_OK):
-        raise DeviceError(
-            "fapolicyd is not here; unpack it and liblmdb0 with dpkg -x into a folder and name it "
-            "in FAPOLICYD"
-        )
+        raise DeviceError(f"fapolicyd is not in {root}: unpack it and liblmdb0 there with dpkg -x")
     libraries = ":".join(str(path) for path in Path(root or "/").glob("usr/lib/*-linux-gnu*"))
     return program, libraries
+
+
+def _unpacked() -> Path:
+    """The distribution's packages, unpacked once.
+
+    Raises:
+        DeviceError: there is no apt, or nothing to be had from it.
+    """
+    place = PLACE / "root"
+    if (place / "usr/sbin/fapolicyd").exists():
+        return place
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        _run("apt-get", "download", *PACKAGES)
+        for package in sorted(PLACE.glob("*.deb")):
+            _run("dpkg", "-x", str(package), str(place))
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DeviceError(f"fapolicyd cannot be had from the distribution: {error}") from error
+    return place
+
+
+def _run(*argv: str) -> None:
+    subprocess.run(argv, cwd=PLACE, check=True, capture_output=True, timeout=DOWNLOAD_S)
 
 
 def _own_places(places: Path) -> list[str]:

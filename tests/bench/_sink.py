@@ -1,4 +1,4 @@
-"""`python _sink.py ADDRESS PORT`: takes what is sent and says how much, for containment.py.
+"""`python _sink.py PORT`: takes what is sent and says how much, for containment.py.
 
 It says "ready" once it runs, listens when it reads a line, says "listens", and answers every
 further line with the moment at which the last byte of the newest connection came, and how many
@@ -13,11 +13,11 @@ import sys
 import time
 
 
-def main(address: str, port: int) -> None:
+def main(port: int) -> None:
     """Serve until standard input ends."""
     print("ready", flush=True)
     sys.stdin.readline()
-    listener = socket.create_server((address, port))
+    listener = socket.create_server(("", port))
     print("listens", flush=True)
     newest: socket.socket | None = None
     open_ones: list[socket.socket] = []
@@ -52,4 +52,4 @@ def _take(source: socket.socket) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(int(sys.argv[1]))

@@ -11,6 +11,7 @@ Rule 3: beside it, in the same run, how far the same attack gets while the agent
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
 import secrets
@@ -47,7 +48,9 @@ some milliseconds for a core."""
 BEGIN_S = 2.0
 """So long after its start an attack that was stopped before its first instruction is known."""
 DEADLINE_S = 60.0
-PEER, PORT = "10.77.0.2", 7777
+PEERS, OURS, PORT = "10.77.0.0/16", "10.77.255.254/16", 7777
+"""Each attack sends to another address: a block that a person undid is not made again for an hour
+(core/active_responses.py, FORGIVEN_S)."""
 SOURCE = Path(__file__).with_name("intruder.c")
 SINK = Path(__file__).with_name("_sink.py")
 BUDGETS = {"kill p50": 5.0, "kill p99": 25.0, "block_peer p99": 50.0}
@@ -133,6 +136,7 @@ class Scene:
         self._session, self._word, self._sink = session, word, sink
         self._folder = folder
         self._hot = session.running.root
+        self._peers = map(str, ipaddress.ip_network(PEERS).hosts())
         self._intruder = folder / "intruder"
         _compile(self._intruder)
 
@@ -160,7 +164,7 @@ class Scene:
             "kill": ["files", log, target, COUNT],
             "freeze": ["files", log, target, COUNT],
             "quarantine": ["file", log, target / f"{self._word}-dropped", COUNT],
-            "block_peer": ["send", log, PEER, PORT, COUNT],
+            "block_peer": ["send", log, next(self._peers), PORT, COUNT],
         }[kind]
         target.mkdir()
         process = subprocess.Popen([program, *map(str, argv)], stdin=subprocess.DEVNULL)
@@ -253,10 +257,10 @@ class Sink:
 
 @contextlib.contextmanager
 def peer() -> Iterator[Sink]:
-    """Another host, in a network of its own, behind a cable."""
+    """Other hosts, as many as there are addresses, in a network of their own, behind a cable."""
     _ip("link", "set", "lo", "up")
     process = subprocess.Popen(
-        ["unshare", "--net", sys.executable, "-IS", str(SINK), PEER, str(PORT)],
+        ["unshare", "--net", sys.executable, "-IS", str(SINK), str(PORT)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
@@ -264,11 +268,13 @@ def peer() -> Iterator[Sink]:
             raise RuntimeError("expected a sink with pipes")
         process.stdout.readline()  # it is in its own network now
         _ip("link", "add", "vb0", "type", "veth", "peer", "name", "vb1", "netns", str(process.pid))
-        _ip("addr", "add", "10.77.0.1/24", "dev", "vb0")
+        _ip("addr", "add", OURS, "dev", "vb0")
         _ip("link", "set", "vb0", "up")
         enter = ["nsenter", "-t", str(process.pid), "-n"]
-        subprocess.run([*enter, "ip", "addr", "add", f"{PEER}/24", "dev", "vb1"], check=True)
-        subprocess.run([*enter, "ip", "link", "set", "vb1", "up"], check=True)
+        for words in (("link", "set", "lo", "up"), ("link", "set", "vb1", "up"),
+                      ("route", "add", "local", PEERS, "dev", "vb1"),
+                      ("route", "add", OURS.replace("/16", "/32"), "dev", "vb1")):  # fmt: skip
+            subprocess.run([*enter, "ip", *words], check=True)
         process.stdin.write("listen\n")
         process.stdin.flush()
         process.stdout.readline()

@@ -133,6 +133,7 @@ def _held(
         yield from _told("holder", storms, bare)
         asked = 2 * new
         yield figure("deny, holder: CPU per question", [spent_s / asked * 1e6], "us")
+        yield _decisions("holder", storms)
         _deny(theatre, tools.copies(theatre.mount_point, 1)[0])
         hashed = tools.copies(theatre.mount_point, new)
         storms = {"new file, hashed": tools.storm(hashed, new)}
@@ -178,8 +179,16 @@ def _beside(
         yield from _told("fapolicyd", storms, bare)
         executions = known + 2 * new
         yield figure("deny, fapolicyd: CPU per execution", [spent_s / executions * 1e6], "us")
+        yield _decisions("fapolicyd", storms)
     finally:
         ours.close()
+
+
+def _decisions(who: str, storms: dict[str, Storm]) -> Figure:
+    """Of files never seen, each of which has to be asked about."""
+    storm = storms[f"new files, {AT_ONCE} at once"]
+    name = f"deny, {who}: decisions"
+    return figure(name, [storm.executions / storm.seconds], "a second", None, f"{AT_ONCE} at once")
 
 
 def _told(who: str, storms: dict[str, Storm], bare: dict[str, Storm]) -> Iterator[Figure]:

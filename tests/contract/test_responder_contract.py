@@ -287,9 +287,10 @@ def test_what_an_ending_agent_leaves_is_put_back_at_its_next_start(name: str, wo
     record = done(ending, order)
     ending.leave(order, record)
     world.responder().leave(order, record)  # as `vedette restore` does
-    told(world.responder().act(order, record), ResponseStatus.DONE)
+    later = world.responder()  # what it holds in the kernel goes with it
+    told(later.act(order, record), ResponseStatus.DONE)
     assert world.scene.is_contained()
-    undone(world.responder(), order, record)
+    undone(later, order, record)
     assert world.scene.state() == before
 
 

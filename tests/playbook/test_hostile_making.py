@@ -13,12 +13,13 @@ from tests.playbook.test_defence import (
     HIDE,
     KILL,
     UNDONE,
+    Kind,
     Story,
     playbooks,
     started,
 )
 
-from vedette.core.commands import Append, Command, Resolve, Undo, Wake
+from vedette.core.commands import Append, Command, Undo
 from vedette.core.inputs import EssentialProbed, Guarded, Input
 from vedette.model.event import ConnectionOpened, Event, FileChanged
 from vedette.model.playbook import Playbook
@@ -36,6 +37,7 @@ class Device(Story):
     """One that works as long as nobody touches its service; it carries out what is asked."""
 
     def __init__(self, *books: Playbook) -> None:
+        self._by_kind: dict[type[Command], list[Command]] = {}
         super().__init__(playbooks(*books, promoted=books))
         self.is_up = True
         self.tell(
@@ -50,8 +52,13 @@ class Device(Story):
     def tell(self, given: Input) -> list[Command]:
         """Without the recording that stories keep: an hour of it takes minutes to put together."""
         commands = self.agent.handle(given)
-        self.commands += [one for one in commands if not isinstance(one, Resolve | Wake)]
+        for one in commands:
+            self._by_kind.setdefault(type(one), []).append(one)
         return commands
+
+    def asked(self, kind: type[Kind]) -> list[Kind]:
+        """Looked up: it is asked after each of 10,000 alerts."""
+        return self._by_kind.get(kind, [])  # type: ignore[return-value,arg-type] # by their kind
 
     def live(self, at_s: float, *events: Event) -> None:
         """An alert comes, and what is asked is done at once."""

@@ -70,8 +70,10 @@ class Quiet(NamedTuple):
         return sum(self.findings.values()) / self.judged * 10_000
 
 
-def judged_day(device_class: str, seed: int, bundle: Bundle, *, configured: str = "") -> Quiet:
-    """What an agent with these rules says of a whole day.
+def judged_day(
+    device_class: str, seed: int, bundle: Bundle, *, configured: str = "", until_s: float = DAY_S
+) -> Quiet:
+    """What an agent with these rules says of a day, or of its beginning.
 
     Args:
         configured: the class in the device's configuration, by which exclusions are chosen.
@@ -82,9 +84,11 @@ def judged_day(device_class: str, seed: int, bundle: Bundle, *, configured: str 
     told.give(RulesLoaded(0.0, WALL_S, bundle))
     judged = 0
     for event in iot_day(device_class, seed):
+        if event.at_s > until_s:
+            break
         judged += not isinstance(event, ProcessExited)
         told.give(Observed(event.at_s, WALL_S + event.at_s, (event,)))
-    told.give(Stopping(DAY_S, WALL_S + DAY_S))
+    told.give(Stopping(until_s, WALL_S + until_s))
     engine = agent.engine
     if engine is None:
         raise RuntimeError("expected an engine after RulesLoaded")

@@ -51,6 +51,12 @@ class Neighbours:
         """Take both away; the calling thread must be elsewhere."""
         self._stack.close()
 
+    def forget_ipv4(self) -> None:
+        """Leave both ends, and their loopback, with IPv6 alone."""
+        for where in (self.device, self.peer):
+            for name in ("eth0", "lo"):
+                where.run("ip", "-4", "address", "flush", "dev", name)
+
     def _meet(self) -> None:
         """Have both ends know each other's link address, which a test must not wait for."""
         ends_s = time.monotonic() + MEETING_S

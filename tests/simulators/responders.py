@@ -85,6 +85,12 @@ class Freezing(Renaming):
     outlives_reboot: ClassVar[bool] = False
 
 
+class Holding(Renaming):
+    """The same, and it waits for no disk."""
+
+    is_urgent: ClassVar[bool] = True
+
+
 class Striking(Responder):
     """Ends nothing, and says which orders it was given."""
 

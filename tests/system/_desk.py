@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import paho.mqtt.client as mqtt
+import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.simulators.station import Operator
-from tests.system._live import DEVICE, Live
+from tests.simulators.neighbours import PEER, Neighbours
+from tests.simulators.station import Operator, operator
+from tests.system._live import DEVICE, Live, live
 from tests.system._site import rule
 
 from vedette.cli.fleet import add_device
@@ -101,3 +107,24 @@ class Desk:
     def entries(self, kind: str) -> list[dict[str, Any]]:
         """What the broker carried below up/KIND."""
         return [json.loads(f.body) for f in self.listener.got if f.topic.endswith(f"/up/{kind}")]
+
+
+@contextmanager
+def running(folder: Path, cable: Neighbours | None = None) -> Iterator[Desk]:
+    """A device, its broker, and an operator; with a cable the two are at its ends."""
+    folder.chmod(0o700)
+    with ExitStack() as stack:
+        try:
+            device, broker = stack.enter_context(live(folder, address=PEER[0] if cable else ""))
+        except FileNotFoundError as error:
+            pytest.skip(str(error))
+        device.site.groups = (GROUP,)
+        device.host = PEER[0] if cable else device.host
+        device.configure()
+        device.site.offer(MARKED)
+        with cable.peer.entered() if cable else contextlib.nullcontext():
+            listener = stack.enter_context(operator(stack.enter_context(broker)))
+        device.start()
+        device.until(lambda: device.site.ask("status")["uplink"]["state"] == "up", "the uplink")
+        yield Desk(device, broker, listener)
+        assert device.stop() == 0

@@ -98,6 +98,22 @@ def test_nothing_passes_either_way_and_all_of_it_again_afterwards(
     assert cable.hears(device)
 
 
+def test_on_a_device_with_ipv6_alone_its_peer_is_blocked_and_comes_back(
+    cable: Neighbours, tmp_path: Path
+) -> None:
+    cable.forget_ipv4()
+    responder = blocking(tmp_path)
+    with cable.connection(to=PEER[1]) as (begun, _):
+        assert block(responder, order(PEER[1])).facts["connections_cut"] == 1
+        with pytest.raises(ConnectionAbortedError):
+            begun.recv(1)
+        assert not cable.reaches(PEER[1])
+        assert not cable.reaches(DEVICE[1])
+    unblock(responder, order(PEER[1]))
+    assert cable.reaches(PEER[1])
+    assert cable.ruleset() == ""
+
+
 @BOTH
 def test_live_connections_are_cut_whoever_began_them(
     cable: Neighbours, tmp_path: Path, version: int

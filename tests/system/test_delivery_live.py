@@ -168,18 +168,20 @@ def test_ten_thousand_recorded_while_the_broker_was_away_arrive_in_order(start: 
         device.start()
         device.until(lambda: is_all_delivered(device), "all")
         newest = uplink(device)["newest"]
-        device.until(lambda: listener.queued()[-1].sequence == newest, "the last")
+        # The agent may have more to tell meanwhile, on a busy machine of how it was started.
+        device.until(lambda: listener.queued()[-1].sequence >= newest, "the last")
         first_time: dict[int, Publication] = {}
-        for found in listener.queued():
+        arrived = listener.queued()
+        for found in arrived:
             before = first_time.setdefault(found.sequence, found)
             assert before.body == found.body, "a double differs"
             assert before.received.event_id == found.received.event_id
         # What was told before the broker went away was delivered before: it may not come again.
         order = list(first_time)
-        assert order == list(range(order[0], newest + 1)), "out of order, or some are missing"
+        assert order == list(range(order[0], order[-1] + 1)), "out of order, or some are missing"
         filled = set(bodies)
         assert [found.body for found in first_time.values() if found.body in filled] == bodies
-        assert len(listener.queued()) - len(order) <= 4 * 32, "more than a window each time"
+        assert len(arrived) - len(order) <= 4 * 32, "more than a window each time"
 
 
 def test_a_denied_topic_is_told_holds_nothing_else_up_and_recovers(start: Start) -> None:

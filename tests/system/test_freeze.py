@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import signal
 import subprocess
 import time
@@ -196,7 +195,9 @@ def test_where_nothing_can_be_written_nobody_is_stopped(
 ) -> None:
     for user in ("_freezer", "freeze"):
         monkeypatch.setattr(f"vedette.responses.{user}.hierarchies", list)
-    held = Held(tmp_path / secrets.token_hex(4), sleeper.pid)
+    nowhere = tmp_path / "file"
+    nowhere.write_text("")
+    held = Held(nowhere, sleeper.pid)
     assert held.outcome.status is ResponseStatus.FAILED
     assert "cannot write down who is stopped" in held.outcome.detail
     assert spends_time(sleeper.pid)

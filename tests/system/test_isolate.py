@@ -277,6 +277,17 @@ def test_neighbours_of_ipv6_are_still_found(cable: Neighbours, tmp_path: Path) -
         assert connects(cable, PEER[1], 502)
 
 
+def test_a_device_with_ipv6_alone_is_isolated_but_for_its_uplink(
+    cable: Neighbours, tmp_path: Path
+) -> None:
+    cable.forget_ipv4()
+    with isolated(tmp_path, NAMED_BROKER, allow="in tcp 502"):
+        assert not cable.reaches(PEER[1])
+        assert connects(cable, PEER[1], BROKER_PORT, uid=UPLINK_UID)
+        assert connects(cable, DEVICE[1], 502)
+    assert cable.reaches(PEER[1])
+
+
 @BOTH
 def test_what_is_declared_comes_in_from_its_network_and_opens_nothing_else(
     cable: Neighbours, tmp_path: Path, version: int

@@ -98,12 +98,78 @@ def test_who_is_nobodys_child_is_ended_when_the_process_table_knew_it(
         assert tree.living() == []
 
 
+CUT_SHORT = """
+import os, signal, sys
+from pathlib import Path
+from vedette.model.process import ProcessKey
+from vedette.model.response import Mode, Order, ProcessTarget
+from vedette.ports.responder import ResponderContext
+from vedette.responses import kill
+folder, pid, ticks, means = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+if means == "in groups":
+    kill._SIGNALS_S = -1.0
+    kill.ProcessTree.is_closed = property(lambda tree: False)
+kill._Hunt._kill = lambda hunt: os.kill(os.getpid(), signal.SIGKILL)
+made = kill.Kill(ResponderContext(folder, folder, frozenset({1})))
+target = ProcessTarget(ProcessKey(pid, ticks), "")
+order = Order("c" * 16, "kill", target, Mode.ENFORCE, "test", "", "", 0.0)
+made.act(order, made.plan(order))
+"""
+"""An agent that is killed between stopping a tree and killing it."""
+
+
+@pytest.mark.parametrize("way", ["by signals", "in groups"])
+def test_whom_a_killed_agent_left_stopped_is_ended_at_the_next_start(
+    way: str, program: Path, tmp_path: Path
+) -> None:
+    if way == "in groups" and not _freezer.hierarchies():
+        pytest.skip("no freezer is mounted")
+    folder = tmp_path / "run"
+    with bred(program, "leader", count=2) as tree:
+        words = (str(folder), str(tree.pid), str(started(tree.pid)), way)
+        ended = subprocess.run([sys.executable, "-c", CUT_SHORT, *words], timeout=30, check=False)
+        assert ended.returncode == -signal.SIGKILL
+        assert tree.living() != []
+        made = Kill(ResponderContext(folder, folder, frozenset({1})))
+        (line,) = made.recover()
+        assert "was cut short" in line
+        awaited(lambda: tree.living() == [])
+        assert list(Path("/sys/fs/cgroup").glob(f"**/*{'c' * 16}")) == []
+        assert made.recover() == []
+
+
+def test_who_has_the_number_of_one_that_was_stopped_is_left_alone(tmp_path: Path) -> None:
+    with shell("echo; sleep 1000") as (root, _):
+        ours = f"{root.pid} {started(root.pid) - 1}\n1 0\n{os.getpid()} 0\ncut"
+        (tmp_path / "stopped-kill-x").write_text(ours)
+        made = Kill(ResponderContext(tmp_path, tmp_path, frozenset({1})))
+        (line,) = made.recover()
+        assert "0 processes" in line
+        assert root.poll() is None
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_memory_keeps_nobody_alive(program: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "file"
+    nowhere.write_text("")
+    with bred(program, "spawn") as tree:
+        outcome = kill(nowhere, tree.target())
+        assert outcome.status is ResponseStatus.DONE, outcome
+        assert tree.living() == []
+
+
+def test_a_kill_leaves_no_list(program: Path, tmp_path: Path) -> None:
+    with bred(program, "spawn") as tree:
+        kill(tmp_path, tree.target())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_who_cannot_be_told_from_a_stranger_is_left_alone(tmp_path: Path) -> None:
     """It executed a program in a session of its own, and what lay between has ended."""
     inner = "sleep 1000 & echo \\$!"
     with shell(f"sh -c 'setsid sh -c \"{inner}\" & wait'; sleep 1000") as (root, said):
         other = int(said)
-        awaited(lambda: parent_of(other) != root.pid)
+        awaited(lambda: root.pid not in ancestors_of(other))
         stale = (ProcessKey(other, 1), ProcessKey(other, 0))
         outcome = kill(tmp_path, target_of(root.pid)._replace(kin=stale))
         assert outcome.status is ResponseStatus.DONE
@@ -139,6 +205,13 @@ def test_a_sibling_that_was_forked_of_the_same_program_is_a_stranger(tmp_path: P
 def parent_of(pid: int) -> int:
     stat = stat_of(pid)
     return 0 if stat is None else stat.ppid
+
+
+def ancestors_of(pid: int) -> list[int]:
+    found = []
+    while pid := parent_of(pid):
+        found.append(pid)
+    return found
 
 
 def test_what_a_dead_root_left_in_its_session_is_ended(tmp_path: Path) -> None:

@@ -5,45 +5,21 @@ What is done is done to a process and to files that the test made itself.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from tests.simulators.neighbours import PEER, Neighbours
-from tests.simulators.station import operator
-from tests.system._desk import GROUP, MARKED, TENANT, Desk
-from tests.system._live import DEADLINE_S, DEVICE, live
+from tests.system._desk import GROUP, TENANT, Desk, running
+from tests.system._live import DEADLINE_S, DEVICE
 
 from vedette.codec import command as codec
 from vedette.codec import topics
 
 pytestmark = pytest.mark.system
-
-
-@contextmanager
-def running(folder: Path, cable: Neighbours | None = None) -> Iterator[Desk]:
-    """A device, its broker, and an operator; with a cable the two are at its ends."""
-    folder.chmod(0o700)
-    with ExitStack() as stack:
-        try:
-            device, broker = stack.enter_context(live(folder, address=PEER[0] if cable else ""))
-        except FileNotFoundError as error:
-            pytest.skip(str(error))
-        device.site.groups = (GROUP,)
-        device.host = PEER[0] if cable else device.host
-        device.configure()
-        device.site.offer(MARKED)
-        with cable.peer.entered() if cable else contextlib.nullcontext():
-            listener = stack.enter_context(operator(stack.enter_context(broker)))
-        device.start()
-        device.until(lambda: device.site.ask("status")["uplink"]["state"] == "up", "the uplink")
-        yield Desk(device, broker, listener)
-        assert device.stop() == 0
 
 
 @pytest.fixture(scope="module")

@@ -189,7 +189,7 @@ def test_a_full_disk_is_told_and_the_watch_goes_on(as_root: None, tmp_path: Path
             with ballast.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
                 while stream.write(b"x" * 4096):
                     pass
-            assert shutil.disk_usage(folder).free < 4096
+            assert shutil.disk_usage(folder).free <= 4096  # its last page may be anybody's
             (site.watched / "a.marked").mkdir()
             site.until_incident("marked")
             journal = site.until(lambda: _degraded(site))

@@ -16,6 +16,8 @@ from tests.system import _preload
 from tests.system._site import Running, Site, rule
 
 from vedette.errors import DeviceError
+from vedette.model.finding import Severity
+from vedette.model.playbook import Playbook, Step
 from vedette.model.rule import Match
 
 pytestmark = pytest.mark.system
@@ -182,6 +184,40 @@ def test_a_clock_that_jumps_either_way_changes_no_outcome(site: Site, clock_libr
         assert shown(site, site.watched / "ten years on.seen")
         path = touch(site, "last")
         site.until(lambda: shown(site, path))
+
+
+def test_a_clock_that_jumps_ends_no_response_and_keeps_none_for_longer(
+    as_root: None, site: Site, clock_library: Path
+) -> None:
+    hide = Playbook(
+        "hide", "Hide it", ("seen",), (), Severity.LOW, (Step("quarantine", "file", 3600),), 9, 9,
+        "",
+    )  # fmt: skip
+    site.offer_playbooks(hide, promoted=True)
+    offset = site.folder / "offset"
+    offset.write_bytes(struct.pack("=q", 0))
+    environment = {"LD_PRELOAD": str(clock_library), "VEDETTE_CLOCK": str(offset)}
+
+    def left_s() -> float:
+        found = site.ask("responses.list")["active"]
+        return float(found[0]["left_s"]) if found else 0.0
+
+    with Running(site, environment=environment) as running:
+        file = site.watched / "program.seen"
+        file.write_bytes(b"x")
+        site.until(lambda: left_s() and not file.exists())
+        for jump_s in JUMPS.values():
+            with offset.open("r+b") as stream:
+                stream.write(struct.pack("=q", jump_s))
+            assert site.ask("check")["changed"] == []
+            assert 3500 < left_s() <= 3600
+            assert not file.exists()
+        running.stop(signal.SIGKILL)  # with the clock far before 1970
+    with Running(site):
+        assert 3500 < site.until(left_s) <= 3600
+        (active,) = site.ask("responses.list")["active"]
+        assert site.ask("responses.undo", id=active["id"])["status"] == "undone"
+        assert file.read_bytes() == b"x"
 
 
 def test_a_start_on_a_read_only_state_is_degraded_or_refused_in_words(

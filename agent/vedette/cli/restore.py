@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
             undone += sensor_class.restore(run_dir)
         except (DeviceError, OSError) as error:
             failed.append(f"{sensor_class.__module__.rpartition('.')[2]}: {error}")
+    undone += assembly.recover(assembly.responders(settings))
     failed += assembly.leave_kernel(settings)
     if args.json:
         print(json.dumps({"undone": undone, "failed": failed}))

@@ -43,7 +43,9 @@ class Answers:
     def __init__(self, sentinel: Sentinel) -> None:
         self._sentinel = sentinel
         self._feed = Feed()
-        self._baseline = BaselineAnswers(sentinel.baseline, lambda: sentinel.scan, self._note)
+        self._baseline = BaselineAnswers(
+            sentinel.baseline, lambda: sentinel.scanning.sensor, self._note
+        )
         self._profiles = ProfileAnswers(sentinel.profiles)
         self._responses = ResponseAnswers(sentinel)
         self._drills = DrillAnswers(
@@ -121,7 +123,7 @@ class Answers:
 
     def _guard_lacks(self) -> list[Json]:
         """What of ourselves nobody watches as it happens, and why."""
-        guard = self._sentinel.guard
+        guard = self._sentinel.watching.guard
         return list(guard.lacking) if guard is not None else []
 
     async def _check(self, params: Params) -> Answer:
@@ -166,7 +168,7 @@ class Answers:
 
     def _note(self, kind: str, body: bytes) -> None:
         """Record an acceptance; whatever was accepted changed the baseline."""
-        self._sentinel.baseline_changed()
+        self._sentinel.scanning.changed()
         self._sentinel.shell.note(kind, body)
 
     def _deny(self) -> Json:

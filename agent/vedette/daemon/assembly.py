@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,8 +19,10 @@ from vedette.daemon import privileges
 from vedette.daemon.build import BUILD_S
 from vedette.daemon.config import Config
 from vedette.daemon.content_source import ContentSource, read_trust
+from vedette.daemon.essential_options import open_flows
 from vedette.daemon.ladder import Ladder, name_of
 from vedette.daemon.responder_calls import Responders
+from vedette.daemon.response_options import Options
 from vedette.errors import DeviceError, TrustError
 from vedette.model.playbook import Playbooks
 from vedette.model.profile import Profile
@@ -150,7 +152,10 @@ def responders(
         baseline, good_copies: what they restore files from; not needed to leave the kernel.
     """
     uplink_peer = _uplink_peer(config)
-    ours = {"deny_exec": {"socket": str(config.deny_socket)}}
+    ours: Mapping[str, Options] = {
+        "deny_exec": {"socket": str(config.deny_socket)},
+        "isolate": {"allow": _allowed_flows(config)},
+    }
     usable: dict[str, Responder] = {}
     disabled: dict[str, str] = {}
     for name, kind in responder_classes(vedette.responses).items():
@@ -171,12 +176,24 @@ def responders(
     return Responders(usable, disabled)
 
 
+def _allowed_flows(config: Config) -> str:
+    """What isolation leaves open: as [response.isolate] says, and for the essential functions."""
+    named = str(config.response.options.get("isolate", {}).get("allow", ""))
+    flows = (*filter(None, named.split(",")), *open_flows(config.essential.functions))
+    return ",".join(dict.fromkeys(flows))
+
+
 def _uplink_peer(config: Config) -> UplinkPeer | None:
     uplink = config.uplink
     if not uplink.enabled:
         return None
     uid = privileges.account(uplink.user)[0] if os.geteuid() == 0 else os.geteuid()
     return UplinkPeer(uplink.host, uplink.port, uid)
+
+
+def recover(responders: Responders) -> list[str]:
+    """Have responders finish what a killed sentinel left half done; one line for each thing."""
+    return [line for one in responders.usable.values() for line in one.recover()]
 
 
 def leave_kernel(config: Config) -> list[str]:

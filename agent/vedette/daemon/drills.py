@@ -5,7 +5,10 @@ core's to judge (core/drills.py).
 Rule 2: a category is expected where a source watches its class that can tell of it so soon.
 Rule 3: what was missed is played once more, with another word, before it is told; then all sources
 have to prove themselves, so that a blind one is replaced at once.
-Rule 4: responses are planned against what the drill itself made; nothing is done.
+Rule 4: responses are planned against what the drill itself made, those against units against one
+that is declared essential; nothing is done.
+Rule 5: only the uplink sees names, and it may be away: the drill's name is expected once one was
+seen, until its absence was told.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from vedette.model.response import (
     ProcessTarget,
     ResponseStatus,
     Target,
+    UnitTarget,
 )
 from vedette.model.tier import TierReport
 from vedette.sensors._child import Child
@@ -63,7 +67,7 @@ _CATEGORIES: Mapping[str, EventClass] = {
     "listener_opened": EventClass.NETWORK,
     "service": EventClass.LOG,
 }
-"""A name that is asked is played too and never expected: only the uplink sees names."""
+_NAME, _NAME_TIER = "dns_query", "uplink"
 _TOO_SLOW = frozenset({"scan"})
 """It looks once a day."""
 
@@ -104,13 +108,22 @@ class Drills:
         sources: the rest of the agent.
         watch: trees whose files are watched.
         every_s: seconds between two that nobody asked for; 0 for none.
+        unit: what responses against units are planned against, "" for none.
     """
 
     def __init__(
-        self, shell: Shell, sources: Sources, *, watch: Sequence[str], every_s: float
+        self,
+        shell: Shell,
+        sources: Sources,
+        *,
+        watch: Sequence[str],
+        every_s: float,
+        unit: str = "",
     ) -> None:
         self._shell, self._sources = shell, sources
-        self._watch, self._every_s = tuple(watch), every_s
+        self._watch, self._every_s, self._unit = tuple(watch), every_s, unit
+        self._before: Drill | None = None
+        self._are_names_seen = False
         self._one = asyncio.Lock()
         self.newest: Report | None = None
 
@@ -164,6 +177,9 @@ class Drills:
             expected.clear()
         missing = drill.missing()
         is_last = is_final or not missing
+        self._before = drill
+        if is_last and _NAME in missing:
+            self._are_names_seen = False
         self._shell.tell(DrillEnded(*now(), not_played, responses, is_last))
         return Report(drill, tuple(missing), not_played, responses, now()[0] - began_s)
 
@@ -176,10 +192,19 @@ class Drills:
             is_there = folder or event_class is not EventClass.FILE
             if tier is not None and tier.name not in _TOO_SLOW and is_there:
                 expected[category] = tier.name
+        if self._knows_names():
+            expected[_NAME] = _NAME_TIER
         return expected
 
+    def _knows_names(self) -> bool:
+        """Whether the uplink tells of names: what it told after a drill's end counts as well."""
+        before = self._before
+        if before is not None and _NAME in (before.seen.keys() | before.matched.keys()):
+            self._are_names_seen = True
+        return self._are_names_seen
+
     async def _rehearse(self, pid: int, file: str) -> tuple[Rehearsed, ...]:
-        targets = _targets(pid, file)
+        targets = _targets(pid, file, self._unit)
         found = []
         for name, kind in sorted(self._sources.responders().items()):
             target = targets.get(kind)
@@ -201,19 +226,22 @@ class Drills:
         return tuple(found)
 
 
-def _targets(pid: int, file: str) -> dict[type[Target], Target]:
-    """What a drill has made that a response could act on; a unit is none of it."""
+def _targets(pid: int, file: str, unit: str) -> dict[type[Target], Target]:
+    """What a response could act on: what the drill has made, and a unit if one is named."""
     try:
         ticks = parse_stat(Path(f"/proc/{pid}/stat").read_bytes()).start_ticks
     except (OSError, ParseError):
         ticks = 0
     process = ProcessTarget(ProcessKey(pid, ticks), sys.executable)
-    return {
+    targets: dict[type[Target], Target] = {
         ProcessTarget: process,
         FileTarget: FileTarget(file, ""),
         PeerTarget: PeerTarget(PEER),
         DeviceTarget: DeviceTarget(),
     }
+    if unit:
+        targets[UnitTarget] = UnitTarget(unit)
+    return targets
 
 
 @contextlib.asynccontextmanager

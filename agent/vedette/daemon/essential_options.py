@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from vedette.codec.address_sets import address_number
+from vedette.codec.addresses import is_loopback
 from vedette.codec.text import escape
 from vedette.codec.units import unit_name
-from vedette.daemon.response_options import Address
+from vedette.daemon.response_options import Address, FlowText
 from vedette.daemon.schema import (
     AbsolutePath,
     Kind,
@@ -100,6 +101,7 @@ FUNCTION: Mapping[str, Kind[object]] = {
     "user": UserName(),
     "peers": Many(Address(), 0, 64),
     "paths": Many(AbsolutePath(), 0, 64),
+    "flows": Many(FlowText(), 0, 64),
     "timeout_s": Number(1, 60),
 }
 """The settings of one function."""
@@ -123,6 +125,23 @@ def read_essential(table: object, mistakes: list[Mistake]) -> Essential:
     )
     every_s = read.get("every_s", DEFAULT_EVERY_S)
     return Essential(every_s if isinstance(every_s, int) else DEFAULT_EVERY_S, functions)
+
+
+def open_flows(functions: Iterable[EssentialFunction]) -> tuple[str, ...]:
+    """What stays open for them when the device is isolated, each once, as codec/flow.py reads it.
+
+    A port that is declared takes connections from anywhere, as it does without isolation; one at
+    an address that is not loopback may be another host's, which has to be reached then.
+    """
+    found: dict[str, None] = {}
+    for one in functions:
+        if one.port:
+            found[f"in tcp {one.port}"] = None
+        number = address_number(one.address)
+        if one.port and number is not None and not is_loopback(number.raw):
+            found[f"out tcp {one.port} {one.address}"] = None
+        found.update(dict.fromkeys(one.flows))
+    return tuple(found)
 
 
 def _function(name: str, table: object, mistakes: list[Mistake]) -> EssentialFunction:

@@ -148,7 +148,11 @@ class Essentials:
 
 
 async def _read(descriptor: int) -> bytes:
-    """All that comes until the other end is closed; more than a report may be is too much."""
+    """All that comes until the other end is closed.
+
+    Raises:
+        DeviceError: it is more than a report may be; who speaks without end is not waited for.
+    """
     os.set_blocking(descriptor, False)
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
@@ -161,8 +165,8 @@ async def _read(descriptor: int) -> bytes:
             with contextlib.suppress(BlockingIOError):
                 piece = os.read(descriptor, 65_536)
                 if not piece:
-                    break
+                    return bytes(data)
                 data += piece
     finally:
         loop.remove_reader(descriptor)
-    return bytes(data)
+    raise DeviceError(f"expected a report of at most {MAX_REPORT_BYTES} bytes, got more")

@@ -5,6 +5,7 @@ after the first scan and after each acceptance. What an attacker wrote is never 
 Rule 2: bounded: FILE_BYTES a file, TOTAL_BYTES and FILES_MAX in all, those of the first trees
 first; what is beyond is counted and cannot be restored.
 Rule 3: it blocks on the disk and belongs into a worker thread.
+Rule 4: one record and one copy are in memory at a time: what a refresh takes, the process keeps.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from vedette.model.baseline import FileRecord, GoodCopy
 from vedette.ports.baseline import Baseline
 from vedette.responses._judged import opened
 from vedette.responses._twin import attributes_of
-from vedette.store.good_copies import FileGoodCopies
+from vedette.store.good_copies import FileGoodCopies, key_of
 
 TREES: Final = ("/etc", "/var/spool/cron", "/usr/local/etc", "/root", "/home")
 """Where a device is configured, the most important first. Programs are replaced by an update, not
@@ -60,34 +61,27 @@ class GoodCopyKeeper:
         Raises:
             StoreError: the disk does not take them; those there are stay.
         """
-        wanted, beyond = self._wanted()
-        written = unlike = 0
-        for record in wanted:
-            if self._copies.find(record.path, record.digest) is not None:
-                continue
-            copy = _read(record)
-            if copy is None:
-                unlike += 1
-            else:
-                self._copies.keep(copy)
-                written += 1
-        # A copy of what was expected before is good for nothing.
-        self._copies.retain([record.path for record in wanted])
-        return Summary(len(wanted) - unlike, written, beyond, unlike)
-
-    def _wanted(self) -> tuple[list[FileRecord], int]:
-        wanted: dict[str, FileRecord] = {}
-        beyond = total = 0
+        kept = written = beyond = unlike = total = 0
+        wanted: set[bytes] = set()
         for record in self._candidates():
-            if record.path in wanted:
+            key = key_of(record.path)
+            if key in wanted:
                 continue
-            total += record.size_bytes
-            if len(wanted) >= FILES_MAX or total > TOTAL_BYTES:
-                total -= record.size_bytes
+            if len(wanted) >= FILES_MAX or total + record.size_bytes > TOTAL_BYTES:
                 beyond += 1
+                continue
+            wanted.add(key)
+            total += record.size_bytes
+            if self._copies.find(record.path, record.digest) is not None:
+                kept += 1
+            elif (copy := _read(record)) is not None:
+                self._copies.keep(copy)
+                kept, written = kept + 1, written + 1
             else:
-                wanted[record.path] = record
-        return list(wanted.values()), beyond
+                unlike += 1
+        # A copy of what was expected before is good for nothing.
+        self._copies.retain(wanted)
+        return Summary(kept, written, beyond, unlike)
 
     def _candidates(self) -> Iterator[FileRecord]:
         for tree in self._trees:

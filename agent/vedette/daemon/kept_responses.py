@@ -71,11 +71,29 @@ class KeptResponses:
         Raises:
             StoreError: neither disk nor memory took it.
         """
-        kept = KeptResponse(order, record, self._boot, now()[0] + order.lasts_s, order.lasts_s)
+        kept = self._made(order, record)
         problem = await self._in_order(self._store.save, kept)
         self._kept[order.response_id] = kept
         if problem:
             self._report(problem)
+
+    def note(self, order: Order, record: UndoRecord) -> None:
+        """Keep a response in memory before it is done; `settle` brings it to the disk.
+
+        May be called in any thread, before anybody else knows of the response.
+
+        Raises:
+            StoreError: neither memory nor disk took it.
+        """
+        kept = self._made(order, record)
+        self._store.note(kept)
+        self._kept[order.response_id] = kept
+
+    async def settle(self, response_id: str) -> None:
+        """Bring what was noted to the disk; nothing where nothing was."""
+        kept = self._kept.get(response_id)
+        if kept is not None:
+            await self._replace(kept)
 
     async def extend(self, response_id: str, lasts_s: float) -> None:
         """It lasts for so many seconds from now; 0 until it is undone."""
@@ -106,6 +124,9 @@ class KeptResponses:
     def close(self) -> None:
         """End the thread once what was asked is written."""
         self._disk.shutdown(wait=True)
+
+    def _made(self, order: Order, record: UndoRecord) -> KeptResponse:
+        return KeptResponse(order, record, self._boot, now()[0] + order.lasts_s, order.lasts_s)
 
     async def _replace(self, kept: KeptResponse) -> None:
         self._kept[kept.order.response_id] = kept

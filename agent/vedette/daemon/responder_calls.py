@@ -1,6 +1,6 @@
 """Calls responders in threads, each within its time; whatever happens there ends as an outcome.
 
-Rule 1: urgent responders have threads of their own.
+Rule 1: urgent responders without an undo, which kill, have threads of their own.
 Rule 2: one that does not come back in its time may still do what it was asked: that is PARTLY done,
 so that it is undone later, never FAILED.
 Rule 3: a responder that raises what its port forbids has failed; the agent goes on.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
-from vedette.errors import ResponseError
+from vedette.errors import ResponseError, StoreError
 from vedette.model.response import Mode, Order, Outcome, ResponseStatus, Target, UndoRecord
 from vedette.ports.responder import Responder
 
@@ -68,9 +68,17 @@ class ResponderCalls:
         self._urgent = ThreadPoolExecutor(URGENT_THREADS, thread_name_prefix="urgent")
         self._others = ThreadPoolExecutor(OTHER_THREADS, thread_name_prefix="response")
 
-    def strike(self, responder: Responder, order: Order) -> asyncio.Future[Outcome]:
-        """Plan and act in one go, begun before this returns: for what is urgent."""
-        return asyncio.get_running_loop().run_in_executor(self._urgent, _strike, responder, order)
+    def strike(
+        self, responder: Responder, order: Order, note: Callable[[Order, UndoRecord], None]
+    ) -> asyncio.Future[Outcome]:
+        """Plan and act in one go, begun before this returns: for what is urgent.
+
+        Args:
+            note: keeps in between what an undo will need; called in another thread.
+        """
+        threads = self._others if responder.has_undo else self._urgent
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(threads, _strike, responder, order, note)
 
     async def struck(self, responder: Responder, blow: asyncio.Future[Outcome]) -> Outcome:
         """What came of `strike`."""
@@ -151,10 +159,15 @@ def _hanging(responder: Responder) -> Outcome:
     return Outcome(ResponseStatus.PARTLY, detail, {})
 
 
-def _strike(responder: Responder, order: Order) -> Outcome:
+def _strike(
+    responder: Responder, order: Order, note: Callable[[Order, UndoRecord], None]
+) -> Outcome:
     try:
-        return _caught(responder.act, order, _plan(responder, order))
-    except ResponseError as error:
+        record = _plan(responder, order)
+        if responder.has_undo:
+            note(order, record)
+        return _caught(responder.act, order, record)
+    except (ResponseError, StoreError) as error:
         return failed(str(error))
 
 

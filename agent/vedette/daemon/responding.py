@@ -1,8 +1,9 @@
 """Carries out what the core asks of the responders, and tells it what came of it.
 
 Rule 1: the plan is an entry of the journal before anything is done. A responder acts once entry and
-undo record are on the disk; an urgent one (a kill) acts at once: its entry goes into the same queue
-before its outcome does, so the two are synced together and never change places.
+undo record are on the disk; an urgent one, whose work is gone with the power, acts at once: its
+entry goes into the same queue before its outcome does, so the two are synced together and never
+change places, and its undo record is in memory before it acts (ADR 0019).
 Rule 2: every order ends in an outcome, and every outcome is told.
 Rule 3: what holds is looked at again; what somebody took away is put back, and that is a finding.
 Rule 4: of one response, undoing and putting back never run at the same time.
@@ -180,14 +181,17 @@ class Responding:
             self._spawn(self._observe(responder, order))
         elif responder.is_urgent:
             self._shell.append(draft(order, now()[1], "plan", {}))
-            self._spawn(self._struck(responder, order, self._calls.strike(responder, order)))
+            blow = self._calls.strike(responder, order, self.kept.note)
+            self._spawn(self._struck(responder, order, blow))
         else:
             self._spawn(self._respond(responder, order))
 
     async def _struck(
         self, responder: Responder, order: Order, blow: asyncio.Future[Outcome]
     ) -> None:
-        self._tell(order, await self._calls.struck(responder, blow))
+        outcome = await self._calls.struck(responder, blow)
+        await self.kept.settle(order.response_id)
+        self._tell(order, outcome)
 
     async def _observe(self, responder: Responder, order: Order) -> None:
         self._tell(order, await self._rehearsed(responder, order))

@@ -21,6 +21,7 @@ from vedette.daemon.schema import (
     Kind,
     Many,
     Mistake,
+    Number,
     Text,
     WrongValueError,
     describe,
@@ -84,6 +85,7 @@ class Response:
             allows what signed playbooks and operators decide.
         playbooks: where a signed set is offered; "" uses none, not even a kept one.
         profile: the profile of that set; "" takes the one for the device's class.
+        nice: the sentinel's share of a busy processor, as nice(1) counts; 0 as everybody's.
         never_addresses, never_units, never_paths: never touched, beside what the agent finds out.
         disable: responders that may not be used.
         options: by the name of the responder; a list of texts is one text with commas.
@@ -94,6 +96,7 @@ class Response:
     )
     playbooks: str = setting(AbsolutePath(is_optional=True), "/var/lib/vedette/playbooks.signed")
     profile: str = setting(_PROFILE, "")
+    nice: int = setting(Number(-20, 0), -10)
     never_addresses: tuple[str, ...] = setting(Many(Address(), 0, 256), ())
     never_units: tuple[str, ...] = setting(Many(_UNIT, 0, 256), ())
     never_paths: tuple[str, ...] = setting(Many(AbsolutePath(), 0, 256), ())

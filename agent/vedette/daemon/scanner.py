@@ -31,6 +31,7 @@ from vedette.codec.scan_stream import (
 from vedette.core.baseline import compare, is_same_moment
 from vedette.daemon.file_walk import Entry, plain_record, read_record, walk
 from vedette.errors import ParseError, StoreError
+from vedette.kernel import priority
 from vedette.model.baseline import FileRecord, ScanCounts
 from vedette.ports.baseline import Baseline
 from vedette.sensors._filesystems import read_mounts
@@ -208,7 +209,7 @@ def _tie_to_parent(parent: int) -> bool:
 
 def _step_back() -> None:
     """Lowest priority for processor and disk; where the kernel has no such class, so be it."""
-    os.nice(19)
+    priority.step_back()
     number = IOPRIO_SET.get(os.uname().machine)
     if number is not None:
         ctypes.CDLL(None).syscall(number, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE)

@@ -24,11 +24,11 @@ from vedette import __version__
 from vedette.codec import ocsf
 from vedette.codec.bundle import decode_in_slices
 from vedette.core.agent import Agent, AgentSettings
-from vedette.core.inputs import OwnProcesses
 from vedette.core.recording import encode_header
 from vedette.daemon import assembly, collector, folders, guard, heartbeat, signals
 from vedette.daemon import config as configuration
 from vedette.daemon.answers import Answers
+from vedette.daemon.beating import Heart, Vitals
 from vedette.daemon.checkpoints import Checkpoints
 from vedette.daemon.checks import Checks
 from vedette.daemon.config import Config
@@ -40,19 +40,21 @@ from vedette.daemon.drills import Drills
 from vedette.daemon.drills import Sources as DrillSources
 from vedette.daemon.evidence import Evidence
 from vedette.daemon.good_copies import FILE_BYTES, GoodCopyKeeper, Upkeep
-from vedette.daemon.guard import Guard
 from vedette.daemon.kept_responses import CHECKPOINT_S
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.learning import LOOK_S
+from vedette.daemon.live_config import live_changes
 from vedette.daemon.notify import Notifier
 from vedette.daemon.operators import Operators
 from vedette.daemon.own_reports import OwnReports, told_before
 from vedette.daemon.profiles import Profiles
 from vedette.daemon.rules_trials import RulesTrials, TrialStep
+from vedette.daemon.scanning import Scanning
+from vedette.daemon.self_watch import SelfWatch
 from vedette.daemon.shell import Shell, now
 from vedette.daemon.turns import in_loop
 from vedette.errors import ConfigError, StoreError, TrustError
-from vedette.model.event import TierChanged
+from vedette.kernel.priority import hasten
 from vedette.model.finding import Incident
 from vedette.model.journal import Entry, EntryDraft
 from vedette.model.message import Identity
@@ -61,7 +63,7 @@ from vedette.model.rule import Bundle
 from vedette.model.tier import TierReport
 from vedette.ports.sensor import Sensor
 from vedette.sensors.listeners import ListenersSensor
-from vedette.sensors.scan import ScanReport, ScanSensor
+from vedette.sensors.scan import ScanSensor
 from vedette.store.baseline import SqliteBaseline
 from vedette.store.good_copies import FileGoodCopies
 from vedette.store.journal import SqliteJournal
@@ -79,8 +81,6 @@ DRAIN_S = 3.0
 SWITCH_S = 0.001
 """Threads of ours wait for disks; where one computes, the loop must not wait 5 ms for its turn."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-LIVE_SECTIONS = frozenset({"rules", "files", "sensors"})
-"""What a reload can change; the others say who we are and where we keep and send things."""
 
 
 def main(config_path: Path, record: Path | None = None) -> int:
@@ -137,14 +137,19 @@ class Sentinel:
         )
         self.agent = Agent(settings)
         self.shell = Shell(
-            self.agent, self.journal, self._recorded, self._rescan, _open(record, settings)
+            self.agent,
+            self.journal,
+            self._recorded,
+            self._rescan,
+            _open(record, settings),
         )
         self._own = OwnReports(self.shell, self._run_dir)
         self.profiles = Profiles(
             self.shell, self._own, device=device, boot=boot, state_dir=self._state_dir
         )
         good_copies = FileGoodCopies(self._state_dir, file_bytes=FILE_BYTES)
-        self._copying = Upkeep(GoodCopyKeeper(self.baseline, good_copies), self._own.mended)
+        copying = Upkeep(GoodCopyKeeper(self.baseline, good_copies), self._own.mended)
+        self.scanning = Scanning(self.shell, copying, self._baseline_changed)
         self.defending = Defending(
             self.shell,
             self._own,
@@ -178,22 +183,38 @@ class Sentinel:
             ),
             watch=config.files.watch,
             every_s=config.drill.every_m * 60.0,
+            unit=next((one.unit for one in config.essential.functions if one.unit), ""),
         )
         self.answers = Answers(self)
         self.ladder = self._new_ladder()
-        self.checks = Checks(self._check)
-        self._folders = folders.Kept(self._state_dir, self._state_dir / "journal", self._run_dir)
+        self.watching = SelfWatch(
+            self.shell,
+            self._own,
+            (self._state_dir, self._state_dir / "journal", self._run_dir),
+            lambda: self.ladder,
+        )
+        self.checks = Checks(lambda is_asked: self.watching.check(is_asked=is_asked))
         self.notifier = Notifier(os.environ)
         self.started_s = now()[0]
         self.delivery: Delivery | None = None
-        self.guard: Guard | None = None
-        self._own_pids: frozenset[int] = frozenset()
-        self.scan: ScanSensor | None = None
-        self._heartbeats = 0
-        self._baseline_digest = ""
+        self._hastened = ""
+        self._heart = Heart(
+            self.identity,
+            self.signer,
+            self.journal,
+            self.baseline,
+            Vitals(
+                reports=self._reports,
+                rules=lambda: self.chosen.digest,
+                profile=lambda: self.profiles.digest,
+                incidents_open=lambda: len(self.agent.incidents),
+                is_scanning=lambda: self.scanning.is_running,
+                publish=self._publish_state,
+            ),
+        )
         self.checkpoints = Checkpoints(
             self.journal, self.identity, self.signer, self._state_dir,
-            baseline=lambda: self._baseline_digest, report=self._own.checkpoints,
+            baseline=lambda: self._heart.baseline_digest, report=self._own.checkpoints,
             wall=lambda: now()[1],
         )  # fmt: skip
         self._stop = asyncio.Event()
@@ -225,7 +246,7 @@ class Sentinel:
 
     async def _reload_now(self) -> tuple[str, ...]:
         self.notifier.reloading()
-        self._look_after_folders()
+        self.watching.look_after_folders()
         try:
             changed = await self._apply(configuration.load(self.config_path))
         except (ConfigError, TrustError) as error:
@@ -237,8 +258,12 @@ class Sentinel:
         return changed
 
     async def _run(self) -> None:
+        # Before there is a thread: all of them are to have it.
+        nice = self.config.response.nice
+        self._hastened = hasten(nice) or f"nice {nice}"
         problems = [
             *assembly.restore_kernel(self._run_dir),
+            *assembly.recover(self.defending.responding.responders),
             *self.baseline.open(),
             *await self.journal.open(),
         ]
@@ -249,7 +274,8 @@ class Sentinel:
             self.baseline.close()
 
     async def _serve(self, problems: Sequence[str]) -> None:
-        self.shell.note("start", ocsf.canonical({"version": __version__, "pid": os.getpid()}))
+        start = {"version": __version__, "pid": os.getpid(), "priority": self._hastened}
+        self.shell.note("start", ocsf.canonical(start))
         self._own.mended(problems)
         self._own.parts()
         await self.rules_trials.start()
@@ -268,13 +294,13 @@ class Sentinel:
             self.exec_holder.open()
         birth = heartbeat.birth(self.identity, self.signer.public_key, self.chosen.digest)
         await self.delivery.open(birth=birth, will=heartbeat.WILL)
-        self.guard = guard.of_sentinel(self, control, link)
-        self.guard.open()
+        self.watching.guard = guard.of_sentinel(self, control, link)
+        self.watching.guard.open()
         assembly.drop_privileges(self.config)
         try:
             await self._run_parts(self.delivery, control)
         finally:
-            self.guard.close()
+            self.watching.guard.close()
             control.close()
             await self.delivery.close()
 
@@ -316,18 +342,18 @@ class Sentinel:
         self.defending.untouchables.look()
         await self.defending.responding.resumed.wait()
         await self._climb()
-        await self._look()
+        await self.watching.look()
         self.notifier.ready(self.answers.headline())
-        await self._beat()
+        await self._heart.beat()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.checks.run())
             group.create_task(self.defending.essentials.run())
             group.create_task(self.drills.run())
             group.create_task(_every(SWEEP_S, self._sweep))
-            group.create_task(_every(guard.LOOK_S, self._look))
+            group.create_task(_every(guard.LOOK_S, self.watching.look))
             group.create_task(_every(SWEEP_S, self.defending.responding.look))
             group.create_task(_every(CHECKPOINT_S, self.defending.responding.kept.checkpoint))
-            group.create_task(_every(heartbeat.PERIOD_S, self._beat))
+            group.create_task(_every(heartbeat.PERIOD_S, self._heart.beat))
             group.create_task(self.checkpoints.run())
             group.create_task(_every(LOOK_S, self.profiles.learning.look))
             group.create_task(self._reload_when_asked())
@@ -343,8 +369,7 @@ class Sentinel:
         """Open the sources; a file that changed before they were open is found by a scan after."""
         self.shell.observe(await self.ladder.climb())
         self.profiles.tell_standing()
-        if self.scan is not None:
-            self.scan.request("the sources are open", is_urgent=True)
+        self.scanning.request("the sources are open", is_urgent=True)
 
     async def _reload_when_asked(self) -> None:
         while True:
@@ -354,36 +379,16 @@ class Sentinel:
                 await self.reload()
 
     async def _apply(self, config: Config) -> tuple[str, ...]:
-        changed = {
-            name for name in config.__slots__ if getattr(config, name) != getattr(self.config, name)
-        }
-        fixed = sorted(changed - LIVE_SECTIONS)
-        if fixed:
-            raise ConfigError(
-                f"{self.config_path}: {', '.join(f'[{name}]' for name in fixed)} changed, which "
-                "only a restart can apply; restart the agent, or undo that change"
-            )
-        if not set(self.config.sensors.disable) <= set(config.sensors.disable):
-            raise ConfigError(
-                f"{self.config_path}: [sensors] disable names fewer sources than at the start, "
-                "when what the others need was given up; restart the agent, or undo that change"
-            )
+        changed = live_changes(self.config, config, self.config_path)
         self._sources = assembly.sources(config, self._state, self._parse_rules)
         self.config = config
         await self._choose_content()
         if changed & {"files", "sensors"}:
             self._own.left(await self.ladder.close())
             self.ladder = self._new_ladder()
-            await self.ladder.guard(self._own_pids)
+            await self.ladder.guard(self.watching.own_pids)
             await self._climb()
         return (*sorted(changed), "rules re-read")
-
-    async def _check(self, is_asked: bool) -> Sequence[TierChanged]:  # noqa: FBT001 - Checks calls
-        self._look_after_folders()
-        mended = await self._look()
-        changes = await self.ladder.check(is_asked=is_asked)
-        self.shell.observe(changes)
-        return [*mended, *changes]
 
     def _reports(self) -> Sequence[TierReport]:
         return self.ladder.reports()
@@ -392,54 +397,9 @@ class Sentinel:
         await self.checks.ask()
 
     def _sweep(self) -> None:
-        self._look_after_folders()
+        self.watching.look_after_folders()
         self.defending.untouchables.look()
         self.shell.sweep()
-
-    async def _look(self) -> Sequence[TierChanged]:
-        """Look after ourselves: what we stand on, and what the sources watch with."""
-        if self.guard is None:
-            return ()
-        self.guard.look()
-        pids = self.guard.pids()
-        if pids != self._own_pids:
-            self._own_pids = pids
-            self.shell.tell(OwnProcesses(*now(), pids))
-            await self.ladder.guard(pids)
-        robbed, changes = await self.ladder.mend()
-        for name, reason in robbed.items():
-            self.guard.robbed(name, reason)
-        if changes:
-            self.shell.observe(changes)
-        return changes
-
-    def _look_after_folders(self) -> None:
-        for folder in self._folders.lost():
-            self._own.folder_lost(folder)
-        self._own.parts()
-
-    async def _beat(self) -> None:
-        self._heartbeats += 1
-        is_scanning = self.scan is not None and self.scan.is_scanning
-        if not self._baseline_digest and not is_scanning:  # a first scan holds it until it is whole
-            self._baseline_digest = await asyncio.to_thread(self.baseline.digest)
-        journal = self.journal.status()
-        body = heartbeat.state(
-            self.identity,
-            counter=self._heartbeats,
-            uptime_s=now()[0],
-            newest_sequence=journal.newest_sequence,
-            reports=self.ladder.reports(),
-            rules=self.chosen.digest,
-            profile=self.profiles.digest,
-            incidents_open=len(self.agent.incidents),
-            degraded=journal.reason,
-            checkpoint=heartbeat.checkpoint(
-                self.identity, journal, self._baseline_digest, self.signer
-            ),
-        )
-        if self.delivery is not None:
-            self.delivery.publish_state(body)
 
     def _parse_rules(self, payload: bytes) -> Bundle:
         return in_loop(decode_in_slices(payload), self._loop)
@@ -509,6 +469,10 @@ class Sentinel:
 
         return Evidence(self.identity, self.agent, self.journal)
 
+    def _publish_state(self, body: bytes) -> None:
+        if self.delivery is not None:
+            self.delivery.publish_state(body)
+
     def _largest_bytes(self) -> int:
         return self.delivery.session.maximum_packet_bytes if self.delivery is not None else 0
 
@@ -520,30 +484,16 @@ class Sentinel:
         if isinstance(sensor, ListenersSensor):
             self.profiles.listeners = sensor
         if isinstance(sensor, ScanSensor):
-            self.scan = sensor
-            sensor.who = self.agent.hints.who
-            sensor.on_scanned = self._scanned
+            self.scanning.opened(sensor)
 
     def _rescan(self, reason: str) -> None:
-        if self.scan is not None:
-            self.scan.request(reason)
+        self.scanning.request(reason)
 
-    def baseline_changed(self) -> None:
-        """The next checkpoint must hold the baseline's new digest, holder and copies follow."""
-        self._baseline_digest = ""
-        self._copying.begin()
+    def _baseline_changed(self) -> None:
+        """The next checkpoint must hold the baseline's new digest, and the holder follows."""
+        self._heart.baseline_digest = ""
         if self.exec_holder is not None:
             self.exec_holder.refresh()
-
-    def _scanned(self, report: ScanReport) -> None:
-        outcome = report.outcome
-        if outcome.is_first:
-            self.baseline_changed()
-            self.shell.note(
-                "baseline", ocsf.canonical({"trusted_on_first_use": outcome.counts.files})
-            )
-        elif not outcome.failure:
-            self._copying.begin()  # a copy that the disk lost is made again
 
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception in a callback is a broken invariant: end, and let the supervisor know."""

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def keep_lean() -> None:
     """Before asyncio is imported; for good."""
+    lean.give_back()
     lean.never(*NEVER)
     lean.later(*lean.UNUSED)
 

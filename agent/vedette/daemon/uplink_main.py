@@ -62,6 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def keep_lean() -> None:
     """Before anything imports asyncio, dataclasses or paho; for good."""
+    lean.give_back()
     lean.later(*LATER)
 
 

@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vedette.kernel.priority import as_others
+
 MAX_OUTPUT_BYTES = 64 << 10
 MAX_GIVEN_BYTES = 4096
 """A pipe holds as much on every kernel (pipe(7)), so giving it never waits."""
@@ -101,7 +103,7 @@ def _start(argv: Sequence[str], source: int, output: int, lock: int, *, with_err
         if with_errors
         else (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)
     )
-    return os.posix_spawn(
+    pid = os.posix_spawn(
         argv[0],
         list(argv),
         _ENVIRONMENT,
@@ -114,6 +116,8 @@ def _start(argv: Sequence[str], source: int, output: int, lock: int, *, with_err
         setsigmask=(),
         setsigdef=_DEFAULT_SIGNALS,
     )
+    as_others(pid)
+    return pid
 
 
 def _read(reading: int, ends_s: float) -> bytes:

@@ -19,6 +19,7 @@ class EssentialFunction(NamedTuple):
         user: name or uid that the command runs as.
         peers: addresses and networks that it talks to.
         paths: files and folders that it needs.
+        flows: what stays open for it when the device is isolated (codec/flow.py), beside its port.
         timeout_s: what one probe of it may take.
     """
 
@@ -30,6 +31,7 @@ class EssentialFunction(NamedTuple):
     user: str = "nobody"
     peers: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    flows: tuple[str, ...] = ()
     timeout_s: int = 5
 
 

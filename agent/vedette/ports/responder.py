@@ -3,7 +3,8 @@
 Rule 1: a new response is one new file in responses/ that ends with `responder_class = TheClass`,
 and one in tests/contract/scenes/.
 Rule 2: `plan` changes nothing. What it returns is on the disk before `act` is called, so an `undo`
-after a kill -9 or a power cut in the middle of `act` finds all it needs.
+after a kill -9 or a power cut in the middle of `act` finds all it needs. Of one that is urgent it
+is in memory before, which outlives a kill -9, and on the disk before the outcome is told.
 Rule 3: `undo` is exact and may be called twice, after half an `act`, and after a reboot.
 Rule 4: a target is checked again at the last moment (start time, inode, digest): in doubt the
 outcome is REFUSED, never a wrong target.
@@ -78,8 +79,8 @@ class Responder(ABC):
     """Whether it must hold after a reboot, and so is applied again at the start."""
 
     is_urgent: ClassVar[bool] = False
-    """It has no undo and may not wait for the disk; it has threads of its own. Its plan is recorded
-    before it acts all the same, and synced together with its outcome."""
+    """It may not wait for the disk, and need not: what it does is in the kernel alone and gone with
+    the power. Its plan is recorded before it acts all the same, and synced with its outcome."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
     """Linux capabilities it needs, as daemon.privileges names them: "net_admin"."""
@@ -124,6 +125,16 @@ class Responder(ABC):
         outcome = self.undo(order, record)
         if outcome.status is not ResponseStatus.UNDONE:
             raise ResponseError(outcome.detail)
+
+    def recover(self) -> list[str]:
+        """Finish what an instance that was killed left half done, where no order on record tells.
+
+        Called while nothing else is: at each start, and by `vedette restore`.
+
+        Returns:
+            What was found, one line each for people.
+        """
+        return []
 
     def holds(self, order: Order, record: UndoRecord) -> bool:
         """Whether what was done is still in force: somebody may have taken it away."""

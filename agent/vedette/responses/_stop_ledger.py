@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,11 +26,14 @@ _MAX_BYTES: Final = 1 << 20
 
 
 class StopLedger(StopSignals):
-    """A brake (_process_tree.Brake) of one response; a context manager while it stops."""
+    """A brake (_process_tree.Brake) of one response; a context manager while it stops.
+
+    Attributes:
+        name: of the list.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
-        super().__init__()
-        self._folder = folder
+        self._folder, self.name = folder, name
         self._path = folder / f"stopped-{name}"
         self._descriptor = -1
         self._written: set[ProcessKey] = set()
@@ -49,6 +53,13 @@ class StopLedger(StopSignals):
         """Whether it was written down."""
         return any(key.pid == pid for key in _read(self._path))
 
+    def forget(self) -> None:
+        """Remove the list; nobody is let go on."""
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        self._written.clear()
+        self._close()
+
     def resume(self) -> int:
         """Let everybody go on whom this list alone names, and remove it; how many did."""
         others = self._others()
@@ -60,10 +71,7 @@ class StopLedger(StopSignals):
             with process:
                 if process.is_same(key.start_ticks):
                     count += process.signal(signal.SIGCONT)
-        with contextlib.suppress(OSError):
-            self._path.unlink()
-        self._written.clear()
-        self._close()
+        self.forget()
         return count
 
     def _is_of_ours(self, process: ProcessHandle, key: ProcessKey) -> bool:
@@ -76,6 +84,7 @@ class StopLedger(StopSignals):
     def _write(self, key: ProcessKey) -> None:
         try:
             if self._descriptor < 0:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
                 self._descriptor = os.open(self._path, flags, 0o600)
             os.write(self._descriptor, b"%d %d\n" % key)
@@ -95,6 +104,12 @@ class StopLedger(StopSignals):
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def left(folder: Path, kind: str) -> Iterator[tuple[str, list[ProcessKey]]]:
+    """The lists that responses of a kind left: the name of each, and who is on it."""
+    for path in sorted(folder.glob(f"stopped-{kind}-*")):
+        yield path.name.removeprefix("stopped-"), _read(path)
 
 
 def _read(path: Path) -> list[ProcessKey]:

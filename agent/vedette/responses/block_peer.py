@@ -83,6 +83,7 @@ class BlockPeer(Responder):
 
     target_type: ClassVar[type[Target]] = PeerTarget
     has_undo: ClassVar[bool] = True
+    is_urgent: ClassVar[bool] = True
     outlives_reboot: ClassVar[bool] = True
     capabilities: ClassVar[frozenset[str]] = frozenset({"net_admin"})
 

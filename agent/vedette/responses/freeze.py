@@ -49,6 +49,7 @@ class Freeze(Responder):
 
     target_type: ClassVar[type[Target]] = ProcessTarget
     has_undo: ClassVar[bool] = True
+    is_urgent: ClassVar[bool] = True
     capabilities: ClassVar[frozenset[str]] = frozenset({"kill"})
     timeout_s: ClassVar[float] = 5.0
 

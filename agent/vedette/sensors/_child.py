@@ -13,6 +13,8 @@ import os
 import signal
 from collections.abc import Sequence
 
+from vedette.kernel.priority import as_others
+
 END_TIMEOUT_S = 2.0
 """After SIGTERM; then SIGKILL, which takes milliseconds unless the disk hangs."""
 
@@ -50,6 +52,7 @@ class Child:
             setsigdef=_DEFAULT_SIGNALS,
             resetids=resets_ids,
         )
+        as_others(self.pid)
         self._status: int | None = None
 
     async def wait(self) -> int:

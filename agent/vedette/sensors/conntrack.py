@@ -44,6 +44,7 @@ class ConntrackSensor(Sensor):
             sees="every connection from and to this host, with the process where it lives 1 ms",
             misses=(
                 "the process of most connections that close at once",
+                "whom of those that connect to this host to block: a first packet can be forged",
                 "what a router forwards, and containers with a network of their own",
                 "broadcast and multicast received",
                 "raw sockets that bypass the IP layer (AF_PACKET)",

@@ -4,7 +4,8 @@ Rule 1: nothing is read from /proc for an event: the record says all that an eve
 Rule 2: events of all classes come through one ring, so that an execution is always told before
 what the program then did.
 Rule 3: what did not fit into the ring was counted by the kernel and becomes EventsLost, exactly.
-Rule 4: under load it reads every PACE_S instead of at each record, so that one wake-up serves many.
+Rule 4: the first record after calm is read at once, further ones at a pace (_ebpf/pace.py), so that
+one wake-up serves many.
 Rule 5: nothing is pinned: the programs are gone with this process, however it ends.
 """
 
@@ -33,6 +34,7 @@ from vedette.sensors import _probe
 from vedette.sensors._child import Child
 from vedette.sensors._ebpf.cgroups import Cgroups
 from vedette.sensors._ebpf.object import BTF_FILE
+from vedette.sensors._ebpf.pace import Pace
 from vedette.sensors._ebpf.programs import Programs
 from vedette.sensors._ebpf.ring import Ring, open_ring
 from vedette.sensors._probe import Endpoint
@@ -44,9 +46,6 @@ RING_BYTES: Final = 1 << 20
 """4,000 executions: half a second of the fastest storm, and some seconds of a busy device."""
 BATCH_RECORDS: Final = 256
 """Read in one go: 5 ms at most with every rule asked, then the loop gets its turn."""
-PACE_S: Final = 0.01
-CALM_S: Final = 0.02
-"""A wake-up this long after the last one is served at once."""
 LOSS_PERIOD_S: Final = 1.0
 """A storm that overflows the ring for a while is one loss a second, not one for each reading."""
 MOST_BATCHES: Final = 64
@@ -119,7 +118,7 @@ class EbpfSensor(Sensor):
         )
         self._timer: asyncio.TimerHandle | None = None
         self._loss_timer: asyncio.TimerHandle | None = None
-        self._read_at_s = 0.0
+        self._pace = Pace()
         self._awaited: set[EventClass] = set()
         self._proof_pid = 0
         self._probe: Endpoint | None = None
@@ -230,15 +229,16 @@ class EbpfSensor(Sensor):
         self._cgroups.close()
 
     def _readable(self) -> None:
-        """Read at once after calm; else once per PACE_S."""
+        """Read at once after calm; else when its time has come."""
         if self._programs is None:
             return
-        if _now_s() - self._read_at_s > CALM_S:
+        wait_s = self._pace.wait_s(_now_s())
+        if wait_s <= 0.0:
             self._drain()
             return
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._programs.ring_fd)
-        self._timer = loop.call_later(PACE_S, self._paced)
+        self._timer = loop.call_later(wait_s, self._paced)
 
     def _paced(self) -> None:
         self._timer = None
@@ -247,7 +247,9 @@ class EbpfSensor(Sensor):
         loop = asyncio.get_running_loop()
         count = self._drain()
         if count:
-            self._timer = loop.call_later(0 if count == BATCH_RECORDS else PACE_S, self._paced)
+            self._timer = loop.call_later(
+                0 if count == BATCH_RECORDS else self._pace.pause_s, self._paced
+            )
         else:
             loop.add_reader(self._programs.ring_fd, self._readable)
 
@@ -266,9 +268,8 @@ class EbpfSensor(Sensor):
                 self._counts["unreadable"] += 1
                 self._counts["dropped"] += 1
                 out.append(_lost(now_s, EventClass.PROCESS, "sensor", 1, str(error)))
-        if records:
-            self._read_at_s = now_s
-            self._counts["in"] += len(records)
+        self._pace.read(now_s, len(records))
+        self._counts["in"] += len(records)
         self._emit_all(out)
         self._look_for_losses()
         return len(records)

@@ -50,6 +50,7 @@ class ProcnetSensor(Sensor):
                 "connections that begin and end between two looks, unless this host closed first",
                 "the process of what is closed already, and of other users' sockets without root",
                 "datagrams sent from unconnected sockets",
+                "whom of those that connect to this host to block: a handshake may be unfinished",
             ),
             lift=("kernel: CONFIG_INET, and CONFIG_INET_DIAG or CONFIG_PROC_FS",),
         ),

@@ -24,7 +24,7 @@ from vedette.model.baseline import FileRecord
 from vedette.ports.baseline import BASELINE_FILE, Baseline
 
 SCHEMA_VERSION: Final = 1
-PAGE_ROWS: Final = 512
+PAGE_ROWS: Final = 128
 CACHE_KIB: Final = 256  # SQLite's own default of 2 MB is a twentieth of our memory
 BUSY_TIMEOUT_S: Final = 10.0
 WAL_BYTES_KEPT: Final = 1 << 20  # a first scan writes all rows to it once

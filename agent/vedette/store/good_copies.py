@@ -8,7 +8,7 @@ Rule 3: what is torn or damaged is no copy; the next refresh writes it anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Container
 from pathlib import Path
 from typing import Final
 
@@ -55,14 +55,26 @@ class FileGoodCopies(GoodCopies):
         """
         self._shelf.save(_name(copy.path), good_copy.encode(copy))
 
-    def retain(self, paths: Collection[str]) -> int:
-        """Drop the copies of all other paths; returns how many were dropped."""
-        wanted = {_name(path) for path in paths}
-        others = [name for name in self._shelf.names() if name not in wanted]
+    def retain(self, keys: Container[bytes]) -> int:
+        """Drop the copies of all paths but those with these keys; returns how many were dropped."""
+        others = [name for name in self._shelf.each() if _key_in(name) not in keys]
         for name in others:
             self._shelf.remove(name)
         return len(others)
 
 
+def key_of(path: str) -> bytes:
+    """What stands for a path: its SHA-256, small enough to have thousands in memory."""
+    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()
+
+
 def _name(path: str) -> str:
-    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
+    return key_of(path).hex()
+
+
+def _key_in(name: str) -> bytes:
+    """The key in a file's name; of what is no name of ours it is nobody's."""
+    try:
+        return bytes.fromhex(name)
+    except ValueError:
+        return b""

@@ -2,6 +2,7 @@
 
 Rule 1: when `save` returns, the record survives what comes next: a power cut, or, where the disk
 refuses it, at least a kill -9 (the run folder is in memory, and so is what such a response did).
+`note` promises the latter alone, without a wait.
 Rule 2: a damaged file is set aside and told; it never keeps the others from being read.
 """
 
@@ -53,6 +54,18 @@ class ResponseStore:
             return str(error)
         self._passing.remove(name)
         return ""
+
+    def note(self, kept: KeptResponse) -> None:
+        """Keep a response in memory, which outlives a kill -9; on the disk where memory refuses.
+
+        Raises:
+            StoreError: neither took it.
+        """
+        name, data = kept.order.response_id + _SUFFIX, kept_response.encode(kept)
+        try:
+            self._passing.save(name, data)
+        except StoreError:
+            self._lasting.save(name, data)
 
     def remove(self, response_id: str) -> None:
         """Forget a response, if it is there.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from vedette.errors import StoreError
@@ -26,13 +28,23 @@ class FileShelf(Shelf):
 
     def names(self) -> list[str]:
         """What is there, in the order of the names; without what a power cut left half written."""
+        return sorted(self.each())
+
+    def each(self) -> Iterator[str]:
+        """The same in no order, one at a time: a shelf may hold thousands.
+
+        Raises:
+            StoreError: the folder cannot be read.
+        """
         try:
-            found = [path for path in self._folder.iterdir() if not durable.is_temporary(path)]
+            with os.scandir(self._folder) as found:
+                for entry in found:
+                    if _NAME.fullmatch(entry.name) and not durable.is_temporary(Path(entry.name)):
+                        yield entry.name
         except FileNotFoundError:
-            return []
+            return
         except OSError as error:
             raise StoreError(f"{self._folder}: cannot be listed: {error.strerror}") from error
-        return sorted(path.name for path in found if _NAME.fullmatch(path.name))
 
     def load(self, name: str) -> bytes | None:
         """The content of a name, or None where there is none.

@@ -88,8 +88,13 @@ def test_drills_of_the_past_are_a_line_each() -> None:
     assert history({"drills": []}, PLAIN) == ["no drill yet: vedette drill"]
 
 
+ODD = "a\n\x1b\u202e\ud800"
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text("a\n\x1b\u202e\ud800", max_size=3),
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(
@@ -97,6 +102,7 @@ VALUES = st.recursive(
                 ["steps", "responses", "drills", "step", "state", "wall_s", "seen", "missed"]
             ),
             inner,
+            max_size=3,
         )
     ),
     max_leaves=8,

@@ -119,18 +119,25 @@ def test_what_asks_for_a_person(name: str) -> None:
     assert not is_well({**well(), **WORSE[name]})  # type: ignore[dict-item] # tables of tables
 
 
+ODD = "a\n\x1b\u202e\ud800"
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text("a\n\x1b\u202e\ud800", max_size=3),
     lambda inner: (
         st.lists(inner, max_size=2)
-        | st.dictionaries(st.sampled_from(["class", "tier", "stage", "state", "size"]), inner)
+        | st.dictionaries(
+            st.sampled_from(["class", "tier", "stage", "state", "size"]), inner, max_size=3
+        )
     ),
     max_leaves=5,
 )
 
 
 @settings(max_examples=100)
-@given(st.dictionaries(st.sampled_from(sorted(ANSWER)), VALUES))
+@given(st.dictionaries(st.sampled_from(sorted(ANSWER)), VALUES, max_size=4))
 def test_an_answer_of_any_shape_is_shown(answer: Table) -> None:
     assert all("\n" not in line for line in render(answer, Painter(is_coloured=False)))
     is_well(answer)

@@ -85,7 +85,7 @@ def test_the_example_of_an_essential_function_names_every_key() -> None:
     assert config.essential.every_s == DEFAULT_EVERY_S
     assert tomllib.loads(f"[stream]\n{example}")["stream"].keys() == FUNCTION.keys()
     given = EssentialFunction("stream", "streamer.service", port=554)
-    assert function._replace(command=(), peers=(), paths=()) == given
+    assert function._replace(command=(), peers=(), paths=(), flows=()) == given
 
 
 ESSENTIAL_MISTAKES = {
@@ -98,6 +98,7 @@ ESSENTIAL_MISTAKES = {
     "a command line for a shell": ('command = "check | grep ok"', "a list of 1 to 64 texts"),
     "a command without its path": ('command = ["check"]', "command: expected an absolute path"),
     "a command with a number": ('command = ["/bin/check", 1]', "command: expected text"),
+    "a flow without a port": ('port = 1\nflows = ["in tcp"]', "flows: expected a flow such as"),
     "a peer by name": ('port = 1\npeers = ["camera.example"]', "peers: expected an address"),
     "a key there is not": ("port = 1\nport2 = 2", 'unknown key "port2"'),
 }

@@ -19,7 +19,7 @@ from vedette.daemon.drill_answers import DrillAnswers
 from vedette.daemon.drills import Drills, Sources
 from vedette.daemon.shell import now
 from vedette.errors import RequestError
-from vedette.model.event import EventClass, FileChanged
+from vedette.model.event import Event, EventClass, FileChanged, NameQueried
 from vedette.model.journal import Entry
 from vedette.model.response import (
     FileTarget,
@@ -42,7 +42,7 @@ NOTHING = TierReport(EventClass.FILE, None, ())
 class Shell:
     """A real core; `sees` says what the sources tell when a drill begins."""
 
-    def __init__(self, sees: Callable[[DrillBegun], tuple[FileChanged, ...]]) -> None:
+    def __init__(self, sees: Callable[[DrillBegun], tuple[Event, ...]]) -> None:
         self.agent = Agent(AgentSettings("t", "d", "0" * 32))
         self.commands: list[Command] = []
         self.begun: list[DrillBegun] = []
@@ -68,14 +68,15 @@ class Device:
         self,
         watch: str,
         *reports: TierReport,
-        sees: Callable[[DrillBegun], tuple[FileChanged, ...]] = lambda _: (),
+        sees: Callable[[DrillBegun], tuple[Event, ...]] = lambda _: (),
         responders: Mapping[str, type[Target]] | None = None,
+        unit: str = "",
     ) -> None:
         self.shell = Shell(sees)
         self.orders: list[Order] = []
         self.checks = 0
         sources = Sources(lambda: reports, self._rehearse, lambda: responders or {}, self._check)
-        self.drills = Drills(self.shell, sources, watch=(watch,), every_s=0.0)  # type: ignore[arg-type]
+        self.drills = Drills(self.shell, sources, watch=(watch,), every_s=0.0, unit=unit)  # type: ignore[arg-type]
 
     async def _rehearse(self, order: Order) -> Outcome:
         self.orders.append(order)
@@ -182,7 +183,7 @@ def test_a_player_that_cannot_be_started_blames_no_source(
 def test_responses_are_planned_against_what_the_drill_made(folder: str) -> None:
     kinds: dict[str, type[Target]] = {
         "kill": ProcessTarget, "quarantine": FileTarget, "block_peer": PeerTarget,
-        "stop_unit": UnitTarget,
+        "stop_unit": UnitTarget,  # against none: no unit is declared essential
     }  # fmt: skip
     device = Device(folder, responders=kinds)
     report = asyncio.run(device.drills.drill("timer"))
@@ -197,6 +198,37 @@ def test_responses_are_planned_against_what_the_drill_made(folder: str) -> None:
     assert moved.path == f"{folder}/{device.shell.begun[0].word}"
     ready = {one.responder: one.is_ready for one in report.responses}
     assert ready == {"kill": True, "quarantine": True, "block_peer": False}
+
+
+def test_responses_against_units_are_planned_against_an_essential_one(folder: str) -> None:
+    device = Device(folder, responders={"stop_unit": UnitTarget}, unit="stream.service")
+    asyncio.run(device.drills.drill("timer"))
+    assert [order.target for order in device.orders] == [UnitTarget("stream.service")]
+
+
+def test_a_name_is_expected_once_one_was_seen_until_its_absence_was_told(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drills, "WAIT_S", 0.05)
+    is_watched = True
+
+    def sees(begun: DrillBegun) -> tuple[Event, ...]:
+        name = NameQueried(now()[0], "uplink", f"{begun.word}.invalid", 1)
+        return (name,) if is_watched else ()
+
+    device = Device(folder, sees=sees)
+
+    def drill() -> tuple[str, ...]:
+        return asyncio.run(device.drills.drill("timer")).missing
+
+    assert (drill(), drill()) == ((), ())
+    assert [begun.expected for begun in device.shell.begun] == [{}, {"dns_query": "uplink"}]
+    is_watched = False
+    assert drill() == ("dns_query",)
+    (incident,) = device.shell.bodies("incident")
+    assert "dns_query" in str(incident["evidences"])
+    assert drill() == ()
+    assert len(device.shell.bodies("incident")) == 1
 
 
 def test_two_drills_at_a_time_are_one_too_many(folder: str) -> None:

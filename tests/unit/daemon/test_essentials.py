@@ -90,6 +90,7 @@ def test_a_prober_that_lets_us_down_says_nothing_of_the_functions(words: tuple[s
     assert shell.told == []
     assert [condition for condition, _ in shell.reports] == ["essential-unprobed"]
     assert found.problem
+    assert "did not end within" not in found.problem  # none of them is waited for
 
 
 def test_a_prober_that_is_not_there_is_told_once_until_it_is_back() -> None:

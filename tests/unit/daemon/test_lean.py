@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,32 @@ def test_a_module_refused_is_not_there_and_one_loaded_before_stays() -> None:
         "    print(json.dumps([asyncio.sslproto.ssl]))"
     )
     assert found == [None]
+
+
+BLOCKS = """
+import json
+import platform
+from vedette.daemon import lean
+
+def anonymous_kib():
+    with open("/proc/self/smaps_rollup") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Anonymous"))
+
+{first}
+before, small = anonymous_kib(), []
+large = []
+for number in range(200):
+    large.append(b"x" * (40_000 + number))
+    small.append(b"y" * (600 + number))
+large.clear()
+print(json.dumps(anonymous_kib() - before))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do so anyway")
+def test_large_blocks_between_small_ones_that_stay_are_given_back() -> None:
+    kept, given_back = run(BLOCKS.format(first="")), run(BLOCKS.format(first="lean.give_back()"))
+    assert isinstance(kept, int)
+    assert isinstance(given_back, int)
+    assert kept > 7000, "nothing was to be gained"
+    assert given_back < 2000

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.simulators.memory_journal import MemoryJournal
 from tests.simulators.memory_state import MemoryShelf
-from tests.simulators.responders import Freezing, Renaming, Striking, context
+from tests.simulators.responders import Freezing, Holding, Renaming, Striking, context
 
 from vedette.core.agent import Agent, AgentSettings
 from vedette.core.commands import Promote
@@ -27,10 +27,12 @@ from vedette.model.response import (
     FileTarget,
     Mode,
     Order,
+    Outcome,
     PeerTarget,
     ProcessTarget,
     ResponseStatus,
     Target,
+    UndoRecord,
 )
 from vedette.store.responses import ResponseStore
 
@@ -61,7 +63,11 @@ class Bench:
         self.renaming = Renaming(context(folder))
         self.freezing = Freezing(context(folder))
         self.striking = Striking(context(folder))
-        usable = {"rename": self.renaming, "freeze": self.freezing, "strike": self.striking}
+        self.holding = Holding(context(folder))
+        usable = {
+            "rename": self.renaming, "freeze": self.freezing, "strike": self.striking,
+            "hold": self.holding,
+        }  # fmt: skip
         self.promoted: list[Promote] = []
         self.responding = Responding(
             self.shell,
@@ -160,6 +166,84 @@ def test_a_kill_waits_for_no_disk_and_its_plan_still_comes_first(bench: Bench) -
         bench.journal.may_go_on.set()
         await bench.until(lambda: len(bench.phases()) == 2)
         assert bench.phases() == ["plan", "outcome"]
+
+    play(bench, story)
+
+
+def test_what_the_power_would_end_waits_for_no_disk_and_its_record_is_in_memory(
+    bench: Bench, store: ResponseStore
+) -> None:
+    lasting, passing = store._lasting, store._passing
+    assert isinstance(lasting, MemoryShelf)
+    assert isinstance(passing, MemoryShelf)
+
+    async def story() -> None:
+        bench.journal.may_go_on.clear()
+        seen: list[int] = []
+        act = bench.holding.act
+
+        def act_and_look(order: Order, record: UndoRecord) -> Outcome:
+            seen.append(len(passing.files))
+            return act(order, record)
+
+        bench.holding.act = act_and_look  # type: ignore[method-assign]
+        outcome = await bench.responding.ask(bench.order("hold"))
+        assert outcome.status is ResponseStatus.DONE
+        assert not bench.file.exists()
+        assert seen == [1]
+        assert bench.phases() == []
+        assert (len(lasting.files), len(passing.files)) == (1, 0)
+        bench.journal.may_go_on.set()
+        await bench.until(lambda: len(bench.phases()) == 2)
+        assert bench.phases() == ["plan", "outcome"]
+        undone = await bench.responding.ask_undo("a" * 16, "control")
+        assert undone.status is ResponseStatus.UNDONE
+        assert bench.file.read_text() == "evil"
+
+    play(bench, story)
+
+
+def test_an_end_before_the_disk_had_it_is_undone_by_the_next_run(
+    bench: Bench, store: ResponseStore, tmp_path: Path
+) -> None:
+    order = bench.order("hold")
+    record = bench.holding.plan(order)
+    bench.responding.kept.note(order, record)
+    bench.holding.act(order, record)
+    later = Bench(tmp_path, store, BOOT)
+
+    async def story() -> None:
+        outcome = await later.responding.ask_undo(order.response_id, "control")
+        assert outcome.status is ResponseStatus.UNDONE
+        assert later.file.read_text() == "evil"
+
+    play(later, story)
+
+
+def test_without_room_in_memory_the_disk_has_it_first(bench: Bench, store: ResponseStore) -> None:
+    passing = store._passing
+    assert isinstance(passing, MemoryShelf)
+    passing.is_full = True
+
+    async def story() -> None:
+        outcome = await bench.responding.ask(bench.order("hold"))
+        assert outcome.status is ResponseStatus.DONE
+        assert len(store.load().kept) == 1
+
+    play(bench, story)
+
+
+def test_without_any_place_for_it_nothing_urgent_is_done_either(
+    bench: Bench, store: ResponseStore
+) -> None:
+    for shelf in (store._passing, store._lasting):
+        assert isinstance(shelf, MemoryShelf)
+        shelf.is_full = True
+
+    async def story() -> None:
+        outcome = await bench.responding.ask(bench.order("hold"))
+        assert outcome.status is ResponseStatus.FAILED
+        assert bench.file.exists()
 
     play(bench, story)
 

@@ -9,7 +9,7 @@ import pytest
 
 from vedette.errors import StoreError
 from vedette.model.baseline import GoodCopy
-from vedette.store.good_copies import FOLDER, FileGoodCopies
+from vedette.store.good_copies import FOLDER, FileGoodCopies, key_of
 
 CONTENT = b"good"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -71,6 +71,6 @@ def test_more_than_the_limit_is_refused(copies: FileGoodCopies) -> None:
 def test_others_than_wanted_are_dropped(copies: FileGoodCopies) -> None:
     copies.keep(COPY)
     copies.keep(COPY._replace(path="/etc/y"))
-    assert copies.retain(["/etc/x", "/etc/z"]) == 1
+    assert copies.retain({key_of("/etc/x"), key_of("/etc/z")}) == 1
     assert copies.find("/etc/x", SHA256) == COPY
     assert copies.find("/etc/y", SHA256) is None

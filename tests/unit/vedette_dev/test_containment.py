@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vedette.codec.strict_json import Json
-from vedette_dev.containment import Contained, _conclude, _judge, _line
+from vedette_dev.containment import Contained, _conclude, _is_of, _judge, _line
 from vedette_dev.player import Attack
 
 ATTACK = Attack("cron drop", "T1053.003", (("attack.t1053",),), "", lambda _: "word")
@@ -47,6 +47,11 @@ def test_an_attack_that_leaves_nothing_is_no_miss() -> None:
     assert "nothing to act on" in found.reason
 
 
+def test_what_no_response_can_contain_says_why() -> None:
+    found = _judge(ATTACK._replace(out_of_reach="only a log line"), (), (), 100.0, "")
+    assert (found.reason, found.is_missed) == ("only a log line", False)
+
+
 @pytest.mark.parametrize(
     ("found", "code"),
     [
@@ -68,3 +73,15 @@ def test_a_line_names_attack_outcome_time_and_undo() -> None:
     line = _line(judge(DONE, undone=("undone",)))
     for word in ("cron drop", "T1053.003", "contained", "250 ms", "kill", "undone"):
         assert word in line
+
+
+def test_who_ended_the_shell_of_a_command_says_so() -> None:
+    by_twin: dict[str, Json] = {**DONE, "cause": "some-rule-below"}
+    assert judge(GONE, by_twin).by == ("kill its shell",)
+
+
+def test_a_file_of_an_earlier_attack_is_not_taken_for_this_ones() -> None:
+    late: dict[str, Json] = {**GONE, "target": {"path": "/tmp/runearlier/file"}}
+    own: dict[str, Json] = {**DONE, "target": {"path": "/tmp/runword/file"}}
+    process: dict[str, Json] = {**DONE, "target": {"pid": 7, "image": "/bin/sh"}}
+    assert [_is_of(one, ["runword"]) for one in (late, own, process)] == [False, True, True]

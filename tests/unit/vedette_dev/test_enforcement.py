@@ -12,7 +12,7 @@ from vedette.codec import playbook as codec
 from vedette.core.engine import Engine
 from vedette.model.playbook import Playbooks
 from vedette.model.rule import Bundle
-from vedette_dev.enforcement import narrowed, playbooks_for
+from vedette_dev.enforcement import BELOW, narrowed, playbooks_for, with_twins
 
 ROOT = Path(__file__).parents[3]
 WORD = "qzkwvxyj"
@@ -53,7 +53,7 @@ def test_every_rule_can_still_be_indexed() -> None:
 
 
 def test_files_are_taken_and_processes_ended_and_nothing_is_aimed_higher() -> None:
-    made = playbooks_for(shipped().rules)
+    made = playbooks_for(shipped())
     steps = {(step.responder, step.aim) for one in made for step in one.steps}
     assert steps == {("kill", "process"), ("quarantine", "file")}
     of_files = {rule.rule_id for rule in shipped().rules if rule.category == "file_event"}
@@ -62,11 +62,29 @@ def test_files_are_taken_and_processes_ended_and_nothing_is_aimed_higher() -> No
             assert not of_files & set(one.rules), "the maker of a file may be the player"
     named = [rule_id for one in made for rule_id in one.rules]
     assert len(named) == len(set(named))
-    assert set(named) == {rule.rule_id for rule in shipped().rules if rule.is_reported}
+    rules = {rule.rule_id for rule in shipped().rules if rule.is_reported}
+    assert set(named) > rules
+    connections = {one.rule_id for one in shipped().rules if one.category == "network_connection"}
+    for found in shipped().correlations:
+        if found.rule_id in named:
+            assert connections.issuperset(found.rules), "who made a file may be the player"
+
+
+def test_a_parent_is_ended_only_below_a_program_of_the_runs() -> None:
+    bundle = with_twins(narrowed(shipped(), WORD), WORD)
+    (parents,) = [one for one in playbooks_for(bundle) if one.steps[0].aim == "parent"]
+    fields = {"Image": "/bin/sh", "CommandLine": f"{LINE} {WORD}", "Argv0": "sh"}
+    alone = matches(bundle, **fields, Ancestors="/init|/usr/bin/python3")
+    assert alone
+    assert not alone & set(parents.rules)
+    below = matches(bundle, **fields, Ancestors=f"/init|/{WORD}abc")
+    assert below == alone | {f"{one}{BELOW}" for one in alone}
+    assert below & set(parents.rules) == {f"{one}{BELOW}" for one in alone}
+    assert Engine(bundle).refused == ()
 
 
 def test_a_device_reads_these_playbooks() -> None:
-    made = playbooks_for(shipped().rules)
+    made = playbooks_for(with_twins(shipped(), WORD))
     promoted = tuple(one.digest for one in made)
     data = codec.encode(Playbooks("workbench", 1, 0, 1, made, (), promoted, ""))
     assert codec.decode(data).playbooks == made
