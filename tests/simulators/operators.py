@@ -23,7 +23,7 @@ CAMERAS = Audience("acme", is_group=True, name="cameras")
 VALID_S = 300
 ALL_VERBS = frozenset({
     "isolate", "release", "block", "unblock", "kill", "quarantine", "restore", "undo", "promote",
-    "demote", "acknowledge", "collect",
+    "demote", "acknowledge", "collect", "update", "rollback",
 })  # fmt: skip
 
 

@@ -38,6 +38,8 @@ verbs and what they take (more: --lasts SECONDS, 0 until undone; --incident ID):
   demote PLAYBOOK          let a playbook (name or digest) only observe
   acknowledge INCIDENT     seen; its responses last until somebody undoes them
   collect INCIDENT         fetch the evidence of an incident (-o FILE)
+  update                   look for releases now, and wait for no rollout and no window
+  rollback KIND            go back to the rules, firmware or model before (a group: two operators)
 
 A group is isolated by two operators' keys: give --sign twice, or --write FILE and let the other one
 do: vedette fleet approve FILE --sign KEY ...

@@ -38,6 +38,8 @@ _MAX_TICKS = 2**63 - 1
 _HEX = re.compile(r"[0-9a-f]+")
 _PROCESS = re.compile(r"([1-9][0-9]{0,6})/([0-9]{1,19})")
 _PLAYBOOK = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+ROLLED_BACK = ("rules", "firmware", "model")
+"""Kinds of releases of which the one before is kept."""
 _ID_DIGITS = 16
 _DIGEST_DIGITS = 64
 
@@ -77,7 +79,13 @@ class Collect(NamedTuple):
     incident_id: str
 
 
-Wish: TypeAlias = Do | Lift | Decide | Acknowledge | Collect
+class Renew(NamedTuple):
+    """Look for releases now, or ("rules", "firmware", "model") go back to the one before."""
+
+    rollback: str
+
+
+Wish: TypeAlias = Do | Lift | Decide | Acknowledge | Collect | Renew
 
 
 class Argument(NamedTuple):
@@ -137,6 +145,8 @@ ARGUMENTS: Mapping[Verb, Mapping[str, Argument]] = {
     },
     Verb.ACKNOWLEDGE: {"incident": _INCIDENT, "lasts": _LASTS},
     Verb.COLLECT: {"incident": _INCIDENT},
+    Verb.UPDATE: {},
+    Verb.ROLLBACK: {"kind": Argument("rules, firmware or model", lambda text: text in ROLLED_BACK)},
 }
 
 
@@ -170,7 +180,7 @@ def incident_of(command: Command | None) -> str:
     return found if _is_id(found) else ""
 
 
-def read(  # noqa: C901 - one case for each verb
+def read(  # noqa: C901, PLR0912 - one case for each verb
     command: Command, processes: ProcessTable
 ) -> Wish:
     """What a device is to do.
@@ -209,6 +219,10 @@ def read(  # noqa: C901 - one case for each verb
             return Acknowledge(given["incident"], int(given.get("lasts", "0")))
         case Verb.COLLECT:
             return Collect(given["incident"])
+        case Verb.UPDATE:
+            return Renew("")
+        case Verb.ROLLBACK:
+            return Renew(given["kind"])
 
 
 def lifted(lift: Lift, held: Iterable[Order]) -> list[str]:

@@ -8,7 +8,9 @@ its session is cleared while the zombie still holds that pid.
 Rule 4: after each end of the sentinel, also by SIGKILL, `vedette restore` puts back what the
 sensors changed in the kernel.
 Rule 5: the first part stops first while the others still serve it; a second signal cuts that short.
-Rule 6: a first part that says nothing for too long is ended by SIGABRT, so that its traceback is in
+Rule 6: a request for an update (daemon/update_request.py) begins one, beside the parts; it is not
+begun again by itself, and ends with the keeper.
+Rule 7: a first part that says nothing for too long is ended by SIGABRT, so that its traceback is in
 the log, and started again like one that failed.
 """
 
@@ -37,6 +39,8 @@ REPORT = "keeper.tsv"
 TOLD = "keeper.told"
 """What of it the sentinel has told, in the same form (`keeper_report.take_new`)."""
 LOCK = "keeper.lock"
+REQUEST = "update.request"
+"""`Config.update_request`; what it says is read by whom it starts."""
 
 EXIT_KILLED = 1
 EXIT_ERROR = 2
@@ -81,6 +85,7 @@ class Keeper:
     Args:
         parts: in the order of their start and stop; SIGHUP goes to the first.
         restore: argv that undoes what the first part left behind.
+        update: argv of a short-lived part, begun when the run folder has a request for it.
         run_dir: gets the report of failures (`keeper_report.read`).
         environment: of the parts.
         watchdog: hears the first part; closed when `run` ends.
@@ -96,7 +101,10 @@ class Keeper:
         environment: Mapping[str, str],
         watchdog: Watchdog,
         say: Callable[[str], None],
+        update: tuple[str, ...] = (),
     ) -> None:
+        self._update = update
+        self._updating = 0
         self._parts = [Running(part) for part in parts]
         self._restore = restore
         self._run_dir = run_dir
@@ -126,6 +134,7 @@ class Keeper:
                     os.kill(self._parts[0].pid, signal.SIGHUP)
                 self._listen()
                 self._reap()
+                self._begin_update()
         finally:
             self._kill_all()
             self._watchdog.close()
@@ -188,6 +197,9 @@ class Keeper:
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
     def _reap(self) -> None:
+        if self._updating and _has_ended(self._updating):
+            _bury(self._updating)  # what came of it is in the journal, and what it said in the log
+            self._updating = 0
         for index, running in enumerate(self._parts):
             if not running.pid or not _has_ended(running.pid):
                 continue
@@ -262,9 +274,20 @@ class Keeper:
     def _kill_all(self) -> None:
         """After a fault of our own: leave nothing behind."""
         self._is_stopping = True
+        if self._updating:
+            os.kill(self._updating, signal.SIGKILL)
+            os.waitid(os.P_PID, self._updating, os.WEXITED | os.WNOWAIT)
+            _bury(self._updating)
+            self._updating = 0
         for running in self._parts:
             if running.pid:
                 self._kill(running)
+
+    def _begin_update(self) -> None:
+        """Whoever asks wakes us too (daemon/update_schedule.py); one at a time."""
+        request = f"{self._run_dir}/{REQUEST}"
+        if self._update and not self._updating and os.path.lexists(request):
+            self._updating = self._spawn(self._update, self._environment)
 
     def _run_restore(self) -> None:
         pid = self._spawn(self._restore, self._environment)
@@ -390,6 +413,7 @@ def main(arguments: Sequence[str]) -> int:
         environment={name: os.environ[name] for name in PASSED_ON if name in os.environ},
         watchdog=watchdog,
         say=say,
+        update=(*program(), "update", "run", "--by-request", "--config", config),
     )
     try:
         return keeper.run()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
 
 from vedette.codec import command as codec
@@ -78,6 +78,7 @@ class Operators:
         responses: carries orders out.
         evidence: makes what answers `collect`; 0.2 MB that most devices never need.
         largest_bytes: the largest packet that the broker takes now, 0 while nobody knows.
+        ask_update: asks for an update by somebody, or to go back with a kind; says why not, or "".
     """
 
     def __init__(
@@ -88,7 +89,9 @@ class Operators:
         responses: Responses,
         evidence: Callable[[], Evidence],
         largest_bytes: Callable[[], int],
+        ask_update: Callable[[str, str], Awaitable[str]],
     ) -> None:
+        self._ask_update = ask_update
         self._gate, self._shell = gate, shell
         self._responses, self._evidence = responses, evidence
         self._largest_bytes = largest_bytes
@@ -160,6 +163,8 @@ class Operators:
                 return await self._acknowledge(wish, command.origin)
             case orders.Collect():
                 return await self._collect(wish, codec.digest(codec.encode(command)))
+            case orders.Renew():
+                return await self._renew(wish, command.origin)
             case _:
                 assert_never(wish)
 
@@ -225,6 +230,14 @@ class Operators:
             self._append("collected", part, topics.COLLECTED, wish.incident_id)
         facts = {"parts": str(len(parts)), "sha256": str(parts[0]["sha256"])}
         return Answer(ReceiptStatus.DONE, f"sent in {len(parts)} parts", facts)
+
+    async def _renew(self, wish: orders.Renew, by: str) -> Answer:
+        reason = await self._ask_update(by, wish.rollback)
+        if reason:
+            raise RequestError(reason)
+        words = f"going back with {wish.rollback}" if wish.rollback else "looking for releases"
+        words += ": each step follows as a message of its own"
+        return Answer(ReceiptStatus.DONE, words, {})
 
     def _refuse(self, data: bytes, error: RefusedCommandError) -> None:
         self.refused += 1

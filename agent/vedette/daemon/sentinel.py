@@ -53,6 +53,7 @@ from vedette.daemon.scanning import Scanning
 from vedette.daemon.self_watch import SelfWatch
 from vedette.daemon.shell import Shell, now
 from vedette.daemon.turns import in_loop
+from vedette.daemon.update_schedule import UpdateSchedule
 from vedette.errors import ConfigError, StoreError, TrustError
 from vedette.kernel.priority import hasten
 from vedette.model.finding import Incident
@@ -165,11 +166,13 @@ class Sentinel:
             responses=self.defending.responding,
             evidence=self._evidence,
             largest_bytes=self._largest_bytes,
+            ask_update=lambda by, rollback: self.updates.ask(by, rollback=rollback),
         )
         self.rules_trials = RulesTrials(
             lambda: self._sources.rules, self._choose_content, self._tell_trial
         )
         self.shell.on_settled = self.rules_trials.settled
+        self.updates = UpdateSchedule(config, self.shell.report, self._wake_keeper)
         self.exec_holder = assembly.exec_holder(
             config, self.shell, self.baseline, lambda: self.profiles.in_force
         )
@@ -357,6 +360,7 @@ class Sentinel:
             group.create_task(self.checkpoints.run())
             group.create_task(_every(LOOK_S, self.profiles.learning.look))
             group.create_task(self._reload_when_asked())
+            group.create_task(self.updates.run())
             if self.notifier.watchdog_period_s > 0:
                 group.create_task(_every(self.notifier.watchdog_period_s, self.notifier.watchdog))
 
@@ -417,6 +421,9 @@ class Sentinel:
             self.exec_holder.refresh()
         self._own.rules(self.chosen)
         await self.rules_trials.begun(self.chosen)
+
+    def _wake_keeper(self) -> bool:
+        return self.notifier.status(self.answers.headline())
 
     async def _tell_trial(self, step: TrialStep) -> None:
         from vedette.daemon import update_answers  # noqa: PLC0415 (rare: not resident)

@@ -23,6 +23,8 @@ class Verb(StrEnum):
     DEMOTE = "demote"
     ACKNOWLEDGE = "acknowledge"
     COLLECT = "collect"
+    UPDATE = "update"
+    ROLLBACK = "rollback"
 
 
 class Audience(NamedTuple):

@@ -5,8 +5,8 @@ Rule 2: each key has its own numbers for a device and for each group; one that i
 is refused, and the new ones are on the disk before the command is handed on.
 Rule 3: a refused command uses up no number: whoever cuts a signature off a command, or sends it to
 the wrong device, takes nothing from the right one.
-Rule 4: promotion, and isolating a group, need two keys which both may do it alone; the trust
-document can ask for more, never for less.
+Rule 4: promotion, and isolating a group or taking it back a release, need two keys which both may
+do it alone; the trust document can ask for more, never for less.
 Rule 5: dates are held against the trusted time floor (trust/time_floor.py). No command is valid for
 longer than LONGEST_VALID_S, so one that a broker kept back dies.
 """
@@ -191,7 +191,7 @@ class OperatorGate:
 def _needs_two(command: Command) -> bool:
     if command.verb == Verb.PROMOTE:
         return True
-    return command.verb == Verb.ISOLATE and command.audience.is_group
+    return command.audience.is_group and command.verb in {Verb.ISOLATE, Verb.ROLLBACK}
 
 
 def _counter(approval: Approval, audience: Audience) -> str:

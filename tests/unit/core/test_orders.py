@@ -6,7 +6,7 @@ import pytest
 from tests.simulators.operators import ALICE, HERE, unsigned
 
 from vedette.core import orders
-from vedette.core.orders import Acknowledge, Collect, Decide, Do, Lift, Wish
+from vedette.core.orders import Acknowledge, Collect, Decide, Do, Lift, Renew, Wish
 from vedette.core.process_table import ProcessTable
 from vedette.errors import RequestError
 from vedette.model.command import Command, Verb
@@ -94,6 +94,8 @@ OTHERS: dict[str, tuple[Wish, Wish]] = {
         read("acknowledge", incident=ID, lasts="86400"), Acknowledge(ID, 86400)
     ),
     "collect": (read("collect", incident=ID), Collect(ID)),
+    "update": (read("update"), Renew("")),
+    "rollback": (read("rollback", kind="firmware"), Renew("firmware")),
 }  # fmt: skip
 
 
@@ -104,7 +106,7 @@ def test_is_wished(wish: Wish, expected: Wish) -> None:
 
 def test_every_verb_is_known_and_says_what_it_misses() -> None:
     assert set(orders.ARGUMENTS) == set(Verb)
-    for verb in set(Verb) - {Verb.ISOLATE, Verb.RELEASE}:
+    for verb in set(Verb) - {Verb.ISOLATE, Verb.RELEASE, Verb.UPDATE}:
         with pytest.raises(RequestError, match=f"^{verb}: expected .*, got none"):
             read(verb)
 
@@ -117,6 +119,9 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     "an address with a zone": ("block", {"address": "fe80::1%eth0"}, "an IPv4 or IPv6 address"),
     "a pid without its start": ("kill", {"process": "812"}, "PID/START"),
     "pid 0": ("kill", {"process": "0/1"}, "PID/START"),
+    "a kind of release that nothing is kept of": (
+        "rollback", {"kind": "trust"}, "rules, firmware or model",
+    ),
     "a pid beyond all pids": ("kill", {"process": "9999999/1"}, "PID/START"),
     "a relative path": ("quarantine", {"path": "tmp/x"}, "an absolute path"),
     "a path that climbs": ("quarantine", {"path": "/tmp/../etc/passwd"}, "an absolute path"),

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -75,6 +75,12 @@ class Device:
     state: MemoryState
     number: int = 0
     largest_bytes: int = 60_000
+    updates: list[tuple[str, str]] = field(default_factory=list)
+    why_not: str = ""
+
+    async def ask_update(self, by: str, rollback: str) -> str:
+        self.updates.append((by, rollback))
+        return self.why_not
 
     def send(self, verb: str, **arguments: str) -> bytes:
         """A command of Alice's for this device, valid now."""
@@ -135,6 +141,7 @@ async def device() -> AsyncIterator[Device]:
         responses=responses,
         evidence=lambda: Evidence(Identity("acme", "cam-7", "b" * 32), agent, journal),
         largest_bytes=lambda: found.largest_bytes,
+        ask_update=lambda by, kind: found.ask_update(by, kind),  # noqa: PLW0108 (made below)
     )
     found = Device(journal, shell, made, responses, state)
     tasks = [asyncio.get_running_loop().create_task(work) for work in (shell.run(), made.run())]
@@ -385,3 +392,19 @@ def test_a_playbook_is_promoted_by_two_operators_and_demoted_by_one() -> None:
             assert (demoted["status"], demoted["detail"]) == ("done", "end-miner: observe")
 
     asyncio.run(story())
+
+
+def test_an_update_is_asked_for_in_the_operators_name() -> None:
+    async def story() -> list[dict[str, Any]]:
+        async with device() as found:
+            answers = [await found.receipt(found.send("update"))]
+            answers.append(await found.receipt(found.send("rollback", kind="firmware")))
+            origins = [answer["origin"] for answer in answers]
+            assert found.updates == [(origins[0], ""), (origins[1], "firmware")]
+            found.why_not = "this device is configured to take no releases ([updates])"
+            return [*answers, await found.receipt(found.send("update"))]
+
+    done, back, refused = asyncio.run(story())
+    assert (done["status"], back["status"], refused["status"]) == ("done", "done", "failed")
+    assert "going back with firmware" in back["detail"]
+    assert "takes no releases" in refused["detail"] or "take no releases" in refused["detail"]
