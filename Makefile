@@ -9,7 +9,7 @@ CHEAP := tests/unit tests/playbook
 ON_ALL_CORES := -q -n auto --dist worksteal $(CHEAP)
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack atomic matrix test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
+.PHONY: help run attack atomic matrix release-demo test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -37,6 +37,10 @@ matrix: $(VENV)/ready ebpf ## play all attacks on every tier, write agent/docs/d
 	@$(SETUP) programs attacks
 	@$(SETUP) programs broker
 	@exec $(PY) -m vedette_dev matrix $(ARGS)
+
+release-demo: $(VENV)/ready ebpf ## keys, repository, releases of rules, firmware and a model, good and bad (ARGS=--json)
+	@$(SETUP) programs broker
+	@exec $(PY) -m vedette_dev release-demo $(ARGS)
 
 lint: $(VENV)/ready
 	@echo "style" && $(PY) -m ruff format --check --quiet agent tests && $(PY) -m ruff check --quiet agent tests

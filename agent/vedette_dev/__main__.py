@@ -1,4 +1,4 @@
-"""`python -m vedette_dev run|attack|atomic|matrix`: what the Makefile's targets call."""
+"""`python -m vedette_dev run|attack|release-demo|...`: what the Makefile's targets call."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_attack(commands)
     _add_atomic(commands)
     _add_matrix(commands)
+    _add_release_demo(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "call"):
         parser.print_help()
@@ -97,6 +98,18 @@ def _add_matrix(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.set_defaults(call=_matrix)
 
 
+def _add_release_demo(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser(
+        "release-demo", help="keys, repository, releases on a device: good ones, bad ones"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON line for each chapter")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", default=REPOSITORY / "build/release-demo",
+        help="keys, repository and the device's state (default: build/release-demo of this clone)",
+    )  # fmt: skip
+    parser.set_defaults(call=_release_demo)
+
+
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
@@ -143,6 +156,13 @@ def _atomic(options: argparse.Namespace) -> int:
             page=options.page,
         )
     )
+
+
+def _release_demo(options: argparse.Namespace) -> int:
+    from vedette_dev import release_demo  # noqa: PLC0415
+
+    options.folder.parent.mkdir(parents=True, exist_ok=True)
+    return release_demo.run(REPOSITORY, options.folder, is_json=options.json)
 
 
 def _matrix(options: argparse.Namespace) -> int:
