@@ -76,7 +76,7 @@ class Hardware:
                 "command": ["/bin/grep", "-q", "service=up", str(self._folder / "camera-service")],
                 "user": str(WORKER_UID), "timeout_s": 5,
             },
-            "models": {"folder": str(self._folder / "models"), "user": str(WORKER_UID)},
+            "models": {"folder": str(self._folder / "models")},
             "models.runners.linear": {
                 "argv": [awk, "-f", str(self._folder / "runner.awk"), "{entry}", "{input}"],
             },

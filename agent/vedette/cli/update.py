@@ -81,7 +81,7 @@ def begin_run(args: argparse.Namespace) -> int:
     from vedette.daemon import update_request  # noqa: PLC0415 (not for --help)
 
     if not args.by_request:
-        return _update(args, args.by, is_urgent=args.now)
+        return _update(args, args.by, is_urgent=args.now, is_boot=args.by == "boot")
     config = _config(args)
     wish = update_request.take(config.update_request)
     if wish is None:

@@ -69,9 +69,7 @@ def run(config: Config, config_path: Path, wanted: Wanted, on_line: Callable[[st
         source = config.updates.source
         if not source:
             raise RequestError("no source of releases: name one in [updates] source, or give one")
-    announce(config, wanted.by, os.getpid())
-    durable.make_folder(config.updates_folder)
-    with _alone(config.updates_folder):
+    with alone(config, wanted.by):
         if source is None:
             return _install(config_path, wanted, None, on_line)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -90,8 +88,15 @@ def announce(config: Config, by: str, pid: int) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def alone(config: Config, by: str) -> Iterator[None]:
+    """Announce this process, and be the only one that changes what releases are in use.
+
+    Raises:
+        RequestError: another one is, or the sentinel's journal does not take it.
+    """
+    announce(config, by, os.getpid())
+    durable.make_folder(config.updates_folder)
+    descriptor = os.open(config.updates_folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -66,9 +66,14 @@ class Memory:
             self.look, self._told = Look(), {}
 
     def is_news(self, release: Release, step: Step, cause: str = "") -> bool:
-        """Whether this was not the last that was told of a release; remembers it."""
-        key, words = _key(release), f"{release.counter} {release.target.sha256} {step} {cause}"
-        if self._told.get(key) == words:
+        """Whether this was not the last that was told of a release; remembers it.
+
+        An offer is no news when anything was told of the release.
+        """
+        key, words = _key(release), f"{_mark(release)} {step} {cause}"
+        told = self._told.get(key, "")
+        is_known = told.startswith(_mark(release)) if step is Step.OFFERED else told == words
+        if is_known:
             return False
         self._told.pop(key, None)
         self._told[key] = words
@@ -79,7 +84,7 @@ class Memory:
     def was_refused(self, release: Release) -> bool:
         """Whether this very release was refused, or given back, the last time it was tried."""
         told = self._told.get(_key(release), "")
-        return told.startswith(f"{release.counter} {release.target.sha256} {Step.REFUSED} ")
+        return told.startswith(f"{_mark(release)} {Step.REFUSED} ")
 
     def save(self) -> None:
         """Keep it.
@@ -107,6 +112,10 @@ class Memory:
         self._told = {
             str(key): matched(value, "what was told", _WORD) for key, value in told.items()
         }
+
+
+def _mark(release: Release) -> str:
+    return f"{release.counter} {release.target.sha256}"
 
 
 def _key(release: Release) -> str:
