@@ -66,7 +66,7 @@ class Demo:
 
     Args:
         bench: where all of it lies.
-        rules: the clone's rules, of which the device begins with a few.
+        rules: the clone's rules; the device begins with those about persistence.
         is_json: print JSON lines.
     """
 
@@ -138,7 +138,7 @@ class Demo:
     def _small_rules(self, words: Sequence[str]) -> None:
         folder = self._desk.folder / "rules"
         if not folder.exists():
-            shutil.copytree(self._rules / "execution", folder)
+            shutil.copytree(self._rules / "persistence", folder)
         for word in words:
             (folder / "demo.yml").write_text(RULE.format(id=NEW_RULE, word=word))
             (folder / "demo.match.yml").write_text(f"- {{CommandLine: /bin/echo {word}}}\n")

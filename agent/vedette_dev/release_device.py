@@ -70,6 +70,7 @@ class Hardware:
                 "source": str(desk.served), "root": str(desk.root), "hardware": [HARDWARE],
                 "every_m": 0, "user": str(UPDATE_UID), "worker": str(WORKER_UID),
             },
+            "drill": {"every_m": 0},
             "firmware": {"backend": "directory", "settle_s": 1, "trial_s": 10, "look_s": 1},
             "firmware.slots": {"folder": str(self.slots)},
             "firmware.health.camera": {
