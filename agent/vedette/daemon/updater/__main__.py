@@ -18,7 +18,7 @@ from vedette.daemon import last_words, privileges
 from vedette.daemon.frame_stream import FrameStream
 from vedette.daemon.updater.metadata_cache import CachedSource
 from vedette.daemon.updater.service import UpdaterService
-from vedette.daemon.updater.sources import open_source
+from vedette.daemon.updater.sources import load, open_source
 from vedette.ports.release_source import ReleaseSource
 
 
@@ -40,6 +40,7 @@ def serve(link: socket.socket, source: ReleaseSource, cache: Path) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    load(args.metadata)
     privileges.become(args.user)
     privileges.die_with_parent(signal.SIGKILL, args.parent)  # forgotten by a change of user
     source = open_source(args.metadata, args.targets, limit_bytes_s=args.limit, ca_file=args.ca)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,11 @@ from vedette.ports.release_source import ReleaseSource
 
 METADATA: Final = "metadata"
 TARGETS: Final = "targets"
+
+LATE: Final = (
+    "vedette.daemon.updater.http_source", "urllib3.response", "encodings.idna", "stringprep",
+)  # fmt: skip
+"""What is imported with the first request; socket asks for the codec of host names by name."""
 
 
 def open_source(
@@ -41,6 +47,13 @@ def open_source(
 
     connections = Connections(ca_file=ca_file)
     return HttpSource(metadata, targets, connections=connections, pace=Pace(limit_bytes_s))
+
+
+def load(metadata: str) -> None:
+    """Import all that a source of this place will use, while its files can still be read."""
+    if folder_of(metadata) is None:
+        for name in LATE:
+            importlib.import_module(name)
 
 
 def places(repository: str) -> tuple[str, str]:

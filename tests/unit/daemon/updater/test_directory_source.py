@@ -87,3 +87,17 @@ def test_what_is_no_place_is_told(place: str) -> None:
 def test_a_server_and_a_folder_do_not_go_together() -> None:
     with pytest.raises(ConfigError, match="two folders or two URLs"):
         open_source("http://x.example/", "/media/usb")
+
+
+@pytest.mark.parametrize("edge", [2**31, 2**32, 2**33])
+def test_offsets_around_the_edges_of_32_bits_are_right(
+    edge: int, stick: Path, source: DirectorySource
+) -> None:
+    with (stick / "targets/big").open("wb") as file:  # sparse: it takes a block
+        file.seek(edge - 3)
+        file.write(b"abcdef")
+    reader = source.target("big", ((edge - 4, 2), (edge - 1, 2), (edge + 2, 1)))
+    found, buffer = bytearray(), memoryview(bytearray(100))
+    while count := reader.readinto(buffer):
+        found += buffer[:count]
+    assert bytes(found) == b"\0acdf"

@@ -161,6 +161,19 @@ def test_more_than_was_asked_for_is_left(server: RepositoryServer, source: HttpS
     assert whole(source.target(PATH, ((0, 100),))) == CONTENT[:100]
 
 
+@pytest.mark.parametrize("edge", [2**31, 2**32, 2**40])
+def test_offsets_around_the_edges_of_32_bits_are_right(
+    edge: int, server: RepositoryServer, source: HttpSource
+) -> None:
+    def far(handler: BaseHTTPRequestHandler) -> None:
+        headers(handler, 206, Content_Range=f"bytes {edge - 1}-{edge}/{edge + 1}", Content_Length=2)
+        handler.wfile.write(b"ab")
+
+    server.answer = always(far)
+    assert whole(source.target(PATH, ((edge - 1, 2),))) == b"ab"
+    assert server.asked[-1][1] == f"bytes={edge - 1}-{edge}"
+
+
 @pytest.mark.parametrize("length", [5001, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63, 10**30])
 def test_metadata_that_says_it_is_too_long_is_not_read(
     length: int, server: RepositoryServer, source: HttpSource
