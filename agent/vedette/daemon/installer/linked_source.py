@@ -62,7 +62,11 @@ class LinkedSource(ReleaseSource):
     def target(self, path: str, runs: Sequence[tuple[int, int]]) -> Reader:
         """Parts of a target file, back to back."""
         total = check_runs(runs)
-        return _Counted(self._ask(WantTarget(path, tuple(runs))), total, path)
+        try:
+            answer = self._ask(WantTarget(path, tuple(runs)))
+        except ValueError as error:  # a path that its role may sign, and nobody can ask for
+            raise FetchError(f"cannot be asked for: {error}") from error
+        return _Counted(answer, total, path)
 
     def close(self) -> None:
         """Break off: the updater keeps what it has for the next try."""

@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
+from urllib.parse import quote
 
 from vedette.codec.install_link import check_runs
 from vedette.core.jitter import pause_s
@@ -26,6 +27,9 @@ METADATA_TRIES: Final = 3
 BYTES_A_TRY: Final = 1 << 20
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
+
+_SAFE: Final = "/%!$&'()*+,;=:@~"
+"""A target's path is a part of a URL already (TUF 4.5); only what would end it is quoted."""
 
 NEAR_BYTES: Final = 8192
 """A gap that costs less to receive than another request."""
@@ -71,7 +75,7 @@ class HttpSource(ReleaseSource):
     def target(self, path: str, runs: Sequence[tuple[int, int]]) -> Reader:
         """Parts of a target file, back to back."""
         check_runs(runs)
-        reader = HttpReader(self, self._targets_url + path, _joined(runs))
+        reader = HttpReader(self, self._targets_url + quote(path, safe=_SAFE), _joined(runs))
         reader.open()
         return reader
 

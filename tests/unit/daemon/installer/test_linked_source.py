@@ -77,6 +77,11 @@ def test_garbage_breaks_the_link_for_good(garbage: bytes, link: Link) -> None:
             source.metadata("timestamp.json", 10)
 
 
+def test_a_path_that_nobody_can_ask_for_is_told(link: Link) -> None:
+    with pytest.raises(FetchError, match="cannot be asked for"):
+        link[0].target("/absolute", ((0, 1),))
+
+
 def test_silence_ends(link: Link) -> None:
     source, _ = link
     with pytest.raises(FetchError, match="silent"):

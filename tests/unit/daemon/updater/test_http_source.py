@@ -230,6 +230,17 @@ def test_a_redirect_to_the_same_kind_is_followed(
     assert source.metadata("timestamp.json", 5000) == b"{}"
 
 
+def test_a_path_is_asked_for_as_it_is_and_never_ends_early(
+    server: RepositoryServer, source: HttpSource
+) -> None:
+    for path in ("a#b", "a?b", "a b", "a%20b", "\u00fc"):
+        with pytest.raises(AbsentError):
+            source.target(path, ((0, 1),))
+    assert [path for path, _ in server.asked] == [
+        "/targets/a%23b", "/targets/a%3Fb", "/targets/a%20b", "/targets/a%20b", "/targets/%C3%BC",
+    ]  # fmt: skip
+
+
 def test_redirects_end(server: RepositoryServer, source: HttpSource) -> None:
     server.answer = always(lambda h: headers(h, 301, Location="/again", Content_Length=0))
     with pytest.raises(FetchError, match="redirects"):
