@@ -138,15 +138,18 @@ def twice_signed(data: bytes) -> bytes:
     return json.dumps(document).encode()
 
 
-def one_key_under_two_names(repository: Repository, _: Device) -> None:
-    """Two of two for the snapshot, but it is one person's key."""
-    signer = repository.signers["snapshot"][0]
-    known = signer.public_key
-    other = SSlibKey("ab" * 32, known.keytype, known.scheme, known.keyval)
-    twin = CryptoSigner(signer._private_key, other)
-    repository.add_key("snapshot", twin)
-    repository.root.roles["snapshot"].threshold = 2
-    repository.publish("root", *ALL)
+def one_key_under_two_names(threshold: int, role: str = "snapshot") -> Bend:
+    """Both names sign, but it is one person's key."""
+
+    def bend(repository: Repository, _: Device) -> None:
+        signer = repository.signers[role][0]
+        known = signer.public_key
+        other = SSlibKey("ab" * 32, known.keytype, known.scheme, known.keyval)
+        repository.add_key(role, CryptoSigner(signer._private_key, other))
+        repository.root.roles[role].threshold = threshold
+        repository.publish("root", *ALL)
+
+    return bend
 
 
 def threshold_of_three(repository: Repository, _: Device) -> None:
@@ -398,7 +401,13 @@ ATTACKS: dict[str, list[Step]] = {
         Step(too_few_keys, 1, (2, 2, 1, 1), "signature"),
     ],
     "one key under two names counts once": [
-        Step(one_key_under_two_names, 1, (2, 2, 1, 1), "several key ids"),
+        Step(one_key_under_two_names(2), 1, (2, 2, 1, 1), "signature"),
+    ],
+    "one key under two names does no harm where it signs alone": [
+        Step(one_key_under_two_names(1), 0, (2, 2, 2, 2)),
+    ],
+    "one key under two names counts once for the root too": [
+        Step(one_key_under_two_names(2, "root"), 1, (1, 1, 1, 1), "signature"),
     ],
     "one signature given twice is refused": [
         Step(
@@ -533,6 +542,17 @@ def test_without_init_nothing_is_asked(fresh: Device, server: RepositoryServer) 
     ended = fresh.refresh()
     assert (ended.code, server.asked) == (1, [])
     assert "begin with init" in ended.words
+
+
+def test_a_snapshot_that_never_named_targets_is_refused(
+    device: Device, repository: Repository
+) -> None:
+    del repository.snapshot.meta["targets.json"]
+    repository.republish("snapshot", "timestamp")
+    ended = device.refresh()
+    assert ended.code == 1
+    assert "does not name" in ended.words
+    assert set(device.versions()) == {"root", "timestamp"}
 
 
 def test_an_expired_first_root_leads_to_a_newer_one(fresh: Device, repository: Repository) -> None:

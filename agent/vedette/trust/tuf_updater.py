@@ -9,7 +9,7 @@ Rule 4: one key under two names is one key; sizes, depth and repeated names are 
 reads anything.
 
 This stands on hooks of tuf 7.0 that are not its public interface (`_persist_*`, `_load_*`,
-`_update_root_symlink`): tests/unit/trust/test_tuf_updater.py fails where they change.
+`_update_root_symlink`): tests/unit/trust/test_tuf_client.py fails where they change.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Final, cast
 from urllib.parse import quote
 
+from securesystemslib.signer import Signature
 from tuf.api.exceptions import (
     BadVersionNumberError,
     DownloadError,
     DownloadHTTPError,
     RepositoryError,
+    UnsignedMetadataError,
 )
-from tuf.api.metadata import Key, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Key, Root, Signed, Snapshot, T, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
@@ -131,6 +133,8 @@ class FloorUpdater(Updater):
         super().__init__(
             str(folder), BASE, fetcher=SourceFetcher(source), config=CONFIG, bootstrap=root
         )
+        self._tuf_load = self._trusted_set._load_data  # noqa: SLF001 (as hooks, see above)
+        self._trusted_set._load_data = self._load_distinct  # noqa: SLF001
         self._set_time()
 
     @property
@@ -163,6 +167,21 @@ class FloorUpdater(Updater):
         known = self._trusted_set._trusted_set.items()  # noqa: SLF001 (its Mapping has no names)
         roles = ((name, signed) for name, signed in known if isinstance(signed, Targets))
         return next((name for name, r in roles if r.targets.get(target.path) is target), "")
+
+    def _load_distinct(
+        self,
+        role: type[T],
+        data: bytes,
+        delegator: Root | Targets | None = None,
+        role_name: str | None = None,
+    ) -> tuple[T, bytes, dict[str, Signature]]:
+        """Every verification of tuf's, with each key counted once."""
+        signed, payload, signatures = self._tuf_load(role, data, delegator, role_name)
+        if delegator is not None:
+            _require_distinct(delegator, role_name or role.type, payload, signatures)
+        if isinstance(signed, Root):
+            _require_distinct(signed, Root.type, payload, signatures)
+        return signed, payload, signatures
 
     def _load_root(self) -> None:
         """Those roots that it has followed before do not count against the bound of one refresh."""
@@ -232,10 +251,6 @@ class FloorUpdater(Updater):
             self._hold_targets(rolename)
         super()._persist_metadata(rolename, data)
 
-    def _persist_root(self, version: int, data: bytes) -> None:
-        _check_distinct(self._trusted_set.root, Root.type)
-        super()._persist_root(version, data)
-
     def _persist_file(self, filename: str, data: bytes) -> None:
         path = Path(filename)
         if _content(path) != data:
@@ -249,7 +264,6 @@ class FloorUpdater(Updater):
             self._persist_file(str(folder / "root.json"), data)
 
     def _hold_timestamp(self) -> None:
-        _check_distinct(self.root, Timestamp.type)
         guards = (self._top_level(Timestamp.type),)
         self._check_version(Root.type, Timestamp.type, guards, self.timestamp.version)
         self._check_version(
@@ -262,7 +276,6 @@ class FloorUpdater(Updater):
         self._floors.raise_version(Root.type, Timestamp.type, guards, self.timestamp.version)
 
     def _hold_snapshot(self) -> None:
-        _check_distinct(self.root, Snapshot.type)
         keys = self._top_level(Snapshot.type)
         self._check_version(Root.type, Snapshot.type, (keys,), self.snapshot.version)
         listed = self._floors.listed(keys)
@@ -270,8 +283,11 @@ class FloorUpdater(Updater):
         missing = sorted({role for _, role in listed} - named)
         if missing:
             raise RepositoryError(f"the new snapshot leaves out {', '.join(missing)[:200]}")
-        targets = self.snapshot.meta[f"{Targets.type}.json"].version
-        self._check_version(Root.type, Targets.type, (self._top_level(Targets.type), keys), targets)
+        targets = self.snapshot.meta.get(f"{Targets.type}.json")
+        if targets is None:
+            raise RepositoryError("the snapshot does not name the top-level targets")
+        guards = (self._top_level(Targets.type), keys)
+        self._check_version(Root.type, Targets.type, guards, targets.version)
         self._floors.raise_version(Root.type, Snapshot.type, (keys,), self.snapshot.version)
         self._floors.prune(named, keys)
 
@@ -279,7 +295,6 @@ class FloorUpdater(Updater):
         if (self._delegator, role) in self._held:
             return
         delegator = cast("Root | Targets", self._trusted_set[self._delegator])
-        _check_distinct(delegator, role)
         guards = (_keys_of(delegator, role), self._top_level(Snapshot.type))
         version = cast("Targets", self._trusted_set[role]).version
         self._check_version(self._delegator, role, guards, version)
@@ -321,19 +336,27 @@ def _keys_of(delegator: Root | Targets, role: str) -> Keys:
     return Keys(named.threshold, frozenset(named.keyids))
 
 
-def _check_distinct(delegator: Root | Targets, role: str) -> None:
-    """One key under two ids would sign twice.
+def _require_distinct(
+    delegator: Root | Targets, role: str, payload: bytes, signatures: dict[str, Signature]
+) -> None:
+    """One key under two ids signs once.
 
     Raises:
-        RepositoryError: it does.
+        UnsignedMetadataError: without its second name the threshold is not met.
     """
-    keyids = delegator.get_delegated_role(role).keyids
+    named = delegator.get_delegated_role(role)
     known = delegator.keys if isinstance(delegator, Root) else _delegated_keys(delegator)
-    values = [str(sorted(known[keyid].keyval.items())) for keyid in keyids if keyid in known]
-    if len(set(values)) < len(values):
-        raise RepositoryError(
-            f"expected each key of {role[:80]!a} once, got one under several key ids"
+    if len({_value(known[keyid]) for keyid in named.keyids if keyid in known}) == len(named.keyids):
+        return
+    signed = delegator.get_verification_result(role, payload, signatures).signed
+    if len({_value(key) for key in signed.values()}) < named.threshold:
+        raise UnsignedMetadataError(
+            f"{role[:80]!a} was signed by {named.threshold} names of fewer keys"
         )
+
+
+def _value(key: Key) -> str:
+    return str(sorted(key.keyval.items()))
 
 
 def _delegated_keys(delegator: Targets) -> dict[str, Key]:

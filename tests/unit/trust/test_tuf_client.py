@@ -12,6 +12,8 @@ import pytest
 from tests.simulators.failing_disk import FailingDisk
 from tests.simulators.tuf_repository import ALL, MemorySource, Repository, in_days
 from tuf.ngclient import Updater
+from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
+from tuf.ngclient.config import EnvelopeType
 
 from vedette.daemon.installer.opening import open_trust
 from vedette.errors import FetchError, StoreError
@@ -198,6 +200,11 @@ def test_many_roles_may_not_be_too_much_together(opened: Open) -> None:
 )  # fmt: skip
 def test_tuf_has_the_hooks_that_we_stand_on(hook: str) -> None:
     assert callable(getattr(Updater, hook))
+
+
+def test_tuf_verifies_where_we_count_keys() -> None:
+    root = Repository().files["1.root.json"]
+    assert callable(TrustedMetadataSet(root, EnvelopeType.METADATA)._load_data)
 
 
 def test_tuf_itself_writes_nothing(
