@@ -116,7 +116,7 @@ class Demo:
     def _keys(self) -> None:
         chapter = self._begin("keys", "Keys: the root's two count only together")
         self._desk.make_keys()
-        chapter.facts["keys"] = sorted(path.stem for path in self._desk.keys.glob("*.pub"))
+        chapter.facts["keys"] = [*sorted(path.stem for path in self._desk.keys.glob("*.pub"))]
         self._end(chapter)
 
     def _repository(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ print("keeper", flush=True)
 sys.exit(keeper.Keeper(
     parts, restore=(sys.executable, "-I", restore), run_dir=run_dir, environment={},
     watchdog=watchdog.Watchdog(run_dir, {}),
-    say=keeper.say,
+    say=keeper.say, update=(sys.executable, "-I", run_dir + "/update.py"),
 ).run())
 """
 
@@ -285,3 +286,45 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
     assert stage.end() == 0
     assert process.stdout is not None
     process.stdout.close()
+
+
+UPDATE = """
+import os, pathlib, sys
+request = pathlib.Path(__file__).with_name("update.request")
+os.write(1, b"update by " + request.read_bytes())
+request.unlink()
+if os.path.exists(request.with_name("slow")):
+    import signal; signal.pause()
+"""
+
+
+def ask_for_update(stage: Stage, by: str) -> None:
+    """As the sentinel does: the file, then any word on the keeper's socket."""
+    (stage.run_dir / "update.request").write_text(f"{by}\n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.sendto(b"STATUS=watching", str(stage.run_dir / "notify.sock"))
+
+
+def test_a_request_for_an_update_begins_one_beside_the_parts(play: Play) -> None:
+    stage = play(CHILD)
+    sentinel = stage.pid("sentinel")
+    (stage.run_dir / "update.py").write_text(UPDATE)
+    for by in ("boot", "schedule"):
+        ask_for_update(stage, by)
+        assert stage.line("update by") == f"update by {by}"
+    assert is_alive(sentinel)
+    stage.process.send_signal(signal.SIGTERM)
+    assert stage.end() == 0
+    assert not any(line.startswith("vedette: ") for line in stage.lines)
+
+
+def test_an_update_under_way_ends_with_the_keeper(play: Play) -> None:
+    stage = play(CHILD)
+    stage.pid("sentinel")
+    (stage.run_dir / "update.py").write_text(UPDATE + "os.write(1, b'never')")
+    (stage.run_dir / "slow").touch()
+    ask_for_update(stage, "schedule")
+    stage.line("update by schedule")
+    stage.process.send_signal(signal.SIGTERM)
+    assert stage.end() == 0, "its pipe is closed: nothing of it is left"
+    assert "never" not in stage.lines

@@ -77,6 +77,12 @@ class Stage:
             self.repository.add_target(one.target.path, CONTENT, "rules", custom)
         self.repository.publish("rules", "snapshot", "timestamp")
 
+    def bent(self, **changes: Any) -> None:
+        """A release, and something here that is not as it was."""
+        self.publish(release(7))
+        for name, value in changes.items():
+            setattr(self, name, value)
+
     def run(self, wish: Wish | None = None) -> tuple[bool, list[tuple[str, str]]]:
         """Run once, as a process of its own would; what it told."""
         self.told = []
@@ -146,29 +152,19 @@ STORIES: dict[str, tuple[Callable[[Stage], None], list[tuple[str, str]]]] = {
         [("offered", ""), ("verified", "")],
     ),
     "of a kind that is not taken here": (
-        lambda stage: (
-            stage.publish(release(7)),
-            setattr(stage, "updates", dataclasses.replace(stage.updates, kinds=("firmware",))),
-        )[0],
+        lambda stage: stage.bent(updates=dataclasses.replace(stage.updates, kinds=("firmware",))),
         [("offered", ""), ("deferred", "settings")],
     ),
     "made in a way that the policy refuses": (
-        lambda stage: (
-            stage.publish(release(7)),
-            setattr(stage, "verdict", ALLOWED._replace(is_allowed=False, rule=3)),
-        )[0],
+        lambda stage: stage.bent(verdict=ALLOWED._replace(is_allowed=False, rule=3)),
         [("offered", ""), ("refused", "provenance")],
     ),
     "that breaks off while it is fetched": (
-        lambda stage: (
-            stage.publish(release(7)), setattr(stage, "outcome", FetchError("cut")),
-        )[0],
+        lambda stage: stage.bent(outcome=FetchError("cut")),
         [("offered", ""), ("verified", ""), ("deferred", "fetch")],
     ),
     "that this device cannot apply now": (
-        lambda stage: (
-            stage.publish(release(7)), setattr(stage, "outcome", DeviceError("no worker")),
-        )[0],
+        lambda stage: stage.bent(outcome=DeviceError("no worker")),
         [("offered", ""), ("verified", ""), ("deferred", "disk")],
     ),
 }  # fmt: skip
