@@ -291,8 +291,9 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
 UPDATE = """
 import os, pathlib, sys
 request = pathlib.Path(__file__).with_name("update.request")
-os.write(1, b"update by " + request.read_bytes())
+wanted = request.read_bytes()
 request.unlink()
+os.write(1, b"update by " + wanted)
 if os.path.exists(request.with_name("slow")):
     import signal; signal.pause()
 """

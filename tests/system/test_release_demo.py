@@ -7,12 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.conftest import locked_kernel
 
 pytestmark = [pytest.mark.system, pytest.mark.kernel]
@@ -23,7 +21,7 @@ LIMIT_S = 120.0
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def story(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The chapters by name; the demo is played once."""
     if os.geteuid() != 0:
         pytest.skip("needs root: run the tests with sudo to include it")
@@ -38,7 +36,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         )
     assert done.returncode == 0, done.stdout + done.stderr
     chapters = [json.loads(line) for line in done.stdout.splitlines()]
-    yield {chapter["chapter"]: chapter for chapter in chapters}
+    return {chapter["chapter"]: chapter for chapter in chapters}
 
 
 def steps(chapter: dict[str, Any], kind: str) -> list[str]:
