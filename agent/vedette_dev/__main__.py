@@ -107,6 +107,11 @@ def _add_release_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         "--folder", type=Path, metavar="DIR", default=REPOSITORY / "build/release-demo",
         help="keys, repository and the device's state (default: build/release-demo of this clone)",
     )  # fmt: skip
+    parser.add_argument(
+        "--rules", type=Path, metavar="DIR", default=REPOSITORY / "rules/persistence",
+        help="what the device begins with (default: those about persistence)",
+    )  # fmt: skip
+    parser.add_argument("--short", action="store_true", help="only as far as the release of rules")
     parser.set_defaults(call=_release_demo)
 
 
@@ -162,7 +167,9 @@ def _release_demo(options: argparse.Namespace) -> int:
     from vedette_dev import release_demo  # noqa: PLC0415
 
     options.folder.parent.mkdir(parents=True, exist_ok=True)
-    return release_demo.run(REPOSITORY, options.folder, is_json=options.json)
+    return release_demo.run(
+        options.folder, options.rules, is_json=options.json, is_short=options.short
+    )
 
 
 def _matrix(options: argparse.Namespace) -> int:

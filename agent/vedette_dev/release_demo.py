@@ -66,11 +66,15 @@ class Demo:
 
     Args:
         bench: where all of it lies.
-        rules: the clone's rules; the device begins with those about persistence.
+        rules: that the device begins with.
         is_json: print JSON lines.
+        is_short: only as far as the release of rules.
     """
 
-    def __init__(self, bench: Workbench, rules: Path, *, is_json: bool) -> None:
+    def __init__(
+        self, bench: Workbench, rules: Path, *, is_json: bool, is_short: bool = False
+    ) -> None:
+        self._is_short = is_short
         self._bench, self._rules, self._is_json = bench, rules, is_json
         self._desk = Desk(bench.folder / "desk", bench.passing / "served", self._show)
         self._hardware = Hardware(bench.passing / "hardware")
@@ -104,6 +108,8 @@ class Demo:
 
     def _chapters(self) -> None:
         self._new_rules()
+        if self._is_short:
+            return
         kept = self._desk.copy_served("kept")
         self._firmware("firmware-committed", "2.0", is_good=True)
         self._firmware("firmware-rolled-back", "3.0", is_good=False)
@@ -138,7 +144,7 @@ class Demo:
     def _small_rules(self, words: Sequence[str]) -> None:
         folder = self._desk.folder / "rules"
         if not folder.exists():
-            shutil.copytree(self._rules / "persistence", folder)
+            shutil.copytree(self._rules, folder)
         for word in words:
             (folder / "demo.yml").write_text(RULE.format(id=NEW_RULE, word=word))
             (folder / "demo.match.yml").write_text(f"- {{CommandLine: /bin/echo {word}}}\n")
@@ -274,8 +280,12 @@ class Demo:
         self._say(paint(f"  $ {command}", GREY))
 
 
-def run(repository: Path, folder: Path, *, is_json: bool) -> int:
+def run(folder: Path, rules: Path, *, is_json: bool, is_short: bool = False) -> int:
     """Play it.
+
+    Args:
+        folder: of the demo.
+        rules, is_json, is_short: as `Demo` has them.
 
     Raises:
         VedetteError: a chapter did not end as it should.
@@ -286,7 +296,7 @@ def run(repository: Path, folder: Path, *, is_json: bool) -> int:
             "run: sudo make release-demo"
         )
     began_s = time.monotonic()
-    demo = Demo(open_workbench(folder), repository / "rules", is_json=is_json)
+    demo = Demo(open_workbench(folder), rules, is_json=is_json, is_short=is_short)
     try:
         demo.play()
     except DeviceError as error:
