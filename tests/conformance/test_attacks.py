@@ -699,7 +699,9 @@ def test_several_targets_come_in_order_until_one_fails(
     assert set(device.contents()) == {"a", "b"}
 
 
-@pytest.mark.parametrize("hashes", [["sha256"], ["sha512"], ["sha256", "sha512"]])
+@pytest.mark.parametrize(
+    "hashes", [["sha256"], ["sha512"], ["sha256", "sha512"], ["blake2b-256", "sha384"]]
+)
 def test_targets_have_hashes_that_are_known(
     hashes: list[str], device: Device, repository: Repository
 ) -> None:

@@ -171,3 +171,38 @@ def _delegate(repository: Repository, graph: list[Delegation]) -> None:
     for delegator, role, paths, is_terminating in graph:
         repository.delegate(role, paths, delegator=delegator, is_terminating=is_terminating)
     repository.publish(*dict.fromkeys(role for _, role, *_ in graph), *ALL)
+
+
+def test_a_role_below_two_others_counts_below_each_by_its_own_keys(
+    device: Device, repository: Repository
+) -> None:
+    """C is signed with the key that A names; B names another: below B it says nothing."""
+    repository.delegate("A", ["a/*"])
+    repository.delegate("B", ["b/*"])
+    repository.delegate("C", ["a/*"], delegator="A")
+    repository.delegate("C", ["b/*"], delegator="B")
+    del repository.signers["C"][1]
+    for path in ("a/file", "b/file"):
+        repository.add_target(path, path.encode(), "C")
+    repository.publish("A", "B", "C", *ALL)
+    assert device.download("a/file") == (0, "")
+    for names in (["b/file"], ["a/file", "b/file"]):
+        ended = device.download(*names)
+        assert ended.code == 1
+        assert "signature" in ended.words
+    assert set(device.contents()) == {"a%2Ffile"}
+
+
+def test_floors_of_a_role_below_two_others_are_apart(
+    device: Device, repository: Repository
+) -> None:
+    repository.delegate("A", ["a/*"])
+    repository.delegate("B", ["b/*"])
+    repository.delegate("C", ["a/*"], delegator="A")
+    repository.delegate("C", ["b/*"], delegator="B")
+    for path in ("a/file", "b/file"):
+        repository.add_target(path, path.encode(), "C")
+    repository.publish("A", "B", "C", *ALL)
+    for _ in range(2):
+        assert device.download("a/file", "b/file") == (0, "")
+        repository.publish("C", *ALL)

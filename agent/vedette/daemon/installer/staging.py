@@ -13,7 +13,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from vedette.errors import StoreError
 from vedette.model.update import Cause
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 PIECE_BYTES: Final = 256 << 10
-KNOWN: Final = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b"})
+KNOWN: Final = frozenset(
+    {"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2b-256"}
+)
 """Hashes that we let a role sign with; one that is unknown may be one that is broken."""
 
 _WHOLE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -141,7 +143,13 @@ def _digests(target: VerifiedTarget) -> dict[str, _Hash]:
             f"{target.path[:200]!a}: expected hashes of {', '.join(sorted(KNOWN))}, got "
             f"{', '.join(unknown)[:80]!a}",
         )
-    return {name: hashlib.new(name) for name in target.hashes}
+    return {name: _digest(name) for name in target.hashes}
+
+
+def _digest(name: str) -> _Hash:
+    if name == "blake2b-256":  # tuf's own name for it
+        return cast("_Hash", hashlib.blake2b(digest_size=32))
+    return hashlib.new(name)
 
 
 def _matches(target: VerifiedTarget, digests: Mapping[str, _Hash]) -> bool:
