@@ -95,9 +95,9 @@ def test_a_good_one_is_written_tried_and_committed(device: Device) -> None:
     assert device.around.told == [S.WRITTEN, S.TRIAL, S.COMMITTED]
     assert device.boot_loader.plan() == BootPlan("b")
     assert device.around.floor == 0  # that of the firmware it was made with
-    installer.elapse(99)
+    installer.elapse(99.5)
     assert (device.around.floor, device.around.kept) == (0, 0)
-    installer.elapse(1)
+    installer.elapse(100)
     assert (device.around.floor, device.around.kept) == (2, None)
     assert device.restart().recover() is Next.NOTHING
     assert device.running == "b"

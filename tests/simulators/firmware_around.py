@@ -5,6 +5,7 @@ from __future__ import annotations
 from vedette.errors import StoreError
 from vedette.model.firmware import FirmwareRecord, FirmwareState
 from vedette.model.release import Release
+from vedette.store.slot_writer import WriteReport
 
 
 class MemoryAround:
@@ -21,16 +22,18 @@ class MemoryAround:
     def __init__(self) -> None:
         self.told: list[FirmwareState] = []
         self.reasons: list[str] = []
+        self.report: WriteReport | None = None
         self.floor = 0
         self.baseline = 0
         self.kept: int | None = None
         self.cannot_tell = False
 
-    def tell(self, record: FirmwareRecord) -> None:
+    def tell(self, record: FirmwareRecord, report: WriteReport | None) -> None:
         if self.cannot_tell:
             raise StoreError("the step cannot be kept (simulated)")
         self.told.append(record.state)
         self.reasons.append(record.reason)
+        self.report = report or self.report
 
     def raise_floor(self, name: str, counter: int) -> None:
         assert name in {"cam", ""}

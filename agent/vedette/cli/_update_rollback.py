@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 from vedette.daemon import update_run
 from vedette.daemon.config import Config
 from vedette.daemon.control_client import ask
@@ -30,9 +28,9 @@ def roll_back(config: Config, kind: str, name: str, by: str, reason: str) -> str
     with update_run.alone(config, by):
         if kind == "model":
             return _model(config, name, by, reason)
-        firmware = importlib.import_module("vedette.daemon.appliers.firmware")
-        words: str = firmware.roll_back(config, by, reason)
-        return words
+        from vedette.daemon.appliers import firmware  # noqa: PLC0415 (the installer's libraries)
+
+        return firmware.roll_back(config, by, reason)
 
 
 def _model(config: Config, name: str, by: str, reason: str) -> str:

@@ -15,11 +15,12 @@ from vedette.codec.text import quoted
 from vedette.errors import ParseError
 from vedette.model.firmware import FirmwareRecord, FirmwareState, Running
 from vedette.model.release import MAX_NUMBER, Release
+from vedette.model.update import Cause
 
 MAX_BYTES = 32 << 10
 FORMAT = 1
-_TEXTS = ("slot", "before_slot", "boot_id", "failed_sha256", "reason")
-_NUMBERS = ("marked_bytes", "window_left_s")
+_TEXTS = ("slot", "before_slot", "boot_id", "failed_sha256", "cause", "reason")
+_NUMBERS = ("marked_bytes", "window_left_s", "counted_s")
 _KEYS = {"format", "state", "is_done", "release", "before", "running", *_TEXTS, *_NUMBERS}
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
 _MAX_TEXT = 1000
@@ -37,7 +38,8 @@ def encode(record: FirmwareRecord) -> str:
         "running": list(record.running),
     }
     for name in (*_TEXTS, *_NUMBERS):
-        document[name] = getattr(record, name)
+        value = getattr(record, name)
+        document[name] = str(value) if name in _TEXTS else value
     return strict_json.canonical(document).decode()
 
 
@@ -59,6 +61,8 @@ def decode(text: str) -> FirmwareRecord:
     numbers = {name: _number(document[name], name) for name in _NUMBERS}
     if not _SHA256.fullmatch(texts["failed_sha256"]):
         raise ParseError(f"expected a digest, got {quoted(texts['failed_sha256'])}")
+    if texts["cause"] not in set(Cause):
+        raise ParseError(f"expected a known cause, got {quoted(texts['cause'])}")
     release = document["release"]
     if release is None and state != FirmwareState.IDLE:
         raise ParseError(f"expected a release of a firmware that is {state}")
@@ -69,7 +73,7 @@ def decode(text: str) -> FirmwareRecord:
         before=_running(document["before"]), running=_running(document["running"]),
         boot_id=texts["boot_id"], marked_bytes=numbers["marked_bytes"],
         window_left_s=numbers["window_left_s"], failed_sha256=texts["failed_sha256"],
-        reason=texts["reason"],
+        cause=Cause(texts["cause"]), reason=texts["reason"], counted_s=numbers["counted_s"],
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from enum import StrEnum
 from vedette.errors import RequestError
 from vedette.model.firmware import FirmwareRecord, FirmwareState, Running
 from vedette.model.release import Release
+from vedette.model.update import Cause
 
 MAX_REASON_CHARS = 400
 
@@ -150,18 +151,25 @@ def offered(
     return replace(
         _moved(record, _E.OFFER),
         release=release, slot=slot, before_slot=running_slot, before=record.running,
-        marked_bytes=record.marked_bytes if resumes else 0, window_left_s=0, reason="",
+        marked_bytes=record.marked_bytes if resumes else 0, window_left_s=0,
+        cause=Cause.NONE, reason="",
     )  # fmt: skip
 
 
 def moved(
-    record: FirmwareRecord, event: FirmwareEvent, *, boot_id: str, reason: str = ""
+    record: FirmwareRecord,
+    event: FirmwareEvent,
+    *,
+    boot_id: str,
+    cause: Cause = Cause.NONE,
+    reason: str = "",
 ) -> FirmwareRecord:
     """Take any other event.
 
     Args:
         boot_id: of the boot in which it happened.
-        reason: why, of BREAK, REJECT and STARTED_OLD.
+        cause: why, of BREAK, REJECT and what the device started by itself.
+        reason: the same for people.
 
     Raises:
         RequestError: it cannot happen in this state, or the window for a rollback is over.
@@ -171,7 +179,10 @@ def moved(
             "the window in which the firmware before may be started again is over: its counter is "
             "below the floor"
         )
-    after = replace(_moved(record, event), boot_id=boot_id, reason=reason[:MAX_REASON_CHARS])
+    after = replace(
+        _moved(record, event),
+        boot_id=boot_id, cause=cause, reason=reason[:MAX_REASON_CHARS], counted_s=0,
+    )  # fmt: skip
     release = record.release
     if release is None or after.state is record.state:
         return after
@@ -188,14 +199,30 @@ def moved(
             return after
 
 
-def elapsed(record: FirmwareRecord, seconds: int) -> FirmwareRecord:
+def elapsed(record: FirmwareRecord, *, boot_id: str, boot_s: int) -> FirmwareRecord:
     """Count running time against the window in which a rollback is allowed.
 
     Its end is a step of its own: the commit is carried out again, with a higher floor.
+
+    Args:
+        boot_id: of this boot.
+        boot_s: seconds since its start (CLOCK_BOOTTIME); wall clocks of devices jump.
     """
-    left_s = max(0, record.window_left_s - max(0, seconds))
-    is_over = bool(record.window_left_s) and not left_s
-    return replace(record, window_left_s=left_s, is_done=record.is_done and not is_over)
+    if not record.window_left_s:
+        return record
+    counted_s = record.counted_s if record.boot_id == boot_id else 0
+    left_s = max(0, record.window_left_s - max(0, boot_s - counted_s))
+    return replace(
+        record,
+        window_left_s=left_s, is_done=record.is_done and left_s > 0, boot_id=boot_id,
+        counted_s=max(boot_s, counted_s),
+    )  # fmt: skip
+
+
+def without_window(record: FirmwareRecord) -> FirmwareRecord:
+    """End that window now."""
+    is_open = record.window_left_s > 0
+    return replace(record, window_left_s=0, is_done=record.is_done and not is_open)
 
 
 def floor(record: FirmwareRecord) -> int:

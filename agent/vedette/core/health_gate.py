@@ -5,7 +5,8 @@ up until `trial_s` is over, since services need time to start.
 Rule 2: a new critical incident sends it back at once: an attack on the new firmware, or a defect
 that looks like one, does not become better by waiting.
 Rule 3: a committed firmware, in the window in which it may still be rolled back, goes back when it
-is unwell for `late_s` without a break.
+is unwell for `late_s` without a break. Critical incidents do not count then: whoever can cause one
+must not be able to choose the older firmware for days.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class HealthGate:
             at_s: when.
             probes: one for each that is declared.
         """
-        if agent.critical_incidents:
+        if agent.critical_incidents and not self._is_committed:
             count = agent.critical_incidents
             return GateVerdict(GateAnswer.REJECT, f"{count} new critical incident(s)")
         wrong = _wrong(agent, probes)

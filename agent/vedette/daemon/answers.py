@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vedette.daemon.sentinel import Sentinel
 
 UPDATE_REQUESTS = ("begin", "tell", "health", "history", "rollback")
+FIRMWARE_REQUESTS = ("manifest", "probe")
 MAX_SCANNED = 5000
 """Newest entries looked through for the incidents of a list."""
 
@@ -66,6 +67,7 @@ class Answers:
             **self._responses.handlers(),
             **self._drills.handlers(),
             **{f"update.{name}": partial(self._update, name) for name in UPDATE_REQUESTS},
+            **{f"update.{name}": partial(self._firmware, name) for name in FIRMWARE_REQUESTS},
         }
 
     def streams(self) -> dict[str, Stream]:
@@ -165,6 +167,12 @@ class Answers:
 
         device = update_answers.device_of(self._sentinel)
         return await update_answers.UpdateAnswers(device).answer(name, params)
+
+    async def _firmware(self, name: str, params: Params) -> Answer:
+        from vedette.daemon import firmware_answers  # noqa: PLC0415 (rare: not resident)
+
+        del params
+        return await firmware_answers.answer(self._sentinel, name)
 
     def _note(self, kind: str, body: bytes) -> None:
         """Record an acceptance; whatever was accepted changed the baseline."""

@@ -19,6 +19,7 @@ from vedette.codec.toml_places import Path as KeyPath
 from vedette.codec.toml_places import Place, nearest, places
 from vedette.daemon.device_id import derived_device_id
 from vedette.daemon.essential_options import NOTHING_ESSENTIAL, Essential, read_essential
+from vedette.daemon.firmware_options import NO_FIRMWARE, Firmware, read_firmware
 from vedette.daemon.model_options import NO_MODELS, Models, read_models
 from vedette.daemon.response_options import ALL_RESPONSES, Response, read_response
 from vedette.daemon.schema import (
@@ -230,6 +231,7 @@ class Config:
     response: Response = ALL_RESPONSES
     updates: Updates = NO_UPDATES
     models: Models = NO_MODELS
+    firmware: Firmware = NO_FIRMWARE
 
     @property
     def control_socket(self) -> Path:
@@ -250,6 +252,11 @@ class Config:
     def updates_folder(self) -> Path:
         """What the processes of an update keep."""
         return Path(self.paths.state) / "updates"
+
+    @property
+    def firmware_folder(self) -> Path:
+        """What is kept about firmware: its record, boot loader's notes, manifests."""
+        return self.updates_folder / "firmware"
 
     @property
     def uplink_socket(self) -> Path:
@@ -358,6 +365,8 @@ def _read(document: dict[str, object], mistakes: list[Mistake]) -> Config:
             sections[name] = read_updates(table, mistakes)
         elif name == "models":
             sections[name] = read_models(table, mistakes)
+        elif name == "firmware":
+            sections[name] = read_firmware(table, mistakes)
         else:
             sections[name] = read_section(known[name], table, (name,), mistakes)
     uplink = sections.get("uplink")

@@ -1,7 +1,7 @@
 """The [essential] table: what this device is there for, and how it is known to work.
 
-Rule: each table below it, [essential.NAME], is one function; it names a unit, a port or a command,
-or several of them.
+Rule: each table below it, [essential.NAME], is one function; it names a unit, a port, a file or a
+command, or several of them.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ FUNCTION: Mapping[str, Kind[object]] = {
     "unit": Unit(),
     "address": Host(),
     "port": Number(1, 65_535),
+    "file": AbsolutePath(is_optional=True),
     "command": Command(),
     "user": UserName(),
     "peers": Many(Address(), 0, 64),
@@ -117,12 +118,7 @@ def read_essential(table: object, mistakes: list[Mistake]) -> Essential:
     plain = {name: value for name, value in table.items() if not isinstance(value, dict)}
     read = read_table(plain, ("essential",), {"every_s": EVERY_S}, mistakes)
     tables = {name: value for name, value in table.items() if isinstance(value, dict)}
-    if len(tables) > MAX_FUNCTIONS:
-        words = f"expected at most {MAX_FUNCTIONS} functions, got {len(tables)}"
-        mistakes.append(Mistake(("essential",), words))
-    functions = tuple(
-        _function(name, value, mistakes) for name, value in list(tables.items())[:MAX_FUNCTIONS]
-    )
+    functions = read_functions(tables, ("essential",), mistakes)
     every_s = read.get("every_s", DEFAULT_EVERY_S)
     return Essential(every_s if isinstance(every_s, int) else DEFAULT_EVERY_S, functions)
 
@@ -144,13 +140,30 @@ def open_flows(functions: Iterable[EssentialFunction]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _function(name: str, table: object, mistakes: list[Mistake]) -> EssentialFunction:
-    path = ("essential", name)
+def read_functions(
+    tables: Mapping[str, object], path: tuple[str, ...], mistakes: list[Mistake]
+) -> tuple[EssentialFunction, ...]:
+    """Read tables of functions; what is wrong is added to `mistakes` and left out.
+
+    Args:
+        tables: by the name of the function.
+        path: of the table that holds them.
+    """
+    if len(tables) > MAX_FUNCTIONS:
+        words = f"expected at most {MAX_FUNCTIONS} functions, got {len(tables)}"
+        mistakes.append(Mistake(path, words))
+    chosen = list(tables.items())[:MAX_FUNCTIONS]
+    return tuple(_function(name, table, (*path, name), mistakes) for name, table in chosen)
+
+
+def _function(
+    name: str, table: object, path: tuple[str, ...], mistakes: list[Mistake]
+) -> EssentialFunction:
     if not _NAME.fullmatch(name):
         words = f'"{escape(name)[:60]}": expected a name of 1 to 64 letters, digits, dots, _ and -'
         mistakes.append(Mistake(path, words))
     given = read_table(table, path, FUNCTION, mistakes)
-    if isinstance(table, dict) and not {"unit", "port", "command"} & table.keys():
-        words = "expected a unit, a port or a command to know it works by; add one of them"
+    if isinstance(table, dict) and not {"unit", "port", "file", "command"} & table.keys():
+        words = "expected a unit, a port, a file or a command to know it works by; add one of them"
         mistakes.append(Mistake(path, words))
     return EssentialFunction(name, **given)  # type: ignore[arg-type] # each was read by its kind

@@ -17,6 +17,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -101,6 +102,9 @@ def _look(one: EssentialFunction, ends_s: float) -> tuple[str, tuple[int, ...]]:
         connect(one.address, one.port, ends_s - time.monotonic())
         said.append(f"{one.address} port {one.port} takes connections")
         pids |= set(owners(one.port))
+    if one.file:
+        look_at(one.file)
+        said.append(f"{one.file} is there")
     if one.command:
         run_command(one, ends_s - time.monotonic())
         said.append(f"{one.command[0]} ended with 0")
@@ -146,6 +150,20 @@ def connect(address: str, port: int, timeout_s: float) -> None:
             raise DownError(f"{address} port {port} does not answer in time") from error
         except OSError as error:
             raise DownError(f"{address} port {port}: {error.strerror or error}") from error
+
+
+def look_at(path: str) -> None:
+    """See whether something is there.
+
+    Raises:
+        DownError: it is not, or is an empty file.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116 - one call
+    except OSError as error:
+        raise DownError(f"{path}: {error.strerror}") from error
+    if stat.S_ISREG(found.st_mode) and not found.st_size:
+        raise DownError(f"{path} is empty")
 
 
 def owners(port: int) -> Iterator[int]:

@@ -27,7 +27,7 @@ FOLLOW_UP_S = 4.0
 GRACE_S = 6.0
 """What the child has beside the functions' own time, on a machine that is busy."""
 _TRIES = 2
-_PROBER = "vedette.daemon.essential_prober"
+PROBER = (sys.executable, "-I", "-m", "vedette.daemon.essential_prober")
 
 
 class Essentials:
@@ -49,7 +49,7 @@ class Essentials:
         functions: Sequence[EssentialFunction],
         *,
         every_s: float,
-        argv: Sequence[str] = (sys.executable, "-I", "-m", _PROBER),
+        argv: Sequence[str] = PROBER,
     ) -> None:
         self._shell, self._functions, self._every_s = shell, tuple(functions), every_s
         self._argv = tuple(argv)
@@ -106,7 +106,7 @@ class Essentials:
     async def probe(self) -> None:
         """Make one round and tell what it found."""
         try:
-            found = await self._ask_child()
+            found = await ask_prober(self._functions, self._argv)
         except (DeviceError, ParseError, OSError) as error:
             self._fail(str(error))
             return
@@ -117,34 +117,46 @@ class Essentials:
             self._shell.tell(told)
         self.on_probed()
 
-    async def _ask_child(self) -> tuple[Probed, ...]:
-        names = [one.name for one in self._functions]
-        limit_s = max(one.timeout_s for one in self._functions) * _TRIES + GRACE_S
-        reading, writing = os.pipe()
-        try:
-            child = Child([*self._argv, encode_request(self._functions)], writing)
-        finally:
-            os.close(writing)
-        try:
-            async with asyncio.timeout(limit_s):
-                report = await _read(reading)
-                status = await child.wait()
-        except TimeoutError as error:
-            raise DeviceError(f"the prober did not end within {limit_s:g} s") from error
-        finally:
-            os.close(reading)
-            await child.end()
-        found = decode_report(report, names)
-        if len(found) < len(names):
-            raise DeviceError(f"the prober left with {status}, having told {len(found)} of them")
-        return found
-
     def _fail(self, reason: str) -> None:
         if not self._problem:
             title = "The essential functions cannot be probed"
             fields = {"Reason": reason}
             self._shell.report("essential-unprobed", title, Severity.HIGH, fields)
         self._problem = reason
+
+
+async def ask_prober(
+    functions: Sequence[EssentialFunction], argv: Sequence[str] = PROBER
+) -> tuple[Probed, ...]:
+    """Have some functions probed once.
+
+    Args:
+        functions: at least one.
+        argv: of the prober, before its request.
+
+    Raises:
+        DeviceError, ParseError, OSError: the prober could not do it; nothing is known of them.
+    """
+    names = [one.name for one in functions]
+    limit_s = max(one.timeout_s for one in functions) * _TRIES + GRACE_S
+    reading, writing = os.pipe()
+    try:
+        child = Child([*argv, encode_request(functions)], writing)
+    finally:
+        os.close(writing)
+    try:
+        async with asyncio.timeout(limit_s):
+            report = await _read(reading)
+            status = await child.wait()
+    except TimeoutError as error:
+        raise DeviceError(f"the prober did not end within {limit_s:g} s") from error
+    finally:
+        os.close(reading)
+        await child.end()
+    found = decode_report(report, names)
+    if len(found) < len(names):
+        raise DeviceError(f"the prober left with {status}, having told {len(found)} of them")
+    return found
 
 
 async def _read(descriptor: int) -> bytes:

@@ -8,13 +8,14 @@ from typing import NamedTuple
 class EssentialFunction(NamedTuple):
     """Something that must go on whatever is done against an attacker.
 
-    At least one of `unit`, `port` and `command` says how it is probed; all there are must hold.
+    At least one of `unit`, `port`, `file` and `command` says how it is probed; all must hold.
 
     Attributes:
         name: as the owner calls it.
         unit: of the service manager, with its suffix; "" for none.
         address: IPv4 or IPv6, where the port is.
         port: a TCP port that must take connections; 0 for none.
+        file: what must be there; a regular file must not be empty; "" for none.
         command: a program that must end with 0, with its arguments; () for none.
         user: name or uid that the command runs as.
         peers: addresses and networks that it talks to.
@@ -33,6 +34,7 @@ class EssentialFunction(NamedTuple):
     paths: tuple[str, ...] = ()
     flows: tuple[str, ...] = ()
     timeout_s: int = 5
+    file: str = ""
 
 
 class Probed(NamedTuple):

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from vedette.model.release import Release
+from vedette.model.update import Cause
 
 
 class FirmwareState(StrEnum):
@@ -79,7 +80,9 @@ class FirmwareRecord:
         marked_bytes: without a block index: up to where the slot holds the image, synced.
         window_left_s: seconds of running time in which a rollback is still allowed.
         failed_sha256: image of the release that was rolled back last; it is not taken again.
-        reason: why it failed or was rolled back, "" else.
+        cause: why it failed or was rolled back.
+        reason: the same for people, "" else.
+        counted_s: until when (CLOCK_BOOTTIME of `boot_id`) the window was counted down.
     """
 
     state: FirmwareState = FirmwareState.IDLE
@@ -93,4 +96,6 @@ class FirmwareRecord:
     marked_bytes: int = 0
     window_left_s: int = 0
     failed_sha256: str = ""
+    cause: Cause = Cause.NONE
     reason: str = ""
+    counted_s: int = 0

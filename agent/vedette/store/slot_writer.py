@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from vedette.codec.block_index import BLOCK_BYTES
-from vedette.errors import FetchError, TrustError
+from vedette.errors import FetchError, StoreError, TrustError
 from vedette.ports.image_source import MAX_RUNS, ImageSource, Reader, Run
 from vedette.store.piece_ring import PieceRing
 from vedette.store.slot_compare import PIECE_BLOCKS, Index, check_blocks, missing_runs, parts_of
@@ -58,8 +58,8 @@ def write_whole(
 
     Raises:
         TrustError: the image is another than the signed one.
+        StoreError: the disk does not take it, or lost what was marked.
         FetchError: the source broke off; what is marked is kept.
-        StoreError: the disk does not take it.
     """
     digest = hashlib.sha256()
     size = slot.size_bytes
@@ -78,7 +78,12 @@ def write_whole(
             ring.give(_HASH, digest.update, piece)
             ring.give(_DISK, slot.write, piece, offset)
         ring.drain()
-    _expect(digest.hexdigest(), sha256, "what was fetched")
+    if start and digest.hexdigest() != sha256:
+        raise StoreError(
+            f"{slot.path}: expected the image up to byte {start}, as it was marked, or another "
+            "rest; the next attempt begins anew"
+        )
+    _expect(digest.hexdigest(), sha256)
     slot.sync()
     return WriteReport(start, 0, size - start, slot.written_bytes)
 
@@ -124,13 +129,16 @@ def read_back(slot: SlotFile, sha256: str) -> None:
     """Hash what the disk holds.
 
     Raises:
-        TrustError: it is not the image that was signed.
-        StoreError: it cannot be read.
+        StoreError: it cannot be read, or is not what was written: the image that was signed.
     """
     digest = hashlib.sha256()
     with PieceRing(lanes=1) as ring:
         _hash_slot(slot, ring, digest.update, slot.size_bytes)
-    _expect(digest.hexdigest(), sha256, f"{slot.path}, read back from the disk")
+    if digest.hexdigest() != sha256:
+        raise StoreError(
+            f"{slot.path}: expected SHA-256 {sha256}, what is read back from the disk has "
+            f"{digest.hexdigest()}; the slot is not used"
+        )
 
 
 def _hash_slot(
@@ -141,7 +149,7 @@ def _hash_slot(
         length = min(PIECE_BYTES, end - offset)
         count = slot.read(piece, offset, length)
         if count < length:
-            raise TrustError(
+            raise StoreError(
                 f"{slot.path}: expected {end} bytes of the image, it ends after {offset + count}"
             )
         ring.give(_HASH, update, piece[:count])
@@ -181,8 +189,9 @@ def _fill(piece: memoryview, reader: Reader, offset: int) -> None:
         filled += count
 
 
-def _expect(found: str, signed: str, what: str) -> None:
+def _expect(found: str, signed: str) -> None:
     if found != signed:
         raise TrustError(
-            f"expected an image with SHA-256 {signed}, {what} has {found}; the slot is not used"
+            f"expected an image with SHA-256 {signed}, what was fetched has {found}; the slot is "
+            "not used"
         )

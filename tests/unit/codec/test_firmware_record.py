@@ -15,12 +15,14 @@ from tests.simulators.images import firmware, image
 from vedette.codec.firmware_record import decode, encode
 from vedette.errors import ParseError
 from vedette.model.firmware import FirmwareRecord, FirmwareState, Running
+from vedette.model.update import Cause
 
 RELEASE = firmware(image(1, 9000), 7, late_rollback_s=60)
 RECORD = FirmwareRecord(
     state=FirmwareState.TRIAL, is_done=False, release=RELEASE, slot="b", before_slot="a",
     before=Running("cam", "6.0", 6), running=Running("cam", "6.0", 6), boot_id="some-boot",
-    marked_bytes=2**32 + 4096, window_left_s=90, failed_sha256="ab" * 32, reason="ä because",
+    marked_bytes=2**32 + 4096, window_left_s=90, failed_sha256="ab" * 32, cause=Cause.HEALTH,
+    reason="ä because", counted_s=12,
 )  # fmt: skip
 
 
@@ -45,7 +47,8 @@ def altered(**given: Any) -> str:
         altered(is_done=1), altered(more=1), altered(release=None), altered(release=[1, 2, 3, 4]),
         altered(release=["../x", 1, "a", {}]), altered(slot=3), altered(slot="x" * 2000),
         altered(marked_bytes=-1), altered(marked_bytes=True), altered(window_left_s=2**53),
-        altered(failed_sha256="zz"), altered(running=["a", "b", -1]), altered(before=["a", "b"]),
+        altered(failed_sha256="zz"), altered(cause="bad luck"),
+        altered(counted_s="1"), altered(running=["a", "b", -1]), altered(before=["a", "b"]),
         altered(running=["a", "b", 1.5]),
     ],
 )  # fmt: skip

@@ -17,6 +17,7 @@ from vedette.core.firmware_states import (
     floor,
     moved,
     offered,
+    without_window,
 )
 from vedette.errors import RequestError
 from vedette.model.firmware import FirmwareRecord, FirmwareState, Running
@@ -81,12 +82,20 @@ def test_the_floor_follows_the_window() -> None:
     assert floor(record) == 1
     committed = replace(taken(record, E.PASS), is_done=True)
     assert floor(committed) == 1
-    later = elapsed(committed, 59)
+    later = elapsed(committed, boot_id="boot", boot_s=59)
     assert (later.window_left_s, later.is_done, floor(later)) == (1, True, 1)
-    over = elapsed(later, 100)
+    assert elapsed(later, boot_id="boot", boot_s=59) == later
+    over = elapsed(later, boot_id="boot", boot_s=60)
     assert (over.window_left_s, over.is_done, floor(over)) == (0, False, 2)
-    assert elapsed(replace(over, is_done=True), 5).is_done
-    assert elapsed(committed, -5) == committed
+    assert elapsed(replace(over, is_done=True), boot_id="boot", boot_s=99).is_done
+
+
+def test_a_window_is_counted_over_starts_in_running_time() -> None:
+    record = taken(offered_record(60), E.BEGIN, E.FINISH, E.ARM, E.STARTED_NEW, E.PASS)
+    for boot, boot_s, left_s in [("boot", 20, 40), ("boot", 10, 40), ("b2", 5, 35), ("b2", 9, 31)]:
+        record = elapsed(record, boot_id=boot, boot_s=boot_s)
+        assert record.window_left_s == left_s
+    assert without_window(replace(record, is_done=True)).is_done is False
 
 
 def test_a_release_that_closes_the_window_leaves_none() -> None:
@@ -104,7 +113,7 @@ def test_nothing_is_written_over_the_slot_that_a_window_keeps() -> None:
     newer = firmware(image(3, 5000), 3)
     with pytest.raises(RequestError, match="another 60 s"):
         offered(record, newer, slot="a", running_slot="b")
-    after = offered(elapsed(record, 60), newer, slot="a", running_slot="b")
+    after = offered(without_window(record), newer, slot="a", running_slot="b")
     assert after.state is S.OFFERED
 
 

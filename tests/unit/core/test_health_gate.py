@@ -50,9 +50,13 @@ def test_what_flaps_goes_back_in_time_too() -> None:
 
 
 def test_a_critical_incident_sends_it_back_at_once() -> None:
-    for is_committed in (False, True):
-        verdict = gate(is_committed=is_committed).look(1, ATTACKED, UP)
-        assert verdict == (GateAnswer.REJECT, "1 new critical incident(s)")
+    assert gate().look(1, ATTACKED, UP) == (GateAnswer.REJECT, "1 new critical incident(s)")
+
+
+def test_an_attack_on_a_committed_one_does_not_choose_the_older() -> None:
+    watch = gate(is_committed=True)
+    assert watch.look(1, ATTACKED, UP).answer is GateAnswer.WAIT
+    assert watch.look(5000, ATTACKED, UP).answer is GateAnswer.WAIT
 
 
 def test_a_committed_one_goes_back_when_it_is_unwell_for_long() -> None:

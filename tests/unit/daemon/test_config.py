@@ -89,7 +89,7 @@ def test_the_example_of_an_essential_function_names_every_key() -> None:
 
 
 ESSENTIAL_MISTAKES = {
-    "nothing to know it by": ("timeout_s = 3", "expected a unit, a port or a command"),
+    "nothing to know it by": ("timeout_s = 3", "expected a unit, a port, a file or a command"),
     "a unit that is a path": ('unit = "/etc/x"', "unit: expected a unit with its suffix"),
     "a unit that is a number": ("unit = 3", "unit: expected a unit with its suffix"),
     "a unit that is an option": ('unit = "--now.service"', "unit: expected a unit"),

@@ -145,7 +145,7 @@ def test_what_the_disk_has_is_what_is_judged(tmp_path: Path) -> None:
         with (tmp_path / "slot").open("r+b") as file:
             file.seek(PIECE_BYTES + 9)
             file.write(b"rot")
-        with pytest.raises(TrustError, match="read back from the disk"):
+        with pytest.raises(StoreError, match="read back from the disk"):
             read_back(slot, sha256(CONTENT))
 
 
@@ -175,7 +175,7 @@ def test_marks_are_told_after_a_sync_and_an_install_goes_on_there(
 
 def test_a_mark_over_a_prefix_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "slot").write_bytes(OTHER)
-    with opened(tmp_path / "slot") as slot, pytest.raises(TrustError):
+    with opened(tmp_path / "slot") as slot, pytest.raises(StoreError, match="as it was marked"):
         write_whole(
             slot, MemoryImage(CONTENT), sha256=sha256(CONTENT), start=PIECE_BYTES, mark=no_mark
         )
@@ -218,5 +218,5 @@ def test_many_scattered_blocks_are_asked_for_in_bounded_requests(tmp_path: Path)
 
 def test_a_slot_that_lost_its_end_is_not_the_image(tmp_path: Path) -> None:
     (tmp_path / "slot").write_bytes(CONTENT[:5000])
-    with opened(tmp_path / "slot") as slot, pytest.raises(TrustError, match="ends after 5000"):
+    with opened(tmp_path / "slot") as slot, pytest.raises(StoreError, match="ends after 5000"):
         read_back(slot, sha256(CONTENT[:5000]))

@@ -22,6 +22,7 @@ from vedette.core.health_gate import GateAnswer, GateVerdict
 from vedette.errors import RequestError, SlotError, StoreError, TrustError
 from vedette.model.firmware import BootPlan, FirmwareRecord, FirmwareState
 from vedette.model.release import PartKind, Release
+from vedette.model.update import Cause
 from vedette.ports.image_source import ImageSource
 from vedette.ports.slot_backend import SlotBackend
 from vedette.store import slot_writer
@@ -30,6 +31,10 @@ from vedette.store.firmware import FirmwareStore
 from vedette.store.slot_file import SlotFile
 from vedette.store.slot_writer import WriteReport
 
+_STARTED = {
+    FirmwareEvent.STARTED_NEW: "a slot was started that nothing here had armed",
+    FirmwareEvent.STARTED_OLD: "the device started the slot before by itself",
+}
 _TOLD_FIRST = frozenset({FirmwareState.WRITTEN, FirmwareState.TRIAL})
 _TOLD_LAST = frozenset({FirmwareState.COMMITTED, FirmwareState.ROLLED_BACK, FirmwareState.FAILED})
 
@@ -51,8 +56,12 @@ class Next(StrEnum):
 class Surroundings(Protocol):
     """What a firmware's steps touch beside slot and boot loader; each call may come again."""
 
-    def tell(self, record: FirmwareRecord) -> None:
-        """Record a step (it is on the disk when this returns), or raise and nothing goes on."""
+    def tell(self, record: FirmwareRecord, report: WriteReport | None) -> None:
+        """Record a step (it is on the disk when this returns), or raise and nothing goes on.
+
+        Args:
+            report: what this process wrote, where it did.
+        """
 
     def raise_floor(self, name: str, counter: int) -> None:
         """Take no release of this name below the counter any more."""
@@ -82,6 +91,7 @@ class FirmwareInstaller:
     def __init__(self, backend: SlotBackend, store: FirmwareStore, around: Surroundings) -> None:
         self._backend, self._store, self._around = backend, store, around
         self.record = store.load()
+        self._report: WriteReport | None = None
 
     def recover(self) -> Next:
         """See what the device started, and finish what a cut left unfinished.
@@ -90,8 +100,10 @@ class FirmwareInstaller:
             SlotError, StoreError: it cannot be finished now; the next call tries again.
         """
         event = self._started()
-        if event is not None:
-            self._move(event, "the device started the slot before by itself")
+        if event is not None and self._is_expected(event):
+            self._move(event)
+        elif event is not None:
+            self._move(event, Cause.TIMEOUT, _STARTED[event])
         elif self.record.state is FirmwareState.ARMED and not self.record.is_done:
             self._move(FirmwareEvent.ARM)
         else:
@@ -127,8 +139,10 @@ class FirmwareInstaller:
         try:
             report = self._write(source, index)
         except (TrustError, StoreError, SlotError) as error:
-            self._move(FirmwareEvent.BREAK, str(error))
+            cause = Cause.CONTENT if isinstance(error, TrustError) else Cause.DISK
+            self._move(FirmwareEvent.BREAK, cause, str(error))
             raise
+        self._report = report
         self._move(FirmwareEvent.FINISH)
         return report
 
@@ -141,37 +155,51 @@ class FirmwareInstaller:
         try:
             self._move(FirmwareEvent.ARM)
         except SlotError as error:
-            self._move(FirmwareEvent.BREAK, str(error))
+            self._move(FirmwareEvent.BREAK, Cause.DISK, str(error))
             raise
         return self._next()
 
     def judge(self, verdict: GateVerdict) -> Next:
         """Take what the health gate says of the device as it runs."""
         if verdict.answer is GateAnswer.REJECT:
-            return self.roll_back(verdict.reason)
+            return self.roll_back(verdict.reason, Cause.HEALTH)
         if verdict.answer is GateAnswer.PASS and self.record.state is FirmwareState.TRIAL:
             self._move(FirmwareEvent.PASS)
         return self._next()
 
-    def roll_back(self, reason: str) -> Next:
+    def roll_back(self, reason: str, cause: Cause = Cause.OPERATOR) -> Next:
         """Return to the firmware before.
 
         Raises:
             RequestError: there is none to return to, or its window is over.
         """
-        self._move(FirmwareEvent.REJECT, reason)
+        self._move(FirmwareEvent.REJECT, cause, reason)
         return self._next()
 
-    def elapse(self, seconds: int) -> None:
-        """Count running time against the window in which a rollback is allowed."""
-        after = firmware_states.elapsed(self.record, seconds)
-        if after != self.record:
-            self._save(after)
-            self._carry_out()
+    def elapse(self, boot_s: float) -> None:
+        """Count running time against the window in which a rollback is allowed.
+
+        Args:
+            boot_s: seconds since this boot (CLOCK_BOOTTIME).
+        """
+        boot_id = self._backend.boot_id()
+        self._end_or_go_on(
+            firmware_states.elapsed(self.record, boot_id=boot_id, boot_s=int(boot_s))
+        )
 
     def end_window(self) -> None:
         """End that window now."""
-        self.elapse(self.record.window_left_s)
+        self._end_or_go_on(firmware_states.without_window(self.record))
+
+    def _is_expected(self, event: FirmwareEvent) -> bool:
+        return event is FirmwareEvent.STARTED_NEW and self.record.state in {
+            FirmwareState.ARMED, FirmwareState.TRIAL,
+        }  # fmt: skip
+
+    def _end_or_go_on(self, after: FirmwareRecord) -> None:
+        if after != self.record:
+            self._save(after)
+            self._carry_out()
 
     def _started(self) -> FirmwareEvent | None:
         """Which slot was started, where that means something in this state."""
@@ -194,9 +222,11 @@ class FirmwareInstaller:
             case _:
                 return None
 
-    def _move(self, event: FirmwareEvent, reason: str = "") -> None:
-        boot_id = self._backend.boot_id()
-        self._save(firmware_states.moved(self.record, event, boot_id=boot_id, reason=reason))
+    def _move(self, event: FirmwareEvent, cause: Cause = Cause.NONE, reason: str = "") -> None:
+        after = firmware_states.moved(
+            self.record, event, boot_id=self._backend.boot_id(), cause=cause, reason=reason
+        )
+        self._save(after)
         self._carry_out()
 
     def _carry_out(self) -> None:
@@ -205,10 +235,10 @@ class FirmwareInstaller:
         if record.is_done:
             return
         if record.state in _TOLD_FIRST:
-            self._around.tell(record)
+            self._around.tell(record, self._report)
         self._acts[step](self)
         if record.state in _TOLD_LAST:
-            self._around.tell(record)
+            self._around.tell(record, self._report)
         if step is not Step.WRITE:  # done when its FINISH comes
             self._save(replace(self.record, is_done=True))
 
