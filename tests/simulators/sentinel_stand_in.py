@@ -7,7 +7,7 @@ import socket
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 
 class SentinelStandIn:
@@ -34,7 +34,7 @@ class SentinelStandIn:
         self._listening = socket.socket(socket.AF_UNIX)
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> SentinelStandIn:
+    def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)
         self._listening.bind(str(self._path))

@@ -1,11 +1,12 @@
-"""A process of an update that does firmware alone: `CONFIG recover`, `CONFIG apply RELEASE TARGETS`.
+"""A process of an update for firmware alone: `CONFIG recover`, `CONFIG apply RELEASE TARGETS [N]`.
 
-With a fifth argument N the source says "stopped" after N bytes and gives no more, until it is killed.
+With N the source says "stopped" after so many bytes and gives no more, until it is killed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ class StoppingSource(ReleaseSource):
     def take(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
-            print("stopped", flush=True)
+            os.write(1, b"stopped\n")
             sys.stdin.read()
 
 
@@ -49,6 +50,10 @@ class _Stopping:
         count = self._reader.readinto(buffer)
         self._source.take(count)
         return count
+
+
+def say(words: str) -> None:
+    os.write(1, words.encode() + b"\n")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -63,8 +68,8 @@ def main(arguments: Sequence[str]) -> None:
         source: ReleaseSource = DirectorySource(Path(arguments[3]), Path(arguments[3]))
         if len(arguments) > 4:
             source = StoppingSource(source, int(arguments[4]))
-        print(firmware.applier(context).apply(release, source).name)
-    print(floors.counter("firmware", "cam"))
+        say(firmware.applier(context).apply(release, source).name)
+    say(str(floors.counter("firmware", "cam")))
 
 
 if __name__ == "__main__":
