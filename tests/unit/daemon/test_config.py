@@ -85,7 +85,7 @@ def test_the_example_of_an_essential_function_names_every_key() -> None:
     assert config.essential.every_s == DEFAULT_EVERY_S
     assert tomllib.loads(f"[stream]\n{example}")["stream"].keys() == FUNCTION.keys()
     given = EssentialFunction("stream", "streamer.service", port=554)
-    assert function._replace(command=(), peers=(), paths=(), flows=()) == given
+    assert function._replace(command=(), file="", peers=(), paths=(), flows=()) == given
 
 
 ESSENTIAL_MISTAKES = {
