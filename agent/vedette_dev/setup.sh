@@ -68,7 +68,7 @@ programs() {
         ;;
     tests)
         mapfile -t lacking < <(missing mosquitto:mosquitto busybox:busybox-static nft:nftables \
-            gcc:gcc setpriv:util-linux ip:iproute2)
+            gcc:gcc setpriv:util-linux ip:iproute2 softhsm2-util:softhsm2 pkcs11-tool:opensc)
         install_packages optional "${lacking[@]}" || true
         ;;
     *)

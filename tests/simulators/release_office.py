@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +35,8 @@ class Office:
         self.use_keys(folder / "keys")
         monkeypatch.setenv("VEDETTE_REPO", str(self.repository))
         monkeypatch.delenv("VEDETTE_PASSWORD_FILE", raising=False)
+        # Two thirds of a test's time, and no test here cuts the power.
+        monkeypatch.setattr(os, "fsync", lambda _: None)
 
     def use_keys(self, keys: Path) -> None:
         """Sit down at the machine with these keys."""
@@ -47,8 +52,15 @@ class Office:
         return cli._run([str(word) for word in words])
 
     def open(self, *words: object) -> None:
-        """Make a repository with unencrypted keys."""
-        self.run("repo", "init", "--create-keys", *OPEN, *words)
+        """Make a repository with unencrypted keys; the plain one is made once and copied."""
+        if words or "SOURCE_DATE_EPOCH" in os.environ or self.keys.exists():
+            self.run("repo", "init", "--create-keys", *OPEN, *words)
+            return
+        for name, (mode, content) in _plain_repository().items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            path.chmod(mode)
 
     def client(self, name: str = "device") -> Updater:
         """A device's plain TUF client, which keeps what it trusts under a name."""
@@ -66,6 +78,20 @@ class Office:
             fetcher=FolderFetcher(),
             bootstrap=known.read_bytes(),
         )
+
+
+@functools.cache
+def _plain_repository() -> dict[str, tuple[int, bytes]]:
+    """Mode and content of each file of a new repository and its keys."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        places = ("--keys", str(folder / "keys"), "--repo", str(folder / "repository"))
+        cli._run(["repo", "init", "--create-keys", *OPEN, *places])
+        return {
+            str(path.relative_to(folder)): (path.stat().st_mode, path.read_bytes())
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
 
 
 class FolderFetcher(FetcherInterface):

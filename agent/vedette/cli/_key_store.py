@@ -127,7 +127,7 @@ class KeyStore:
             TrustError: a key of that name is there.
         """
         self._expect_new(name)
-        os.environ[_MODULE_VARIABLE] = str(module.resolve())
+        os.environ[_MODULE_VARIABLE] = str(module.absolute())
         try:
             uri, public = HSMSigner.import_(number, token, lambda _: self._pin(name))
         except UnsupportedLibraryError as error:
@@ -136,7 +136,7 @@ class KeyStore:
             raise RequestError(
                 f"{module}: token {quoted(token)}, key {number}: {_why(error)}"
             ) from error
-        place = canonical({"format": 1, "module": str(module.resolve()), "uri": uri})
+        place = canonical({"format": 1, "module": str(module.absolute()), "uri": uri})
         create_file(self._file(name, "token"), place + b"\n", mode=0o644)
         self._write_public(name, public)
         return self.info(name)

@@ -15,8 +15,9 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+from vedette.cli._files import replace_file
 from vedette.cli._release_terms import begin, file_path, finish, read_file
-from vedette.cli._repo_output import open_repository
+from vedette.cli._repo_output import open_repository, tell
 from vedette.cli._repository import Repository
 from vedette.cli._target_staging import store_bytes, store_file
 from vedette.codec import strict_json
@@ -39,16 +40,16 @@ _READ_BYTES = 1 << 20
 
 
 class _Content:
-    """Stores content by its digest and remembers what was stored."""
+    """Stores content by its digest, unless it is only to be named, and remembers what."""
 
-    def __init__(self, repository: Repository, name: str) -> None:
-        self._repository, self._name = repository, name
+    def __init__(self, repository: Repository, name: str, *, is_stored: bool) -> None:
+        self._repository, self._name, self._is_stored = repository, name, is_stored
         self.stored: dict[str, TargetFile] = {}
 
     def add(self, path: Path) -> Blob:
         blob = Blob(path.stat().st_size, _digest(path))
         target = blob_path(self._name, blob)
-        if target not in self.stored:
+        if self._is_stored and target not in self.stored:
             one = store_file(self._repository, target, path)
             if (one.length, one.sha256) != blob:
                 raise RequestError(f"{path}: changed while it was read; try again")
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     repository = open_repository(args)
     with repository.locked():
         release = begin(args, repository, ReleaseKind.MODEL)
-        content = _Content(repository, release.name)
+        content = _Content(repository, release.name, is_stored=args.manifest_only is None)
         signature = _signature(args)
         try:
             files = tuple(
@@ -83,6 +84,10 @@ def run(args: argparse.Namespace) -> int:
             raise RequestError(f"no device would take this model: {error}") from error
         except OSError as error:
             raise RequestError(f"{args.directory}: cannot be read: {error}") from error
+        if args.manifest_only is not None:
+            replace_file(args.manifest_only, data)
+            line = f"{args.manifest_only}: sha256 {hashlib.sha256(data).hexdigest()}"
+            return tell(args, [line, "nothing was staged"])
         target = store_bytes(repository, file_path(release, "model"), data)
         whole = replace(release, target=target)
         return finish(args, repository, whole, others=content.stored.values())

@@ -11,12 +11,19 @@ from typing import Any
 
 from vedette.cli._repo_output import tell
 from vedette.cli._repository import Repository
-from vedette.cli._target_staging import KEPT, releases, stage_release, store_file
+from vedette.cli._target_staging import (
+    KEPT,
+    highest_counter,
+    releases,
+    stage_release,
+    store_file,
+)
 from vedette.codec.text import human_size
 from vedette.errors import RequestError
 from vedette.model.release import (
     DAY_MINUTES,
     FOLDERS,
+    ROLES,
     WHOLE,
     Need,
     Release,
@@ -46,10 +53,10 @@ def begin(
     Raises:
         RequestError: a flag is malformed, or --counter is not the content's.
     """
-    before = [one for one in releases(repository) if (one.kind, one.name) == (kind, args.name)]
     if counter is not None and args.counter not in (None, counter):
         raise RequestError(f"expected --counter {counter}, which the content has, or none")
-    number = counter or args.counter or max((one.counter for one in before), default=0) + 1
+    targets = repository.draft(ROLES[kind]).signed
+    number = counter or args.counter or highest_counter(targets, kind, args.name) + 1
     made = Release(
         kind=kind,
         name=args.name,

@@ -4,6 +4,8 @@ Rule 1: a file is copied in once, hashed on the way, under the name that TUF's c
 ask for; it is public only when metadata names it.
 Rule 2: of each (kind, name) the newest releases stay; files that no release names any more are no
 targets any more. Their bytes stay on the disk: a device may be reading them.
+Rule 3: the highest counter of each (kind, name) stays in the signed metadata, also when its release
+is withdrawn: a device that had it would take nothing else under the same counter.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ from vedette.model.release import FOLDERS, ROLES, Release, ReleaseKind, TargetFi
 
 KEPT = 3
 """Releases of one (kind, name) that stay listed: the newest, and what a slow fleet still runs."""
+
+COUNTERS = "x-vedette-counters"
+"""In the metadata of a role: the highest counter ever given, by name of the folder and release."""
 
 _COPY_BYTES = 1 << 20
 
@@ -120,7 +125,7 @@ def stage_release(
     metadata = repository.draft(role)
     targets: Targets = metadata.signed
     before = releases_of(targets, release.kind, release.name)
-    newest = max((one.counter for one in before), default=0)
+    newest = highest_counter(targets, release.kind, release.name)
     if release.counter <= newest:
         raise RequestError(
             f"{release.title}: expected a counter above {newest}, which {release.name} has already"
@@ -129,6 +134,8 @@ def stage_release(
         custom = codec.encode(release)
     except ParseError as error:
         raise RequestError(f"no device would take this release: {error}") from error
+    counters = targets.unrecognized_fields.setdefault(COUNTERS, {})
+    counters[f"{FOLDERS[release.kind]}/{release.name}"] = release.counter
     for one in (*release.parts.values(), *release.statements, *others):
         targets.targets[one.path] = TufTarget(one.length, {"sha256": one.sha256}, one.path)
     targets.targets[release.target.path] = TufTarget(
@@ -140,6 +147,13 @@ def stage_release(
     kept = sorted([*before, release], key=lambda one: one.counter)[-keep:]
     _forget_others(repository, targets, release, kept)
     return repository.stage(role, metadata)
+
+
+def highest_counter(targets: Targets, kind: ReleaseKind, name: str) -> int:
+    """The highest counter that a release of this kind and name ever had here; 0 for none."""
+    kept = targets.unrecognized_fields.get(COUNTERS) or {}
+    listed = (one.counter for one in releases_of(targets, kind, name))
+    return max(int(kept.get(f"{FOLDERS[kind]}/{name}", 0)), *listed, 0)
 
 
 def restage(repository: Repository, release: Release) -> list[str]:

@@ -102,6 +102,10 @@ def _add_model(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     verb.add_argument("--absolute", type=float, default=0.0, metavar="X", help="tolerance")
     verb.add_argument("--relative", type=float, default=0.0, metavar="X", help="tolerance")
+    verb.add_argument(
+        "--manifest-only", type=Path, metavar="FILE", help="write the manifest, which statements"
+        " are about, and stage nothing"
+    )  # fmt: skip
     verb.add_argument("--time-ms", type=int, default=_DEFAULT_TIME_MS, metavar="N")
     verb.add_argument("--memory-mb", type=int, default=_DEFAULT_MEMORY_MB, metavar="N")
     verb.add_argument("--output-kb", type=int, default=_DEFAULT_OUTPUT_KB, metavar="N")

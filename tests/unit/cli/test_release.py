@@ -352,6 +352,19 @@ class TestModel:
             assert info.length == blob.length
             client.download_target(info)
 
+    def test_its_manifest_can_be_had_before_so_that_people_approve_it(
+        self, office: Office, model: Path
+    ) -> None:
+        manifest, said = office.folder / "person.model", office.folder / "approval.json"
+        words = ("release", "model", model, "--name", "person", "--version", "3", "--entry",
+                 "person.onnx", "--runner", "onnx")  # fmt: skip
+        office.run(*words, "--manifest-only", manifest)
+        assert not releases_of_models(office)
+        assert not (office.public / "targets" / "models").exists()
+        office.run("attest", "approve", manifest, "--key", office.keys / "root.key", "-o", said)
+        office.run(*words, "--statement", said)
+        assert len(newest(office, ReleaseKind.MODEL).statements) == 1
+
     def test_its_signature_is_beside_and_not_in_it(self, office: Office, model: Path) -> None:
         assert self.release(office, model).signature is None
         (model / "model.sig").write_text("{}")
@@ -463,6 +476,16 @@ class TestChanges:
         client = office.client()
         assert client.get_targetinfo("firmware/cam/cam-1.img") is None
         assert client.get_targetinfo("firmware/cam/cam-1.index") is None
+
+    def test_the_counter_of_a_withdrawn_release_never_comes_again(self, office: Office) -> None:
+        firmware(office)
+        firmware(office, version="2")
+        for _ in range(2):
+            office.run("release", "withdraw", "firmware", "cam")
+        with pytest.raises(RequestError, match="counter above 2"):
+            firmware(office, "--counter", 2)
+        firmware(office, version="3")
+        assert newest(office, ReleaseKind.FIRMWARE).counter == 3
 
     @pytest.mark.parametrize("words", [("cam",), ("cam", "--counter", "9")])
     def test_what_is_not_there_is_said_so(self, office: Office, words: tuple[str, ...]) -> None:
