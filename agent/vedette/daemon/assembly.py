@@ -268,7 +268,8 @@ def drop_privileges(config: Config) -> None:
             if name not in config.response.disable:
                 needed |= kind.capabilities
         needed |= FOR_HOLDER if config.deny.enabled else set()
-        if any(function.command for function in config.essential.functions):
+        probed = (*config.essential.functions, *config.firmware.health)
+        if any(function.command for function in probed):
             needed |= {"setuid", "setgid"}  # each runs as a user of its own
         privileges.drop_to(ALWAYS | needed)
 

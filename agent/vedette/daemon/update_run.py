@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,11 @@ LOCK: Final = "lock"
 UPDATER_TIMEOUT_S: Final = 10.0
 """What the updater has to end in when the installer has left it."""
 MAX_BY: Final = 200
+WAIT_S: Final = 30.0
+"""For an update under way, where a person waits."""
+LOOK_S: Final = 0.1
+PATIENT: Final = frozenset({"schedule", "boot"})
+"""Who comes again by itself does not wait."""
 
 
 class Wanted(NamedTuple):
@@ -77,6 +83,19 @@ def run(config: Config, config_path: Path, wanted: Wanted, on_line: Callable[[st
             return _install(config_path, wanted, ours, on_line)
 
 
+def _locked(descriptor: int, wait_s: float) -> bool:
+    ends_s = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= ends_s:
+                return False
+            time.sleep(LOOK_S)
+        else:
+            return True
+
+
 def announce(config: Config, by: str, pid: int) -> None:
     """Let the sentinel know a process of an update before it writes: it guards our folders.
 
@@ -97,11 +116,9 @@ def alone(config: Config, by: str) -> Iterator[None]:
     announce(config, by, os.getpid())
     durable.make_folder(config.updates_folder)
     descriptor = os.open(config.updates_folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    if not _locked(descriptor, 0.0 if by in PATIENT else WAIT_S):
         os.close(descriptor)
-        raise RequestError("another update is under way: wait for its end") from error
+        raise RequestError("another update is under way: wait for its end")
     try:
         yield
     finally:

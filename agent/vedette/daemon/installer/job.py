@@ -175,7 +175,8 @@ class Job:
                 words = f"rule {verdict.rule} of the policy: {verdict.reason}"
                 return self._refuse(release, Cause.PROVENANCE, words, _facts(verdict))
             words = "; ".join(dict.fromkeys((verdict.reason, *verdict.warnings)))
-            self._teller.release(Step.VERIFIED, release, reason=words, facts=_facts(verdict))
+            if self._memory.is_news(release, Step.VERIFIED):
+                self._teller.release(Step.VERIFIED, release, reason=words, facts=_facts(verdict))
             return self._apply(release)
         except RefusedError as error:
             return self._refuse(release, error.cause, str(error))
