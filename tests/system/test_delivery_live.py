@@ -388,7 +388,7 @@ def test_a_changed_uplink_section_is_refused_whole_until_a_restart(start: Start)
 HASTY = """
 import sys
 from vedette.daemon import keeper, watchdog
-keeper.SILENT_S = watchdog.SILENT_S = 3.0
+keeper.SILENT_S = watchdog.SILENT_S = 6.0
 watchdog.PERIOD_S = 1.0
 sys.exit(keeper.main(sys.argv[1:]))
 """
@@ -408,7 +408,7 @@ def test_a_sentinel_that_hangs_is_ended_with_its_traceback_and_told_once(start: 
         told = of_rule(listener, "vedette:part-restarted")
         assert [incident(found)["count"] for found in told] == [1]
         reason = incident(told[0])["evidences"][0]["data"]["Reason"]
-        assert reason == "hung for 3 s and was ended by SIGABRT"
+        assert reason == "hung for 6 s and was ended by SIGABRT"
         device.kill("sentinel")
         device.until(lambda: len(of_rule(listener, "vedette:part-restarted")) == 2, "the second")
         last = incident(of_rule(listener, "vedette:part-restarted")[-1])["evidences"][0]["data"]
