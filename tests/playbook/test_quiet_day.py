@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-
 import pytest
 from tests.simulators.iot_stream import CLASSES, iot_day, judged_day
+from tests.simulators.shipped import shipped_bundle
 
-from vedette.cli._rule_folder import collect
 from vedette.model.event import Event
-from vedette.model.rule import Bundle
 
-RULES = Path(__file__).parents[2] / "rules"
 NIGHT_S = 4 * 3600.0
 """Whole days are tests/system/test_quiet_day.py's."""
 MIN_EVENTS = 8_000
-
-
-@cache
-def bundle() -> Bundle:
-    return collect([RULES]).bundle("shipped", 1, 0, 0)
 
 
 def beginning(device_class: str, seed: int) -> list[Event]:
@@ -32,7 +22,7 @@ def beginning(device_class: str, seed: int) -> list[Event]:
 def test_a_night_without_attacks_gives_at_most_one_finding(
     device_class: str,
 ) -> None:
-    day = judged_day(device_class, 1, bundle(), configured=device_class, until_s=NIGHT_S)
+    day = judged_day(device_class, 1, shipped_bundle(), configured=device_class, until_s=NIGHT_S)
     assert day.judged >= MIN_EVENTS
     assert sum(day.findings.values()) <= 1, day.findings
 

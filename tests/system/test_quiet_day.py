@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from tests.simulators.iot_stream import CLASSES, judged_day
+from tests.simulators.shipped import shipped_bundle
 
-from vedette.cli._rule_folder import collect
-
-RULES = Path(__file__).parents[2] / "rules"
 MIN_EVENTS = 50_000
 MAX_PER_10_000 = 1.0
 
@@ -18,7 +14,7 @@ MAX_PER_10_000 = 1.0
 def test_a_day_without_attacks_gives_at_most_one_finding_in_10_000_events(
     device_class: str,
 ) -> None:
-    bundle = collect([RULES]).bundle("shipped", 1, 0, 0)
+    bundle = shipped_bundle()
     day = judged_day(device_class, 1, bundle, configured=device_class)
     assert day.judged >= MIN_EVENTS
     assert day.per_10_000 <= MAX_PER_10_000, day.findings

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import pytest
+from tests.simulators.shipped import shipped_bundle
 
 from vedette.cli import _deny_text
-from vedette.cli._rule_folder import collect
 from vedette.codec.strict_json import Json
 from vedette.core.engine import Engine
 from vedette.daemon.config import Deny
 
-RULES = Path(__file__).parents[3] / "rules"
 ON = Deny(enabled=True)
 WELL: dict[str, Json] = {
     "running": True, "file_systems": 3, "cached": True, "bans": 2, "asked": 40, "denied": 1,
@@ -23,7 +21,7 @@ WELL: dict[str, Json] = {
 
 @cache
 def engine() -> Engine:
-    return Engine(collect([RULES]).bundle("shipped", 1, 0, 0))
+    return Engine(shipped_bundle())
 
 
 INSTEAD = {

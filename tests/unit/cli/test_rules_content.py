@@ -5,40 +5,29 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 from tests.simulators.device_stream import benign_events
 from tests.simulators.linear_engine import LinearEngine
+from tests.simulators.shipped import RULES, shipped, shipped_bundle
 
-from vedette.cli._rule_folder import Collected, collect, rule_files
+from vedette.cli._rule_folder import rule_files
 from vedette.cli._rule_samples import Subjects, run_file, subjects
 from vedette.cli._sigma_compiler import Compiled
 from vedette.cli._sigma_correlation import CompiledCorrelation
 from vedette.core.drills import TAG as DRILL
 from vedette.core.engine import Engine
 from vedette.core.redact import REDACTED, Redactor
-from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match, Not
+from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not
 
 ROOT = Path(__file__).parents[3]
-RULES = ROOT / "rules"
 ATTACKS = ROOT / "tests" / "attacks"
 MIN_DETECTIONS = 80
 MIN_CORRELATIONS = 15
 MIN_WORD_CHARS = 4
 WORD = re.compile(rf"[a-z0-9_]{{{MIN_WORD_CHARS},}}")
 TECHNIQUE = re.compile(r"attack\.t\d{4}(\.\d{3})?")
-
-
-@cache
-def shipped() -> Collected:
-    return collect([RULES])
-
-
-@cache
-def shipped_bundle() -> Bundle:
-    return shipped().bundle("shipped", 1, 0, 0)
 
 
 def name_of(compiled: Compiled) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from tests.simulators.shipped import shipped
 
-from vedette.cli._rule_folder import collect
 from vedette.cli._sample_pack import pack
 from vedette.codec import bundle as bundle_codec
 from vedette.codec import rule_samples
 from vedette.core.self_test import SelfTest
 
-RULES = Path(__file__).parents[3] / "rules"
-
 
 def test_our_rules_pass_their_own_samples_on_the_whole_engine() -> None:
-    collected = collect([RULES])
+    collected = shipped()
     bundle = bundle_codec.decode(bundle_codec.encode(collected.bundle("ours", 1, 1, 2)))
     data = rule_samples.encode(pack(collected, bundle.digest))
     samples = rule_samples.decode(data)
