@@ -246,7 +246,7 @@ def run(name: str, rounds: int, seed: int) -> Tally:
     chance = random.Random(f"{name} {seed}")
     with tempfile.TemporaryDirectory(prefix="vedette-torture-") as made:
         folder = Path(made)
-        folder.chmod(0o711)  # the updater's user passes through it
+        recording.make_passable(folder)
         victim = VICTIMS[name](folder, recording.build(folder))
         killed = 0
         try:

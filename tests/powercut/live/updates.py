@@ -25,6 +25,7 @@ from vedette.model.release import Release, ReleaseKind, TargetFile
 RELEASES = 3
 NAME = "core"
 INSTALL_S = 60.0
+UPDATER = "nobody"
 
 
 class Publisher:
@@ -76,6 +77,7 @@ def play(folder: Path, mark: Mark) -> None:
 
 def check(folder: Path, marks: Sequence[str]) -> None:
     """What was installed stays, what is old is refused, and the next run ends what was begun."""
+    _give_rights_back(folder)
     site, promises = device(folder), Promises(marks)
     require_good(site, folder, promises)
     begun = promises.last("begun")
@@ -89,7 +91,7 @@ def device(folder: Path) -> Site:
     place = folder / "site"
     place.mkdir(exist_ok=True)
     site = Site(place, sensors=QUIET)
-    user = 'user = "nobody"\nworker = "nobody"\n'
+    user = f'user = "{UPDATER}"\nworker = "{UPDATER}"\n'
     root = folder / "root.json"
     site.write_config(f'[updates]\nenabled = false\nroot = "{root}"\n{user}')
     return site
@@ -129,6 +131,16 @@ def require_good(site: Site, folder: Path, promises: Promises) -> None:
 def forget_steps(site: Site) -> None:
     """Take the steps that wait to be told, as a sentinel would."""
     shutil.rmtree(site.state / "updates" / "steps", ignore_errors=True)
+
+
+def _give_rights_back(folder: Path) -> None:
+    """Modes and owners, which the model of a disk does not have: all of it was root's alone."""
+    for mirror in folder.glob("mirror-*"):
+        for path in (mirror, *mirror.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    cache = folder / "site" / "state" / "updates" / "cache"
+    for path in (cache, *cache.rglob("*")) if cache.exists() else ():
+        shutil.chown(path, UPDATER)
 
 
 def _open(site: Site, folder: Path, number: int) -> Opened:
