@@ -137,7 +137,7 @@ def test_the_worker_ends_with_who_started_it(folder: Path) -> None:
         "from tests.system._worker import plain_models, tried\n"
         "from vedette.model.model_manifest import RunLimits\n"
         f"tried(plain_models(Path({str(folder)!r})), 'hang',"
-        " limits=RunLimits(60000, 256 << 20, 4096))\n"
+        f" limits=RunLimits(60000, 256 << 20, 4096), user={_worker.USER!r})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", starter], cwd=PACKAGING.parent)
     assert models.folder
