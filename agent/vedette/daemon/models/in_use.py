@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from vedette.daemon.model_options import Models
 from vedette.errors import DeviceError
-from vedette.model.model_use import ModelPointers, ModelUse
 from vedette.ports.models import ModelsInUse
 
 if TYPE_CHECKING:
+    from vedette.model.model_use import ModelPointers, ModelUse
     from vedette.store.models import ModelStore
 
 CURRENT = "current"
@@ -75,6 +75,8 @@ class DeviceModels(ModelsInUse):
 
     def use_of(self, name: str) -> ModelUse:
         """Who uses a model; nobody, where the configuration names nobody."""
+        from vedette.model.model_use import ModelUse  # noqa: PLC0415 (see the rule)
+
         return self._models.uses.get(name, ModelUse(name, trial_s=0))
 
     def tell(self, name: str) -> None:
