@@ -33,6 +33,7 @@ from vedette.model.response import (
     DeviceTarget,
     FileTarget,
     Mode,
+    ModelTarget,
     Order,
     Outcome,
     PeerTarget,
@@ -52,6 +53,7 @@ STRANGERS: Final[tuple[Target, ...]] = (
     FileTarget("/no/such/file", ""),
     PeerTarget("192.0.2.1"),
     UnitTarget("no-such.service"),
+    ModelTarget("no-such-model"),
     DeviceTarget(),
 )
 """One target of each kind, none of which is there."""

@@ -58,7 +58,7 @@ class Task(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run them; returns 1 when a state was bad, 2 when it could not be tried."""
     options = _options(argv)
-    names = [name for name in ALL if not options.only or name in options.only]
+    names = _playable([name for name in ALL if not options.only or name in options.only])
     print(f"{len(names)} stories, seed {options.seed}", flush=True)
     started_s = time.monotonic()
     try:
@@ -82,6 +82,14 @@ def recorded(names: Sequence[str]) -> Iterator[dict[str, Recording]]:
             folder.mkdir()
             found[name] = recording.record(name, library, folder)
         yield found
+
+
+def _playable(names: Sequence[str]) -> list[str]:
+    refusals = {name: story.load(name).refusal() for name in names}
+    for name, reason in refusals.items():
+        if reason:
+            print(f"{name}: left out, {reason}", flush=True)
+    return [name for name in names if not refusals[name]]
 
 
 def _tasks(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,7 @@ def record(name: str, library: Path, folder: Path) -> Recording:
     """
     root = (folder / "disk").resolve()
     root.mkdir()
+    make_passable(root)
     story.load(name).prepare(root)
     before = tuple(_found(root))
     log = folder / "record"
@@ -88,6 +90,14 @@ def record(name: str, library: Path, folder: Path) -> Recording:
     )
     found = tuple(operations.parse(log.read_bytes()))
     return Recording(str(root), root.stat().st_ino, before, found)
+
+
+def make_passable(folder: Path) -> None:
+    """Let other users through to a folder: some of our processes give up being root."""
+    for parent in (folder, *folder.parents):
+        mode = parent.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            parent.chmod(mode | stat.S_IXOTH)
 
 
 def _found(root: Path) -> Iterator[tuple[str, int, bytes | Link | None]]:

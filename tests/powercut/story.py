@@ -7,6 +7,7 @@ A story is a module of tests/powercut/stories/ or live/ with
     check(folder, marks)    opens the store as a start after the cut does; raises BadStateError, or
                             anything else, where that is neither the old state nor the new one
     prepare(folder)         optional: what is on the disk before, all of it safe
+    refusal()               optional: why this machine cannot play it, or ""
 
 Rule: `check` believes nothing but the marks and the files.
 """
@@ -24,7 +25,6 @@ STORES, LIVE = "stories", "live"
 """Folders of stories: whose `check` is a call of ours, and whose `check` starts real processes."""
 
 Mark: TypeAlias = Callable[[str], None]
-Prepare: TypeAlias = Callable[[Path], None]
 
 
 class BadStateError(AssertionError):
@@ -35,9 +35,10 @@ class Story(NamedTuple):
     """See the module."""
 
     name: str
-    prepare: Prepare
+    prepare: Callable[[Path], None]
     play: Callable[[Path, Mark], None]
     check: Callable[[Path, Sequence[str]], None]
+    refusal: Callable[[], str]
 
 
 class Promises:
@@ -79,7 +80,8 @@ def load(name: str) -> Story:
     path, _, inner = name.partition(":")
     module = importlib.import_module(path if inner else f"tests.powercut.{path}")
     found = getattr(module, inner) if inner else module
-    return Story(name, getattr(found, "prepare", _nothing), found.play, found.check)
+    prepare = getattr(found, "prepare", _nothing)
+    return Story(name, prepare, found.play, found.check, getattr(found, "refusal", str))
 
 
 def _nothing(folder: Path) -> None:

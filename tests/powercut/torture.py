@@ -10,6 +10,7 @@ Rule 3: a round whose process ended in another way than by a kill is bad.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
 import signal
@@ -18,13 +19,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
+import psutil
 from tests.powercut import recording
-from tests.powercut.live import sentinel
+from tests.powercut.live import sentinel, updates
 from tests.powercut.recording import NoCompilerError
 from tests.powercut.story import BadStateError, Promises
 from tests.system._site import Running
@@ -114,7 +117,7 @@ class SentinelRounds:
                 running.stop(signal.SIGKILL)
         except BadStateError:
             raise
-        except (VedetteError, AssertionError, OSError) as error:
+        except (VedetteError, AssertionError, OSError) as error:  # the answers ended with it
             code = running.process.wait(WAIT_S)
             if code != -signal.SIGKILL:
                 raise BadStateError(f"the sentinel ended with {code}: {error}") from error
@@ -127,6 +130,76 @@ class SentinelRounds:
         self._marks += [f"{word} {status['rules']['counter']}" for word in ("begun", "done")]
         self._number += 1
         sentinel.work(self._site, self._number, self._marks.append)
+
+
+class UpdateRounds:
+    """Updater or installer, killed while a release is fetched, verified and applied.
+
+    Args:
+        folder: of the device and its repository.
+        library: the recorder.
+        victim: the module of the process that is killed.
+        changes: that it makes in a run, about.
+    """
+
+    SECONDS: Final = 0.6
+
+    def __init__(self, folder: Path, library: Path, victim: str, changes: int) -> None:
+        self._folder, self._library = folder, library
+        self._victim, self._changes = victim, changes
+        self._site = updates.device(folder)
+        self._publisher = updates.Publisher(folder, self._site)
+        self._site.bundle.unlink(missing_ok=True)
+        self._number = 0
+
+    def close(self) -> None:
+        """Nothing lies outside of the folder."""
+
+    def play(self, chance: random.Random) -> bool:
+        """One round: a run that is killed, then one that ends what it had begun.
+
+        Raises:
+            BadStateError: the state is not good after either.
+        """
+        before = self._number
+        self._number += 1
+        offered = self._site.bundle.read_bytes() if before else b""
+        self._publisher.publish(self._number)
+        self._site.bundle.write_bytes(offered)
+        was_killed = self._killed(draw(chance, self._changes, self.SECONDS))
+        marks = [f"done {before}", f"begun {self._number}"]
+        updates.require_good(self._site, self._folder, Promises(marks))
+        code = updates.install(self._site, self._folder, self._number)
+        if code:
+            raise BadStateError(f"the run after the kill ended with {code}")
+        marks = [f"done {self._number}", f"begun {self._number}"]
+        updates.require_good(self._site, self._folder, Promises(marks))
+        updates.forget_steps(self._site)
+        return was_killed
+
+    def _killed(self, kill: Kill) -> bool:
+        """Run an update whose updater or installer is killed; whether it was, before the end."""
+        log = self._folder / "record"
+        log.unlink(missing_ok=True)
+        more = kill.environment(self._library, self._site.folder, log, self._victim)
+        argv = updates.command(self._site, self._folder, self._number)
+        started_s = time.monotonic()
+        with subprocess.Popen(
+            argv, env={**os.environ, **more}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as update:
+            if kill.after_s:
+                self._end_child(update, started_s + kill.after_s)
+            return update.wait(WAIT_S) != 0
+
+    def _end_child(self, update: subprocess.Popen[bytes], at_s: float) -> None:
+        """Kill the victim among the children of a run of ours, once the time has come."""
+        while update.poll() is None and time.monotonic() < at_s:
+            with suppress(subprocess.TimeoutExpired):
+                update.wait(max(0.0, at_s - time.monotonic()))
+        with suppress(psutil.Error):
+            for child in psutil.Process(update.pid).children():
+                if self._victim in child.cmdline():
+                    child.kill()
 
 
 @contextmanager
@@ -146,7 +219,21 @@ def ended_after(seconds: float, process: Callable[[], subprocess.Popen[bytes]]) 
         timer.cancel()
 
 
-VICTIMS: Final = {"sentinel": SentinelRounds}
+class Rounds(Protocol):
+    """A device that is tortured."""
+
+    def play(self, chance: random.Random) -> bool:
+        """One round; whether the victim was killed at work."""
+
+    def close(self) -> None:
+        """Remove what lies outside of the device's folder."""
+
+
+VICTIMS: Final[Mapping[str, Callable[[Path, Path], Rounds]]] = {
+    "sentinel": SentinelRounds,
+    "updater": partial(UpdateRounds, victim="vedette.daemon.updater", changes=4),
+    "installer": partial(UpdateRounds, victim="vedette.daemon.installer", changes=110),
+}
 
 
 def run(name: str, rounds: int, seed: int) -> Tally:
@@ -159,6 +246,7 @@ def run(name: str, rounds: int, seed: int) -> Tally:
     chance = random.Random(f"{name} {seed}")
     with tempfile.TemporaryDirectory(prefix="vedette-torture-") as made:
         folder = Path(made)
+        recording.make_passable(folder)
         victim = VICTIMS[name](folder, recording.build(folder))
         killed = 0
         try:

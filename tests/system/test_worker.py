@@ -129,6 +129,24 @@ def test_a_runner_that_is_not_there_is_told(folder: Path) -> None:
     assert "/no/such/runner cannot be started" in tried(models).reason
 
 
+def test_the_confined_installer_can_still_try_a_model(folder: Path) -> None:
+    """Without a network and with the capabilities alone that it keeps."""
+    trial = (
+        "import sys; sys.path[:0] = ['agent', '.']\n"
+        "from pathlib import Path\n"
+        "from tests.system._worker import plain_models, tried\n"
+        "from vedette.daemon.installer.confinement import confine\n"
+        "problems = confine()\n"
+        f"verdict = tried(plain_models(Path({str(folder)!r})), user={_worker.USER!r})\n"
+        "print([problems, verdict.reason, len(verdict.results)])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", trial], cwd=PACKAGING.parent, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.stdout == "[[], '', 1]\n", done.stderr
+
+
 def test_the_worker_ends_with_who_started_it(folder: Path) -> None:
     models = plain_models(folder)
     starter = (
@@ -137,7 +155,7 @@ def test_the_worker_ends_with_who_started_it(folder: Path) -> None:
         "from tests.system._worker import plain_models, tried\n"
         "from vedette.model.model_manifest import RunLimits\n"
         f"tried(plain_models(Path({str(folder)!r})), 'hang',"
-        " limits=RunLimits(60000, 256 << 20, 4096))\n"
+        f" limits=RunLimits(60000, 256 << 20, 4096), user={_worker.USER!r})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", starter], cwd=PACKAGING.parent)
     assert models.folder

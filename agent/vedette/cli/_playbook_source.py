@@ -66,6 +66,7 @@ _STEP: Mapping[str, Kind[object]] = {
     "to": Choice(get_args(Aim)),
     "for_s": Number(0, LONGEST_S),
     "unit": Text(r"[A-Za-z0-9:_.\\@-]{1,250}\.[a-z]+", 'a unit such as "httpd.service"'),
+    "model": Text(r"[a-z0-9][a-z0-9-]{0,63}", "the name of a model"),
 }
 _PROFILE: Mapping[str, Kind[object]] = {
     "name": _NAME,
@@ -184,13 +185,14 @@ def _step(table: object, number: int, mistakes: list[Mistake]) -> Step:
         responder=cast("str", read.get("respond", "")),
         aim=cast("Aim", read.get("to", "process")),
         lasts_s=cast("int", read.get("for_s", 0)),
-        unit=cast("str", read.get("unit", "")),
+        unit=cast("str", read.get("unit", "") or read.get("model", "")),
     )
     if len(mistakes) == before and not {"respond", "to"} <= read.keys():
         mistakes.append(Mistake(path, f"step {number + 1}: expected respond and to"))
-    if bool(made.unit) != (made.aim == "unit"):
-        words = f'step {number + 1}: expected unit where to = "unit", and only there'
-        mistakes.append(Mistake(path, words))
+    for name in ("unit", "model"):
+        if (name in read) != (made.aim == name):
+            words = f'step {number + 1}: expected {name} where to = "{name}", and only there'
+            mistakes.append(Mistake(path, words))
     return made
 
 

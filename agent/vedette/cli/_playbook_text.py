@@ -71,4 +71,5 @@ def _mode(playbooks: Playbooks, playbook: Playbook) -> str:
 
 def _step(step: Step) -> str:
     lasts = f" for {human_age(step.lasts_s)}" if step.lasts_s else ""
-    return f"{step.responder} {step.unit or f'the {step.aim}'}{lasts}"
+    model = "model " if step.aim == "model" else ""
+    return f"{step.responder} {model}{step.unit or f'the {step.aim}'}{lasts}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from vedette.daemon import update_run
 from vedette.daemon.config import Config
 from vedette.daemon.control_client import ask
+from vedette.daemon.models import going_back
 from vedette.daemon.models.in_use import DeviceModels
 from vedette.daemon.step_teller import StepTeller
-from vedette.errors import RequestError
-from vedette.model.release import ReleaseKind
-from vedette.model.update import Cause, Step
 
 TIMEOUT_S = 60.0
 
@@ -25,25 +25,21 @@ def roll_back(config: Config, kind: str, name: str, by: str, reason: str) -> str
         params = {"by": by, "reason": reason}
         answer = ask(config.control_socket, "update.rollback", {**params}, timeout_s=TIMEOUT_S)
         return f"rules with counter {answer['counter']} are in use again"
+    if kind == "model":
+        return _model(config, name, by, reason)
     with update_run.alone(config, by):
-        if kind == "model":
-            return _model(config, name, by, reason)
         from vedette.daemon.appliers import firmware  # noqa: PLC0415 (the installer's libraries)
 
         return firmware.roll_back(config, by, reason)
 
 
 def _model(config: Config, name: str, by: str, reason: str) -> str:
+    """Here and now, beside whatever runs: the installer may be watching this model's trial."""
     models = DeviceModels(config.models)
-    names = models.names()
-    if not name and len(names) != 1:
-        raise RequestError(f"expected the name of a model, there are {', '.join(names) or 'none'}")
-    name = name or names[0]
-    problem = models.roll_back(name)
-    digest = models.pointers(name).current
-    teller = StepTeller(config.control_socket, config.updates_folder / "steps", by=by)
-    teller.name(
-        Step.ROLLED_BACK, ReleaseKind.MODEL, name, digest=digest, cause=Cause.OPERATOR,
-        reason=f"{reason}; its user could not be told: {problem}" if problem else reason,
-    )  # fmt: skip
-    return f"model {name}: {digest[:16] or 'none'} is in use again"
+    return going_back.roll_back(models, lambda: teller(config, by), name, reason)
+
+
+def teller(config: Config, by: str) -> StepTeller:
+    """Who records a step of this process, which the sentinel knows from now on."""
+    update_run.announce(config, by, os.getpid())
+    return StepTeller(config.control_socket, config.updates_folder / "steps", by=by)

@@ -62,6 +62,7 @@ _RULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,127}")
 _TAG = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 _CLASS = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?")
 _UNIT = re.compile(r"([A-Za-z0-9:_.\\@-]{1,250}\.(service|socket|timer|target|path|mount))?")
+_MODEL = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Entry = TypeVar("Entry")
@@ -185,15 +186,27 @@ def _step(value: Json) -> Step:
     aim = next((one for one in _AIMS if one == fields["aim"]), None)
     if aim is None:
         raise ParseError(f"expected an aim of {', '.join(_AIMS)}, got {quoted(fields['aim'])}")
-    unit = _matched(fields["unit"], "a unit with its suffix", _UNIT)
-    if bool(unit) != (aim == "unit"):
-        raise ParseError('expected a unit where the aim is "unit", and only there')
+    unit = _named(fields["unit"], aim)
     return Step(
         responder=_matched(fields["responder"], "the name of a responder", _RESPONDER),
         aim=aim,
         lasts_s=_number(fields, "lasts", 0, LONGEST_S),
         unit=unit,
     )
+
+
+def _named(value: Json, aim: Aim) -> str:
+    """What the step names: its unit or model, and nothing where the finding says what is meant."""
+    match aim:
+        case "unit":
+            name = _matched(value, "a unit with its suffix", _UNIT)
+        case "model":
+            name = _matched(value, "the name of a model", _MODEL)
+        case _:
+            name = "" if value == "" else "stray"
+    if (name == "") == (aim in {"unit", "model"}) or name == "stray":
+        raise ParseError('expected a name where the aim is "unit" or "model", and only there')
+    return name
 
 
 def _profile(value: Json) -> DeviceProfile:

@@ -21,6 +21,7 @@ from vedette.model.response import (
     DeviceTarget,
     FileTarget,
     Mode,
+    ModelTarget,
     Order,
     Outcome,
     PeerTarget,
@@ -42,6 +43,7 @@ _TARGETS = {
     "file": frozenset({"kind", "path", "sha256"}),
     "peer": frozenset({"address", "kind"}),
     "unit": frozenset({"kind", "unit"}),
+    "model": frozenset({"kind", "model", "sha256"}),
     "device": frozenset({"kind"}),
 }
 
@@ -74,6 +76,8 @@ def plain_target(target: Target) -> dict[str, Json]:
             return {"address": address, "kind": "peer"}
         case UnitTarget(unit):
             return {"kind": "unit", "unit": unit}
+        case ModelTarget(model, sha256):
+            return {"kind": "model", "model": model, "sha256": sha256}
         case DeviceTarget():
             return {"kind": "device"}
 
@@ -89,6 +93,8 @@ def target_words(target: Target) -> str:
             return escape(address)
         case UnitTarget(unit):
             return escape(unit)
+        case ModelTarget(model, _):
+            return f"model {escape(model)}"
         case DeviceTarget():
             return "this device"
 
@@ -157,6 +163,8 @@ def read_target(value: Json) -> Target:
             return PeerTarget(_text(fields, "address"))
         case "unit":
             return UnitTarget(_text(fields, "unit"))
+        case "model":
+            return ModelTarget(_text(fields, "model"), _text(fields, "sha256"))
         case _:
             return DeviceTarget()
 

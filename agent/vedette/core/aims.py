@@ -15,6 +15,7 @@ from vedette.model.process import ProcessKey
 from vedette.model.response import (
     DeviceTarget,
     FileTarget,
+    ModelTarget,
     PeerTarget,
     ProcessTarget,
     Target,
@@ -43,6 +44,8 @@ def target_of(step: Step, seen: Sighting, table: ProcessTable) -> Target | None:
             return _peer(seen)
         case "unit":
             return UnitTarget(step.unit)
+        case "model":
+            return ModelTarget(step.unit)
         case "device":
             return DeviceTarget()
 

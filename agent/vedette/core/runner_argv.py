@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from vedette.codec.text import quoted
 from vedette.errors import InputError
-from vedette.model.model_manifest import ModelManifest
 from vedette.model.model_use import Allowed, Runner
+
+if TYPE_CHECKING:  # the sentinel reads templates with its configuration, and no manifests
+    from vedette.model.model_manifest import ModelManifest
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 PARAMETER = "parameters."

@@ -21,6 +21,7 @@ from vedette.daemon.config import Config
 from vedette.daemon.content_source import ContentSource, read_trust
 from vedette.daemon.essential_options import open_flows
 from vedette.daemon.ladder import Ladder, name_of
+from vedette.daemon.models.in_use import DeviceModels
 from vedette.daemon.responder_calls import Responders
 from vedette.daemon.response_options import Options
 from vedette.errors import DeviceError, TrustError
@@ -171,6 +172,7 @@ def responders(
             uplink_peer=uplink_peer,
             baseline=baseline,
             good_copies=good_copies,
+            models=DeviceModels(config.models),
         )
         usable[name] = kind(context)
     return Responders(usable, disabled)

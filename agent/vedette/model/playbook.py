@@ -24,9 +24,9 @@ MAX_PER_HOUR = 1000
 LONGEST_S = 30 * 86_400
 """A response that should hold for longer is an operator's decision to be confirmed."""
 
-Aim: TypeAlias = Literal["process", "parent", "image", "file", "peer", "unit", "device"]
+Aim: TypeAlias = Literal["process", "parent", "image", "file", "peer", "unit", "model", "device"]
 """What of a finding a step acts on: its process, that one's parent, the program's file, the file
-that was written, the other host, a named unit, this device."""
+that was written, the other host, a named unit or model, this device."""
 
 
 class Step(NamedTuple):
@@ -36,7 +36,8 @@ class Step(NamedTuple):
         responder: which one, such as "kill".
         lasts_s: seconds after which it is undone unless somebody confirms it; 0 where the responder
             has nothing to undo.
-        unit: for the aim "unit" which one, such as "httpd.service"; else "".
+        unit: for the aim "unit" which one, such as "httpd.service"; for "model" the model's name;
+            else "".
     """
 
     responder: str

@@ -52,11 +52,20 @@ class UnitTarget(NamedTuple):
     unit: str
 
 
+class ModelTarget(NamedTuple):
+    """A model of this device; `sha256` is the content that is meant, "" for what is in use."""
+
+    model: str
+    sha256: str = ""
+
+
 class DeviceTarget(NamedTuple):
     """This device as a whole."""
 
 
-Target: TypeAlias = ProcessTarget | FileTarget | PeerTarget | UnitTarget | DeviceTarget
+Target: TypeAlias = (
+    ProcessTarget | FileTarget | PeerTarget | UnitTarget | ModelTarget | DeviceTarget
+)
 
 
 class Order(NamedTuple):

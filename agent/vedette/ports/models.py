@@ -8,8 +8,10 @@ Rule 2: calls block: some fsyncs, and whatever the inference process takes to an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
-from vedette.model.model_use import ModelPointers
+if TYPE_CHECKING:  # the sentinel has this port, and mostly no models
+    from vedette.model.model_use import ModelPointers
 
 
 class ModelsInUse(ABC):

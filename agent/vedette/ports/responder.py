@@ -24,6 +24,7 @@ from vedette.errors import ResponseError
 from vedette.model.response import Order, Outcome, ResponseStatus, Target, UndoRecord
 from vedette.ports.baseline import Baseline
 from vedette.ports.good_copies import GoodCopies
+from vedette.ports.models import ModelsInUse
 
 
 class UplinkPeer(NamedTuple):
@@ -54,6 +55,7 @@ class ResponderContext:
         uplink_peer: the connection to the operator, None where there is none.
         baseline: what files are meant to be, for those that restore them.
         good_copies: the content that goes with it.
+        models: those in use, for what rolls one back.
     """
 
     state_dir: Path
@@ -64,6 +66,7 @@ class ResponderContext:
     uplink_peer: UplinkPeer | None = None
     baseline: Baseline | None = None
     good_copies: GoodCopies | None = None
+    models: ModelsInUse | None = None
 
 
 class Responder(ABC):

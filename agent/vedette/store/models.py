@@ -163,6 +163,8 @@ class ModelStore:
                 self._end_trial(name)
             elif found.last_good in {"", found.current}:
                 raise StoreError(f"{name}: expected a model from before, none is kept")
+            elif not self.path(name, found.last_good).is_dir():
+                raise StoreError(f"{name}: {found.last_good[:16]}... is not there any more")
             else:
                 _point(self._home(name) / CURRENT, found.last_good)
             return self.pointers(name)

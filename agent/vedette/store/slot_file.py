@@ -143,7 +143,10 @@ def _open(path: Path, kind: int, *, is_read_only: bool) -> int:
     if is_read_only:
         return os.open(path, flags | os.O_RDONLY)
     flags |= os.O_EXCL if stat.S_ISBLK(kind) else os.O_CREAT
-    return durable.disk.open(path, flags | os.O_RDWR, 0o600)
+    descriptor = durable.disk.open(path, flags | os.O_RDWR, 0o600)
+    if not kind:  # a file that was made: its name has to outlive a power cut too
+        durable.sync_folder(path.parent)
+    return descriptor
 
 
 def _open_direct(path: Path) -> int:

@@ -30,9 +30,9 @@ def prepare(folder: Path) -> None:
 
 def play(folder: Path, mark: Mark) -> None:
     """Incidents, new rules, a kill, a restart, and an orderly end."""
+    mark("begun 1")
     site = device(folder)
     try:
-        mark("begun 1")
         with Running(site) as running:
             mark("done 1")
             work(site, 2, mark)

@@ -33,6 +33,11 @@ respond = "stop_unit"
 to = "unit"
 unit = "miner.service"
 for_s = 600
+[[step]]
+respond = "rollback_model"
+to = "model"
+model = "person"
+for_s = 3600
 """
 PROFILE = """\
 name = "home"
@@ -70,6 +75,7 @@ def test_a_new_set_observes(folder: Path) -> None:
     assert playbook.severity is Severity.HIGH
     assert playbook.steps == (
         Step("kill", "process", 0), Step("stop_unit", "unit", 600, "miner.service"),
+        Step("rollback_model", "model", 3600, "person"),
     )  # fmt: skip
     assert found.profiles[0].limits["kill"].mode is Mode.ENFORCE
 
@@ -116,6 +122,7 @@ def test_a_set_is_shown_for_people_and_for_programs(
     text = capsys.readouterr().out
     assert "end-miner  (may enforce)" in text
     assert "stop_unit miner.service for 10 min" in text
+    assert "rollback_model model person for" in text
     assert main(["playbooks", "show", str(promoted), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["playbooks"][0]["mode"] == "may enforce"
@@ -127,6 +134,10 @@ MISTAKES = {
     "an aim nobody knows": (
         PLAYBOOK.replace('"process"', '"planet"'), ":6:1: step 1: to: expected one of",
     ),
+    "a unit where a model is meant": (
+        PLAYBOOK.replace('model = "person"', 'unit = "a.service"'), "expected model where to",
+    ),
+    "a model with a path": (PLAYBOOK.replace('"person"', '"../person"'), "the name of a model"),
     "a step without an aim": (PLAYBOOK.replace('to = "process"', ""), "expected respond and to"),
     "a unit where none is meant": (
         PLAYBOOK.replace('to = "unit"', 'to = "process"'), 'expected unit where to = "unit"',

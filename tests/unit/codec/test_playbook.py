@@ -21,7 +21,8 @@ from vedette.model.response import Mode
 def playbook(name: str = "end-miner", **more: Any) -> Playbook:
     made = Playbook(
         name, "End what mines", ("a1b2",), ("attack.t1496",), Severity.HIGH,
-        (Step("kill", "process", 0), Step("stop_unit", "unit", 60, "x.service")), 60, 3, "",
+        (Step("kill", "process", 0), Step("stop_unit", "unit", 60, "x.service"),
+         Step("rollback_model", "model", 60, "person")), 60, 3, "",
     )._replace(**more)  # fmt: skip
     return made._replace(digest=codec.digest_of(made))
 
@@ -63,6 +64,13 @@ WRONG: dict[str, dict[str, Any]] = {
     },
     "no unit where one is meant": {
         "playbooks": (playbook(steps=(Step("stop_unit", "unit", 60),)),), "promoted": (),
+    },
+    "no model where one is meant": {
+        "playbooks": (playbook(steps=(Step("rollback_model", "model", 60),)),), "promoted": (),
+    },
+    "a unit where a model is meant": {
+        "playbooks": (playbook(steps=(Step("rollback_model", "model", 6, "x.service"),)),),
+        "promoted": (),
     },
     "a unit with a path": {
         "playbooks": (playbook(steps=(Step("stop_unit", "unit", 6, "../x.service"),)),),

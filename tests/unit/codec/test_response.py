@@ -27,6 +27,7 @@ from vedette.model.response import (
     DeviceTarget,
     FileTarget,
     Mode,
+    ModelTarget,
     Order,
     Outcome,
     PeerTarget,
@@ -45,6 +46,7 @@ TARGETS: st.SearchStrategy[Target] = st.one_of(
     st.builds(FileTarget, PATHS, st.just("ab" * 32)),
     st.just(PeerTarget("2001:db8::1")),
     st.just(UnitTarget("httpd.service")),
+    st.just(ModelTarget("person", "ab" * 32)),
     st.just(DeviceTarget()),
 )
 ORDER = Order(

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from vedette.daemon.config import parse
-from vedette.daemon.model_options import RUNNER, USE
+from vedette.daemon.model_tables import RUNNER, USE
 from vedette.errors import ConfigError
 from vedette.model.model_use import Allowed, ModelUse
 

@@ -16,11 +16,11 @@ from vedette.codec.text import shorten
 from vedette.core.runner_argv import RunnerError, choose
 from vedette.daemon.appliers import _staged
 from vedette.daemon.appliers.applier import Applied, Context
-from vedette.daemon.models import golden_test
+from vedette.daemon.models import going_back, golden_test
 from vedette.daemon.models.hook import HookError
 from vedette.daemon.models.in_use import DeviceModels
 from vedette.daemon.models.watch import Problem, Watch
-from vedette.errors import ParseError, StoreError, TrustError
+from vedette.errors import ParseError, RequestError, StoreError, TrustError
 from vedette.model.model_manifest import Blob, ModelManifest
 from vedette.model.release import Release, ReleaseKind
 from vedette.model.update import Cause, Step
@@ -240,6 +240,16 @@ def recover(context: Context) -> None:
             Step.ROLLED_BACK, ReleaseKind.MODEL, name, cause=Cause.TIMEOUT, reason=reason,
             facts={"current": digest or "none"},
         )  # fmt: skip
+
+
+def roll_back(context: Context, name: str, reason: str) -> str:
+    """Put the model before into use again, because a person asked; "" or why not."""
+    try:
+        models = DeviceModels(context.config.models)
+        going_back.roll_back(models, lambda: context.teller, name, reason)
+    except (RequestError, StoreError) as error:
+        return str(error)
+    return ""
 
 
 def applier(context: Context) -> ModelApplier:

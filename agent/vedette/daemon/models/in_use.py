@@ -1,16 +1,22 @@
-"""The models of this device, put into use and rolled back (ports.models.ModelsInUse)."""
+"""The models of this device, put into use and rolled back (ports.models.ModelsInUse).
+
+Rule: nothing is imported before a model is asked for: the sentinel has one of these from its start.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vedette.daemon.model_options import Models
-from vedette.daemon.models import hook
-from vedette.daemon.models.hook import HookError
-from vedette.model.model_use import ModelPointers, ModelUse
+from vedette.errors import DeviceError
 from vedette.ports.models import ModelsInUse
-from vedette.store.models import CURRENT, ModelStore
 
+if TYPE_CHECKING:
+    from vedette.model.model_use import ModelPointers, ModelUse
+    from vedette.store.models import ModelStore
+
+CURRENT = "current"
 _MIB = 1 << 20
 
 
@@ -19,14 +25,21 @@ class DeviceModels(ModelsInUse):
 
     Args:
         models: the [models] table.
-
-    Attributes:
-        store: where they lie.
     """
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self.store = ModelStore(Path(models.folder), max_bytes=models.max_mb * _MIB)
+        self._store: ModelStore | None = None
+
+    @property
+    def store(self) -> ModelStore:
+        """Where they lie."""
+        if self._store is None:
+            from vedette.store.models import ModelStore  # noqa: PLC0415 (see the rule)
+
+            folder = Path(self._models.folder)
+            self._store = ModelStore(folder, max_bytes=self._models.max_mb * _MIB)
+        return self._store
 
     def names(self) -> list[str]:
         """The models there are."""
@@ -47,7 +60,8 @@ class DeviceModels(ModelsInUse):
 
     def put_back(self, name: str, digest: str) -> str:
         """Put a content into use that was in use before."""
-        self.store.switch(name, digest)
+        if self.store.pointers(name).current != digest:
+            self.store.switch(name, digest)
         self.store.commit(name, digest)
         return self._tell(name)
 
@@ -61,6 +75,8 @@ class DeviceModels(ModelsInUse):
 
     def use_of(self, name: str) -> ModelUse:
         """Who uses a model; nobody, where the configuration names nobody."""
+        from vedette.model.model_use import ModelUse  # noqa: PLC0415 (see the rule)
+
         return self._models.uses.get(name, ModelUse(name, trial_s=0))
 
     def tell(self, name: str) -> None:
@@ -69,12 +85,14 @@ class DeviceModels(ModelsInUse):
         Raises:
             HookError: it was not told, or says no.
         """
+        from vedette.daemon.models import hook  # noqa: PLC0415 (see the rule)
+
         digest = self.store.pointers(name).current
         hook.tell(self.use_of(name), digest, self.store.folder / name / CURRENT)
 
     def _tell(self, name: str) -> str:
         try:
             self.tell(name)
-        except HookError as error:
+        except DeviceError as error:
             return str(error)
         return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from vedette.daemon.updater.archive_source import ArchiveSource
 from vedette.daemon.updater.directory_source import DirectorySource
 from vedette.daemon.updater.pace import Pace
 from vedette.errors import ConfigError
@@ -24,10 +25,10 @@ LATE: Final = (
 def open_source(
     metadata: str, targets: str = "", *, limit_bytes_s: int = 0, ca_file: str = ""
 ) -> ReleaseSource:
-    """A source from two places; both on a server, or both folders.
+    """A source from two places; both on a server, both folders, or both in one archive.
 
     Args:
-        metadata: URL of http, https or file, or an absolute path.
+        metadata: URL of http, https or file, or an absolute path, whose folder may be an archive.
         targets: the same; "" where only metadata is wanted.
         limit_bytes_s: bandwidth from a server; 0 for no limit.
         ca_file: certificates to believe instead of the system's; "" for those.
@@ -38,6 +39,9 @@ def open_source(
     targets = targets or metadata
     folders = folder_of(metadata), folder_of(targets)
     if folders[0] is not None and folders[1] is not None:
+        archive = folders[0].parent
+        if archive == folders[1].parent and archive.is_file():
+            return ArchiveSource(archive)
         return DirectorySource(folders[0], folders[1])
     if folders[0] is not None or folders[1] is not None:
         raise ConfigError(f"expected two folders or two URLs, got {metadata!a} and {targets!a}")
