@@ -5,8 +5,8 @@ before anything is kept. Nothing unverified is ever written.
 Rule 2: files are written by the caller's `save`; tuf itself would neither sync nor leave a name in
 place while it changes. A file that has the right content already is not written again.
 Rule 3: dates are held against the time floor; a verified issue raises it at once.
-Rule 4: one key under two names is one key; sizes, depth and repeated names are bounded before tuf
-reads anything.
+Rule 4: one key under two names is one key (tuf_keys.py); sizes, depth and repeated names are
+bounded before tuf reads anything (tuf_fetcher.py).
 
 This stands on hooks of tuf 7.0 that are not its public interface (`_persist_*`, `_load_*`,
 `_update_root_symlink`): tests/unit/trust/test_tuf_client.py fails where they change.
@@ -14,7 +14,7 @@ This stands on hooks of tuf 7.0 that are not its public interface (`_persist_*`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,42 +24,26 @@ from urllib.parse import quote
 from securesystemslib.signer import Signature
 from tuf.api.exceptions import (
     BadVersionNumberError,
-    DownloadError,
-    DownloadHTTPError,
     RepositoryError,
-    UnsignedMetadataError,
 )
-from tuf.api.metadata import Key, Root, Signed, Snapshot, T, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Root, Signed, Snapshot, T, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
-from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
+from tuf.ngclient import Updater
 
-from vedette.codec.strict_json import parse
-from vedette.errors import AbsentError, FetchError, ParseError
 from vedette.ports.release_source import ReleaseSource
+from vedette.trust.tuf_fetcher import BASE, CONFIG, SourceFetcher
 from vedette.trust.tuf_floors import Floors, Keys
+from vedette.trust.tuf_keys import require_distinct
 
 ISSUED: Final = "x-vedette-issued"
 """Of timestamp.json's signed part: Unix time of signing."""
 
 HISTORY: Final = "root_history"
-BASE: Final = "metadata:/"
-NOT_FOUND: Final = 404
 LATEST_S: Final = 253_402_300_799
 """9999-12-31, where datetime ends: a clock beyond it is held at it."""
 
 MAX_NAME_BYTES: Final = 200
 """Of a role, quoted: with ".json.new" behind it, it is still a file name."""
-
-CONFIG: Final = UpdaterConfig(
-    max_root_rotations=256,
-    max_delegations=32,
-    root_max_length=256 << 10,
-    timestamp_max_length=16 << 10,
-    snapshot_max_length=256 << 10,
-    targets_max_length=1 << 20,
-)
-"""As tuf's own, but smaller: JSON takes about ten times its size in memory, and we have 16 MB."""
-
 
 MAX_METADATA_BYTES: Final = 5 << 18
 """Of all metadata that one refresh holds at a time: 1.25 MiB, which is 14 MB of memory."""
@@ -67,37 +51,6 @@ MAX_METADATA_BYTES: Final = 5 << 18
 
 class BelowFloorError(BadVersionNumberError):
     """A version that this device has gone beyond, whatever tuf's own files say."""
-
-
-class SourceFetcher(FetcherInterface):
-    """Lets tuf ask a source of ours for its metadata; whole, bounded, never by a temporary file."""
-
-    def __init__(self, source: ReleaseSource) -> None:
-        self._source = source
-
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        return iter((self.download_bytes(url, CONFIG.targets_max_length),))
-
-    def download_bytes(self, url: str, max_length: int) -> bytes:
-        """One metadata file.
-
-        Raises:
-            DownloadHTTPError: with status 404 where there is none.
-            DownloadError: it could not be fetched.
-            DeserializationError: it is no JSON that has one meaning.
-        """
-        name = url.removeprefix(BASE)
-        try:
-            data = self._source.metadata(name, max_length)
-        except AbsentError as error:
-            raise DownloadHTTPError(str(error), NOT_FOUND) from error
-        except FetchError as error:
-            raise DownloadError(str(error)) from error
-        try:
-            parse(data, max_bytes=max_length)
-        except ParseError as error:
-            raise DeserializationError(f"{name}: {error}") from error
-        return data
 
 
 class FloorUpdater(Updater):
@@ -178,9 +131,9 @@ class FloorUpdater(Updater):
         """Every verification of tuf's, with each key counted once."""
         signed, payload, signatures = self._tuf_load(role, data, delegator, role_name)
         if delegator is not None:
-            _require_distinct(delegator, role_name or role.type, payload, signatures)
+            require_distinct(delegator, role_name or role.type, payload, signatures)
         if isinstance(signed, Root):
-            _require_distinct(signed, Root.type, payload, signatures)
+            require_distinct(signed, Root.type, payload, signatures)
         return signed, payload, signatures
 
     def _load_root(self) -> None:
@@ -334,33 +287,6 @@ def _keys_of(delegator: Root | Targets, role: str) -> Keys:
     """Who signs a role, as its delegator says."""
     named = delegator.get_delegated_role(role)
     return Keys(named.threshold, frozenset(named.keyids))
-
-
-def _require_distinct(
-    delegator: Root | Targets, role: str, payload: bytes, signatures: dict[str, Signature]
-) -> None:
-    """One key under two ids signs once.
-
-    Raises:
-        UnsignedMetadataError: without its second name the threshold is not met.
-    """
-    named = delegator.get_delegated_role(role)
-    known = delegator.keys if isinstance(delegator, Root) else _delegated_keys(delegator)
-    if len({_value(known[keyid]) for keyid in named.keyids if keyid in known}) == len(named.keyids):
-        return
-    signed = delegator.get_verification_result(role, payload, signatures).signed
-    if len({_value(key) for key in signed.values()}) < named.threshold:
-        raise UnsignedMetadataError(
-            f"{role[:80]!a} was signed by {named.threshold} names of fewer keys"
-        )
-
-
-def _value(key: Key) -> str:
-    return str(sorted(key.keyval.items()))
-
-
-def _delegated_keys(delegator: Targets) -> dict[str, Key]:
-    return delegator.delegations.keys if delegator.delegations is not None else {}
 
 
 def _content(path: Path) -> bytes | None:
