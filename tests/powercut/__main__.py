@@ -26,8 +26,10 @@ from tests.powercut.campaign import Outcome
 from tests.powercut.operations import RecordError
 from tests.powercut.recording import NoCompilerError, Recording
 
-STATES: Final = 24_000
-"""For all stories together, in even parts: enough for 10,000 where one has fewer."""
+STATES: Final = 45_000
+"""Asked of all stories together, in even parts; most have fewer that differ."""
+FEWEST: Final = 6
+"""Of a cut point, in the stories that have many of them."""
 LEAST: Final = 10_000
 PROCESSES: Final = 100
 """States on which the real processes start, for all live stories together."""
@@ -104,7 +106,7 @@ def _tasks(
             share = (every * first + every // 2, every * SHARES)
             yield Task(name, played, 1, options.seed, share, is_live=True)
         return
-    quota = max(4, options.states // len(STORES) // cuts)
+    quota = max(FEWEST, options.states // len(STORES) // cuts)
     for first in range(SHARES):
         yield Task(name, played, quota, options.seed, (first, SHARES))
 

@@ -1,8 +1,8 @@
 """Tries the states of a recorded story: lays each out on a disk in memory, and has it judged.
 
 Rule 1: whatever `check` raises is a bad outcome; nothing is retried.
-Rule 2: what a start mended must stay mended: each state is judged twice, and the second time must
-not find it worse. Every NESTED-th state is cut again while it is being mended.
+Rule 2: what a start mended must stay mended: every TWICE-th state is judged again after it, and
+every NESTED-th is cut again while it is being mended.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from vedette.store import durable
 
 MEMORY: Final = Path("/dev/shm")
 NESTED: Final = 5
+TWICE: Final = 3
 NESTED_CALLS: Final = 12
 """Changes of the disk after which the second cut comes, at most; few starts make more."""
 SHOWN: Final = 3
@@ -98,7 +99,7 @@ def run(
         quota: states of each cut point, at most.
         seed: of chance.
         share: the n-th of so many parts of the cut points.
-        is_live: its `check` starts processes: each state is judged once, and never cut again.
+        is_live: its `check` starts processes: each state is judged once, and not cut again.
     """
     played = story.load(name)
     number, count = share
@@ -110,7 +111,7 @@ def run(
             is_nested = not is_live and outcome.states % NESTED == 0
             outcome.nested += is_nested
             chance = random.Random(f"{seed} {outcome.states}") if is_nested else None
-            times = 1 if is_live else 2
+            times = 2 if not is_live and outcome.states % TWICE == 0 else 1
             problem = _judge(played, recording, state, Path(made), chance, times)
             if problem:
                 outcome.bad += 1
