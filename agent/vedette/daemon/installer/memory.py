@@ -1,7 +1,7 @@
 """What the installer remembers between its runs: what it told of each release, and its last look.
 
-Rule 1: a step that repeats what was told last of a release is told once: a fleet that looks twice a
-day hears of a release when something happens to it.
+Rule 1: the same step of the same release is told once: a fleet that looks twice a day hears of a
+release when something happens to it.
 Rule 2: none of it is trusted for more than that: floors are kept elsewhere, twice.
 """
 
@@ -26,7 +26,7 @@ MAX_RELEASES = 256
 MAX_REASON = 1000
 
 _LOOK = frozenset({"at_s", "result", "reason", "expires_s", "failures"})
-_WORD = re.compile(r"[a-z0-9 :./_-]{0,200}")
+_WORD = re.compile(r"[a-z0-9 :./_-]{0,1000}")
 
 
 class Look(NamedTuple):
@@ -66,25 +66,20 @@ class Memory:
             self.look, self._told = Look(), {}
 
     def is_news(self, release: Release, step: Step, cause: str = "") -> bool:
-        """Whether this was not the last that was told of a release; remembers it.
-
-        An offer is no news when anything was told of the release.
-        """
-        key, words = _key(release), f"{_mark(release)} {step} {cause}"
-        told = self._told.get(key, "")
-        is_known = told.startswith(_mark(release)) if step is Step.OFFERED else told == words
-        if is_known:
+        """Whether this was not told of a release before; remembers that it was."""
+        key, word = _key(release), f"{step}:{cause}"
+        told = self._words(release)
+        if word in told:
             return False
         self._told.pop(key, None)
-        self._told[key] = words
+        self._told[key] = " ".join((_mark(release), *told, word))
         while len(self._told) > MAX_RELEASES:
             del self._told[next(iter(self._told))]
         return True
 
     def was_refused(self, release: Release) -> bool:
-        """Whether this very release was refused, or given back, the last time it was tried."""
-        told = self._told.get(_key(release), "")
-        return told.startswith(f"{_mark(release)} {Step.REFUSED} ")
+        """Whether this very release was refused, or given back, when it was tried."""
+        return any(word.startswith(f"{Step.REFUSED}:") for word in self._words(release))
 
     def save(self) -> None:
         """Keep it.
@@ -95,6 +90,11 @@ class Memory:
         told: dict[str, Json] = {**self._told}
         document: dict[str, Json] = {"look": self.look._asdict(), "told": told}
         durable.write(self._path, strict_json.canonical(document))
+
+    def _words(self, release: Release) -> list[str]:
+        """What was told of this very release: steps with their causes."""
+        mark, _, words = self._told.get(_key(release), "").partition(" ")
+        return words.split() if mark == _mark(release) else []
 
     def _read(self, document: Json) -> None:
         found = fields(document, "the installer's memory", frozenset({"look", "told"}))
@@ -115,7 +115,7 @@ class Memory:
 
 
 def _mark(release: Release) -> str:
-    return f"{release.counter} {release.target.sha256}"
+    return f"{release.counter}:{release.target.sha256}"
 
 
 def _key(release: Release) -> str:
