@@ -2,7 +2,7 @@ r"""Releases on this device: look for them, install them, go back, and see what 
 
   check     look at the repository now and say what there is; nothing is applied
   run       look, and apply what is due (the agent does this on its own schedule)
-  install   apply what a folder or an archive of a repository holds, now, by the same checks
+  install   apply what a folder or a tar archive of a repository holds, by the same checks
   rollback  use again what was in use before: rules, model, firmware
   status    when the last look was, what is trusted, what is on trial
   history   every step of every release, newest first, as it was journalled
