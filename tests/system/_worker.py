@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-import stat
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ SIMULATORS: Final = Path(__file__).parents[1] / "simulators"
 PACKAGING: Final = Path(__file__).parents[2] / "packaging"
 USER: Final = str(600_000 + os.getpid())
 """A uid that nobody has, and no other process of the tests either."""
-LIMITS: Final = RunLimits(5000, 256 << 20, 4096)
+LIMITS: Final = RunLimits(20_000, 256 << 20, 4096)
 
 
 def refusal() -> str:
@@ -35,12 +36,13 @@ def refusal() -> str:
     return ""
 
 
-def public_folder(folder: Path) -> Path:
-    """A folder that the worker's user can reach, however private pytest's are."""
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_mode & stat.S_IXOTH == 0:
-            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
-    return folder
+@contextlib.contextmanager
+def public_folder() -> Iterator[Path]:
+    """A folder that the worker's user can reach: each run of pytest closes those of all others."""
+    with tempfile.TemporaryDirectory(prefix="vedette-worker-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 def plain_models(folder: Path, *extra: str) -> Models:

@@ -39,8 +39,9 @@ ROLLED_BACK_S: Final = 2.0
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return public_folder(tmp_path)
+def folder() -> Iterator[Path]:
+    with public_folder() as made:
+        yield made
 
 
 @pytest.fixture
@@ -74,9 +75,10 @@ def test_the_same_content_under_another_counter_is_in_use_already(site: Site) ->
 
 
 SHORT: Final = RunLimits(700, 256 << 20, 4096)
+SMALL: Final = RunLimits(20_000, 128 << 20, 4096)
 BAD: Final = {
     "that hangs": (model("hang", version="2", limits=SHORT), "limits"),
-    "that eats memory": (model("eat", version="2"), "limits"),
+    "that eats memory": (model("eat", version="2", limits=SMALL), "limits"),
     "that answers nothing": (model("silent", version="2"), "golden"),
     "that crashes": (model("crash", version="2"), "golden"),
 }
