@@ -53,7 +53,6 @@ from vedette.daemon.scanning import Scanning
 from vedette.daemon.self_watch import SelfWatch
 from vedette.daemon.shell import Shell, now
 from vedette.daemon.turns import in_loop
-from vedette.daemon.update_schedule import UpdateSchedule
 from vedette.errors import ConfigError, StoreError, TrustError
 from vedette.kernel.priority import hasten
 from vedette.model.finding import Incident
@@ -75,6 +74,7 @@ from vedette.uplink.link import LinkUplink
 
 if TYPE_CHECKING:
     from vedette.daemon.evidence import Evidence
+    from vedette.daemon.update_schedule import UpdateSchedule
 
 SWEEP_S = 60.0
 DRAIN_S = 3.0
@@ -166,13 +166,13 @@ class Sentinel:
             responses=self.defending.responding,
             evidence=self._evidence,
             largest_bytes=self._largest_bytes,
-            ask_update=lambda by, rollback: self.updates.ask(by, rollback=rollback),
+            ask_update=self._ask_update,
         )
         self.rules_trials = RulesTrials(
             lambda: self._sources.rules, self._choose_content, self._tell_trial
         )
         self.shell.on_settled = self.rules_trials.settled
-        self.updates = UpdateSchedule(config, self.shell.report, self._wake_keeper)
+        self._updates: UpdateSchedule | None = None
         self.exec_holder = assembly.exec_holder(
             config, self.shell, self.baseline, lambda: self.profiles.in_force
         )
@@ -360,7 +360,8 @@ class Sentinel:
             group.create_task(self.checkpoints.run())
             group.create_task(_every(LOOK_S, self.profiles.learning.look))
             group.create_task(self._reload_when_asked())
-            group.create_task(self.updates.run())
+            if self.config.updates.enabled:
+                group.create_task(self._schedule().run())
             if self.notifier.watchdog_period_s > 0:
                 group.create_task(_every(self.notifier.watchdog_period_s, self.notifier.watchdog))
 
@@ -421,6 +422,18 @@ class Sentinel:
             self.exec_holder.refresh()
         self._own.rules(self.chosen)
         await self.rules_trials.begun(self.chosen)
+
+    async def _ask_update(self, by: str, rollback: str) -> str:
+        if not self.config.updates.enabled:
+            return "this device is configured to take no releases ([updates])"
+        return await self._schedule().ask(by, rollback=rollback)
+
+    def _schedule(self) -> UpdateSchedule:
+        if self._updates is None:
+            from vedette.daemon.update_schedule import UpdateSchedule  # noqa: PLC0415 (opt-in)
+
+            self._updates = UpdateSchedule(self.config, self.shell.report, self._wake_keeper)
+        return self._updates
 
     def _wake_keeper(self) -> bool:
         return self.notifier.status(self.answers.headline())
