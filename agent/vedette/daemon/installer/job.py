@@ -37,6 +37,9 @@ ORDER = (
 )  # fmt: skip
 """What others are judged by comes first, what ends in a reboot last."""
 
+MAX_FOREIGN = 8
+"""Releases for other devices that are told of, where a repository holds nothing else."""
+
 Judge = Callable[[Release, ReleaseSource], Verdict]
 """Whether how a release was made is good enough (daemon/installer/provenance.py)."""
 
@@ -117,13 +120,17 @@ class Job:
     def _releases(self, wish: Wish) -> Iterator[Release]:
         """The newest release of each name, in the order in which they are applied."""
         newest: dict[tuple[ReleaseKind, str], Release] = {}
+        foreign: list[Release] = []
         for role in dict.fromkeys(ROLES[kind] for kind in ORDER):
-            for target in self._targets(role):
-                release = self._read(target)
-                if release is not None and self._is_ours(release):
-                    key = release.kind, release.name
-                    if key not in newest or newest[key].counter < release.counter:
-                        newest[key] = release
+            for release in filter(None, map(self._read, self._targets(role))):
+                if not self._is_ours(release):
+                    foreign.append(release)
+                    continue
+                key = release.kind, release.name
+                if key not in newest or newest[key].counter < release.counter:
+                    newest[key] = release
+        if wish.is_urgent and not newest:
+            self._refuse_foreign(foreign)
         kinds = wish.kinds or frozenset(ORDER)
         yield from sorted(
             (release for release in newest.values() if release.kind in kinds),
@@ -153,6 +160,15 @@ class Job:
         return not release.hardware_ids or bool(
             set(release.hardware_ids) & set(self._config.updates.hardware)
         )
+
+    def _refuse_foreign(self, releases: Sequence[Release]) -> None:
+        """A person brought what is for other devices alone: that is no news from a repository."""
+        for release in releases[:MAX_FOREIGN]:
+            words = (
+                f"expected one for this hardware ({', '.join(self._config.updates.hardware) or '-'}"
+                f"), got one for {', '.join(release.hardware_ids)[:200]}"
+            )
+            self._refuse(release, Cause.HARDWARE, words)
 
     # one release
 
