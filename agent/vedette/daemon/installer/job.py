@@ -75,6 +75,7 @@ class Job:
         self._context, self._opened, self._source = context, opened, source
         self._memory, self._judge = memory, judge
         self._teller, self._config = context.teller, context.config
+        self._has_seen_all = True
 
     def run(self, wish: Wish) -> bool:
         """Look, and apply what is due; whether all went as it should.
@@ -87,7 +88,7 @@ class Job:
             for release in self._releases(wish):
                 is_well = self._handle(release, wish) and is_well
         self._memory.save()
-        return is_well
+        return is_well and self._has_seen_all
 
     def _look(self) -> bool:
         now_s, before = int(time.time()), self._memory.look
@@ -144,6 +145,7 @@ class Job:
             self._teller.metadata(error.cause, str(error), role=role)
         except FetchError as error:
             self._memory.look = self._memory.look._replace(reason=_short(error))
+        self._has_seen_all = False
         return ()
 
     def _read(self, target: VerifiedTarget) -> Release | None:

@@ -4,6 +4,7 @@ Rule 1: only files whose name has their version are kept: another content would 
 Rule 2: the cache lives until the installer says that it has what it needs, or that something was
 refused: what was refused is never offered twice from here.
 Rule 3: a cache that cannot be read or written is as good as none.
+Rule 4: a file is whole or not here: one that a power cut tore would be refused as a forgery.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from vedette.errors import StoreError
 from vedette.ports.release_source import Reader, ReleaseSource
+from vedette.store import durable
 
 MAX_FILES = 64
 MAX_NAME = 200
@@ -63,11 +66,10 @@ class CachedSource(ReleaseSource):
     def _keep(self, name: str, data: bytes) -> None:
         if not _is_kept(name):
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StoreError):
             self._folder.mkdir(mode=0o700, exist_ok=True)
             if sum(1 for _ in self._folder.iterdir()) < MAX_FILES:
-                with open(self._folder / name, "wb", opener=_no_link) as file:
-                    file.write(data)
+                durable.write(self._folder / name, data)
 
 
 def _is_kept(name: str) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from tests.simulators.failing_disk import FailingDisk
+from tests.simulators.tuf_repository import MemorySource
 from tests.unit.daemon.installer.test_job import CONTENT, Stage, release
 
 from vedette.codec import release as release_codec
@@ -192,3 +193,13 @@ def ran_through(work: Callable[[], object]) -> bool:
 
 def rules_floor(stage: Stage) -> int:
     return Floors(FileState(stage.folder / "floors"), 0).counter(ReleaseKind.RULES, "fleet")
+
+
+def test_a_role_that_cannot_be_read_makes_a_run_that_did_not_go_well(stage: Stage) -> None:
+    stage.publish(release(7))
+    source = stage.source
+    assert isinstance(source, MemorySource)
+    source.failing = {name for name in source.files if name.endswith(".rules.json")}
+    assert stage.run() == (False, [])
+    source.failing = set()
+    assert stage.run() == (True, [("offered", ""), ("verified", "")])
