@@ -86,6 +86,17 @@ class Device:
         assert process.returncode == 0, problems
         return said.split()
 
+    def command(self, *words: str) -> str:
+        """Run `vedette update WORDS`; returns what it said."""
+        argv = [sys.executable, "-m", "vedette.cli", "update", *words, "--config"]
+        ran = subprocess.run(
+            [*argv, str(self.config)], capture_output=True, text=True, check=False,
+            timeout=TIMEOUT_S,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
     def restart(self) -> str:
         return self.boot_loader.boot()
 
@@ -193,12 +204,8 @@ def test_a_similar_firmware_costs_what_differs_and_the_old_one_returns_by_comman
     assert device.restart() == "a"
     device.update()
     assert device.sentinel.steps()[-1] == "committed"
-    argv = [sys.executable, "-m", "vedette.cli", "update", "rollback", "firmware", "--config"]
-    ran = subprocess.run(
-        [*argv, str(device.config)], capture_output=True, text=True, check=False, timeout=TIMEOUT_S,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
+    assert "firmware  committed: firmware cam 3.0" in device.command("status")
+    device.command("rollback", "firmware")
     assert device.sentinel.steps()[-1] == "rolled-back"
     assert device.sentinel.told[-1]["cause"] == "operator"
     assert device.restart() == "b"

@@ -58,7 +58,23 @@ def status(config: Config) -> dict[str, Any]:
         found["agent"] = ""
     except DeviceError as error:
         found["rules"], found["agent"] = None, str(error)
+    if config.firmware.backend:
+        found["firmware"] = _firmware(config)
     return found
+
+
+def _firmware(config: Config) -> dict[str, Any] | None:
+    from vedette.daemon.installer.firmware_around import state_folder  # noqa: PLC0415
+    from vedette.store.firmware import peek  # noqa: PLC0415
+
+    record = peek(state_folder(config))
+    if record is None:
+        return None
+    return {
+        "state": str(record.state), "release": record.release.title if record.release else "",
+        "slot": record.slot, "running": record.running._asdict(),
+        "window_left_s": record.window_left_s, "reason": record.reason,
+    }  # fmt: skip
 
 
 def status_lines(found: dict[str, Any]) -> Iterator[str]:
@@ -78,6 +94,18 @@ def status_lines(found: dict[str, Any]) -> Iterator[str]:
     else:
         trial = ", on trial" if rules.get("trial_left_s") else ""
         yield f"rules     {rules['rules']} with counter {rules['counter']}{trial}"
+
+    if "firmware" in found:
+        yield f"firmware  {_standing(found['firmware'])}"
+
+
+def _standing(firmware: dict[str, Any] | None) -> str:
+    if firmware is None or not firmware["release"]:
+        return "as the device was made with"
+    words = f"{firmware['state'].replace('_', ' ')}: {escape(firmware['release'])}"
+    if firmware["window_left_s"]:
+        words += f", can be rolled back for {human_age(firmware['window_left_s'])} of running time"
+    return f"{words}: {escape(firmware['reason'])}" if firmware["reason"] else words
 
 
 def _schedule(every_m: int) -> str:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 from vedette.codec import firmware_record
+from vedette.codec import state as state_codec
 from vedette.errors import ParseError, StoreError
 from vedette.model.firmware import FirmwareRecord
 from vedette.ports.state import State
+from vedette.store import durable
+from vedette.store.state import COPIES
 
 _NAME = "firmware"
 
@@ -41,3 +47,19 @@ class FirmwareStore:
             StoreError: the disk did not take it; the record before stands.
         """
         self._state.update({_NAME: firmware_record.encode(record)})
+
+
+def peek(folder: Path) -> FirmwareRecord | None:
+    """The record as it lies in a folder, for people: nothing is mended, since it may be in use.
+
+    Returns:
+        The newer whole copy; None where there is none.
+    """
+    found: list[tuple[int, FirmwareRecord]] = []
+    for name in COPIES:
+        with suppress(ParseError, StoreError):
+            data = durable.read(folder / name, state_codec.MAX_BYTES)
+            if data is not None:
+                counter, values = state_codec.decode(data)
+                found.append((counter, firmware_record.decode(str(values.get(_NAME, "")))))
+    return max(found, key=lambda copy: copy[0])[1] if found else None

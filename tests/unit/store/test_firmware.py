@@ -10,7 +10,7 @@ from tests.simulators.memory_state import MemoryState
 
 from vedette.errors import StoreError
 from vedette.model.firmware import FirmwareRecord, FirmwareState
-from vedette.store.firmware import FirmwareStore
+from vedette.store.firmware import FirmwareStore, peek
 from vedette.store.state import COPIES, FileState
 
 RECORD = FirmwareRecord(FirmwareState.OFFERED, release=firmware(image(1, 5000)), slot="b")
@@ -42,3 +42,13 @@ def test_what_is_none_is_told_and_not_taken_for_a_new_device() -> None:
     state.update({"firmware": "{}"})
     with pytest.raises(StoreError, match="cannot be read"):
         FirmwareStore(state).load()
+
+
+def test_a_look_at_it_mends_nothing(tmp_path: Path) -> None:
+    assert peek(tmp_path / "state") is None
+    FirmwareStore(FileState(tmp_path / "state")).save(RECORD)
+    assert peek(tmp_path / "state") == RECORD
+    for lost in COPIES:
+        (tmp_path / "state" / lost).write_bytes(b"torn")
+        assert (peek(tmp_path / "state") == RECORD) is (lost == COPIES[0])
+        assert (tmp_path / "state" / lost).read_bytes() == b"torn"
