@@ -42,8 +42,8 @@ class DeviceModels(ModelsInUse):
         return self._store
 
     def names(self) -> list[str]:
-        """The models there are."""
-        return self.store.names()
+        """The models there are; where none ever was, nothing is imported to say so."""
+        return self.store.names() if Path(self._models.folder).is_dir() else []
 
     def pointers(self, name: str) -> ModelPointers:
         """What of a model is in use."""
