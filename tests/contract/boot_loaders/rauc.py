@@ -20,7 +20,7 @@ from vedette.slots.rauc import RaucBackend
 from vedette.store import durable
 
 START_S = 20.0
-_TOOLS = ("rauc", "dbus-daemon", "grub-editenv", "unshare", "openssl")
+_TOOLS = ("rauc", "dbus-daemon", "grub-editenv", "unshare", "openssl", "mksquashfs")
 _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>session</type><listen>unix:path={folder}/bus</listen><policy context="default">
