@@ -13,6 +13,7 @@ from vedette.daemon.model_options import Models
 from vedette.daemon.models.in_use import DeviceModels
 from vedette.model.response import ModelTarget
 from vedette.ports.responder import ResponderContext
+from vedette.store import durable
 from vedette.store.models import ModelStore
 
 
@@ -36,14 +37,18 @@ class ModelScene(Scene):
         return digest
 
     def equip(self, context: ResponderContext) -> ResponderContext:
-        return dataclasses.replace(context, models=DeviceModels(self.models))
+        models = DeviceModels(self.models)
+        models.tell(NAME)  # what is imported with the first call counts as no step of it
+        return dataclasses.replace(context, models=models)
 
     def target(self) -> ModelTarget:
         return ModelTarget(NAME, self.second)
 
     def state(self) -> object:
         home = self.store.folder / NAME
-        entries = {path.name for path in home.iterdir()} - {"staging"}
+        # A link that a kill left half made leads nobody anywhere; the next switch takes it.
+        found = {path.name for path in home.iterdir() if not durable.is_temporary(path)}
+        entries = found - {"staging"}
         opened = (home / "current/model/m.onnx").read_bytes()
         return [
             entries,
