@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.util
+import operator
 import sys
 import threading
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from opcode import opmap
+from types import CodeType, ModuleType
 
 UNUSED = ("inspect", "ipaddress", "locale")
 """What asyncio, dataclasses, subprocess and urllib import for a use that a resident has not: with
@@ -23,6 +25,10 @@ ast and dis 1.6 MB. From 3.12 on dataclasses does use inspect, and it is loaded 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # mallopt(3), malloc.h
 LARGE_BYTES = 32 * 1024
 KEPT_BYTES = 64 * 1024
+
+CO_FUNCTION = 0x1 | 0x2  # OPTIMIZED and NEWLOCALS, inspect(3): neither a module nor a class
+_DOCSTRING = 0  # a function's first constant is its docstring, or None (funcobject.c)
+_LOADS = tuple(bytes((opmap[name], 0)) for name in ("LOAD_CONST", "RETURN_CONST") if name in opmap)
 
 _loading = threading.RLock()
 
@@ -38,6 +44,26 @@ def give_back() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(MMAP_THRESHOLD, LARGE_BYTES)
         mallopt(TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def forget_docstrings() -> None:
+    """Have what is imported from now on keep no docstrings of functions and modules.
+
+    Nobody asks a resident for help(). Not python -OO, whose compiled files no distribution ships:
+    each start would compile all of the library; it leaves out assertions and classes' texts too.
+    """
+    read, run = SourceFileLoader.get_code, SourceFileLoader.exec_module
+
+    def get_code(loader: SourceFileLoader, name: str) -> CodeType | None:
+        code = read(loader, name)
+        return code and _without_docstrings(code)
+
+    def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
+        run(loader, module)
+        module.__doc__ = None
+
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+    SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign]
 
 
 def never(*names: str) -> None:
@@ -66,6 +92,24 @@ def now(*names: str) -> None:
         if load is not None:
             with contextlib.suppress(AttributeError):  # no module has a nameless attribute
                 load("")
+
+
+def _without_docstrings(code: CodeType) -> CodeType:
+    """The same code, of which no function holds a docstring that it does not use itself."""
+    consts = [
+        _without_docstrings(const) if isinstance(const, CodeType) else const
+        for const in code.co_consts
+    ]
+    if _has_docstring(code) and not any(load in code.co_code for load in _LOADS):
+        consts[_DOCSTRING] = None
+    if all(map(operator.is_, consts, code.co_consts)):
+        return code
+    return code.replace(co_consts=tuple(consts))
+
+
+def _has_docstring(code: CodeType) -> bool:
+    is_function = code.co_flags & CO_FUNCTION == CO_FUNCTION and not code.co_name.startswith("<")
+    return is_function and bool(code.co_consts) and isinstance(code.co_consts[_DOCSTRING], str)
 
 
 def _put_off(name: str) -> None:

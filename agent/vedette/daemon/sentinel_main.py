@@ -36,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 def keep_lean() -> None:
     """Before asyncio is imported; for good."""
     lean.give_back()
+    lean.forget_docstrings()
     lean.never(*NEVER)
     lean.later(*lean.UNUSED)
 

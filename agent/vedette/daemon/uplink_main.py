@@ -63,6 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 def keep_lean() -> None:
     """Before anything imports asyncio, dataclasses or paho; for good."""
     lean.give_back()
+    lean.forget_docstrings()
     lean.later(*LATER)
 
 

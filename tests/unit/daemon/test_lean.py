@@ -98,6 +98,47 @@ def test_a_module_refused_is_not_there_and_one_loaded_before_stays() -> None:
     assert found == [None]
 
 
+DOCUMENTED = '''
+"""What it is for."""
+
+class Kind:
+    """A class keeps its text: dataclasses asks inspect for one where there is none."""
+
+    def tell(self):
+        """Twice."""
+        return (lambda: "a constant")()
+
+def echo():
+    """The same text."""
+    return "The same text."
+
+def listed():
+    """Inner functions too."""
+    def inner():
+        """Hidden."""
+        return "found"
+    return [text for text in ("one", "two")], next(str(one) for one in "x"), inner.__doc__, inner()
+'''
+
+
+def test_what_is_imported_keeps_no_docstring_of_a_function_and_works_the_same(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "documented.py").write_text(DOCUMENTED)
+    found = run(
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from vedette.daemon import lean\n"
+        "lean.forget_docstrings()\n"
+        "import documented as d, json\n"
+        "print(json.dumps([d.__doc__, d.Kind.tell.__doc__, d.listed.__doc__, bool(d.Kind.__doc__),"
+        " d.Kind().tell(), d.echo(), d.listed()]))"
+    )
+    assert found == [
+        None, None, None, True, "a constant", "The same text.",
+        [["one", "two"], "x", None, "found"],
+    ]  # fmt: skip
+
+
 BLOCKS = """
 import json
 import platform
