@@ -62,8 +62,8 @@ def forget_docstrings() -> None:
         run(loader, module)
         module.__doc__ = None
 
-    SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
-    SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign]
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
+    SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign,assignment]
 
 
 def never(*names: str) -> None:
