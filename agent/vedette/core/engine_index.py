@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from vedette.core.comparison import Test, compile_test
 from vedette.core.cut import SCAN_CHARS, cut
@@ -31,7 +31,10 @@ MANY = 32
 """Ours: for shorter substrings, whose gate takes two passes."""
 
 Key = TypeVar("Key")
-Filed = TypeVar("Filed")
+Value = TypeVar("Value")
+
+Filed: TypeAlias = dict[str, tuple[int, ...]]
+"""Rule numbers by text: immutable, so that equal ones may be one object."""
 
 MAX_REMEMBERED_CHARS = 512
 """Ours: longer values hardly ever come twice; bounds a field's memory to 0.5 MB at 1,024 values."""
@@ -53,29 +56,29 @@ class _Words:
     def __init__(self, step: int) -> None:
         self._step = step
         self._offsets = range(0, _WORD_BYTES, step)
-        self._buckets: dict[int, list[tuple[str, list[int]]]] = {}
+        self._buckets: dict[int, tuple[str, ...]] = {}
         self._keys: set[int] = set()
-        self.texts: list[tuple[str, list[int]]] = []
+        self.texts: list[str] = []
         """All that was filed."""
 
-    def add(self, text: str, data: bytes, numbers: list[int]) -> None:
+    def add(self, text: str, data: bytes) -> None:
         words = self._window(data)
-        filed = (text, numbers)
-        self.texts.append(filed)
+        self.texts.append(text)
         for word in words:
-            self._buckets.setdefault(word, []).append(filed)
+            self._buckets[word] = (*self._buckets.get(word, ()), text)
         self._keys |= words
 
-    def scan(self, value: str, data: bytes, found: set[int]) -> None:
+    def scan(self, value: str, data: bytes, filed: Filed, found: set[int]) -> None:
+        """Add the numbers that are filed under the texts which a value holds."""
         view = memoryview(data)
         for offset in self._offsets:
             stop = offset + ((len(data) - offset) & -_WORD_BYTES)
             if stop <= offset:
                 return
             for word in self._keys.intersection(view[offset:stop].cast("I")):
-                for text, numbers in self._buckets[word]:
+                for text in self._buckets[word]:
                     if text in value:
-                        found.update(numbers)
+                        found.update(filed[text])
 
     def take_apart(self) -> Iterator[None]:
         """Let go of what was filed, a little at a time."""
@@ -110,21 +113,22 @@ class FieldIndex:
     """
 
     def __init__(self, memo: int) -> None:
-        self._exact: dict[str, list[int]] = {}
-        self._prefixes: dict[str, list[int]] = {}
-        self._suffixes: dict[str, list[int]] = {}
+        self._exact: Filed = {}
+        self._prefixes: Filed = {}
+        self._suffixes: Filed = {}
         self._prefix_sizes: list[int] = []
         self._suffix_sizes: list[int] = []
         self._first_chars: frozenset[str] = frozenset()
         self._last_chars: frozenset[str] = frozenset()
-        self._substrings: dict[str, list[int]] = {}
+        self._substrings: Filed = {}
         self._wide = _Words(step=4)
         self._medium = _Words(step=2)
-        self._one_by_one: list[tuple[str, list[int]]] = []
-        self._by_rarest: tuple[tuple[str, list[tuple[str, list[int]]]], ...] = ()
+        self._one_by_one: list[str] = []
+        self._by_rarest: tuple[tuple[str, tuple[str, ...]], ...] = ()
         self._gates: list[_Words] = []
         self._slow: list[tuple[Test, bool, int]] = []
         self._muted: list[tuple[Test, bool, int]] = []
+        self._alone: tuple[int, ...] = ()
         self._generation = memo // 2
         self._older: dict[str, tuple[int, ...]] = {}
         self._forgotten = 0
@@ -138,14 +142,16 @@ class FieldIndex:
         """
         text = literal(match)
         if match.operator == "equals" and (text or not match.value):
-            self._exact.setdefault(text, []).append(number)
+            self._file(self._exact, text, number)
         elif not text:
             test = compile_test([match])
             self._slow.append((test, match.is_cased or match.operator == "re", number))
         elif match.operator == "startswith":
-            _file(self._prefixes, self._prefix_sizes, text, number)
+            self._file(self._prefixes, text, number)
+            _note_size(self._prefix_sizes, text)
         elif match.operator == "endswith":
-            _file(self._suffixes, self._suffix_sizes, text, number)
+            self._file(self._suffixes, text, number)
+            _note_size(self._suffix_sizes, text)
         else:
             self._add_substring(text, number)
 
@@ -158,10 +164,10 @@ class FieldIndex:
                 self._gates.append(gate)
             else:
                 self._one_by_one += gate.texts
-        groups: dict[str, list[tuple[str, list[int]]]] = {}
-        for text, numbers in self._one_by_one:
-            groups.setdefault(min(text, key=_rank), []).append((text, numbers))
-        self._by_rarest = tuple(groups.items())
+        groups: dict[str, list[str]] = {}
+        for text in self._one_by_one:
+            groups.setdefault(min(text, key=_rank), []).append(text)
+        self._by_rarest = tuple((char, tuple(texts)) for char, texts in groups.items())
 
     def find(self, value: str) -> tuple[int, ...]:
         """Numbers of the rules that have to be looked at because of this value, in no order."""
@@ -213,19 +219,25 @@ class FieldIndex:
         self.known.clear()
         self._older.clear()
 
+    def _file(self, texts: Filed, text: str, number: int) -> None:
+        """File a rule under a text; most texts lead to one rule, and those of a rule share it."""
+        if self._alone != (number,):
+            self._alone = (number,)
+        before = texts.get(text)
+        texts[text] = self._alone if before is None else (*before, number)
+
     def _add_substring(self, text: str, number: int) -> None:
-        numbers = self._substrings.get(text)
-        if numbers is not None:
-            numbers.append(number)
+        is_known = text in self._substrings
+        self._file(self._substrings, text, number)
+        if is_known:
             return
-        numbers = self._substrings[text] = [number]
         data = text.encode("utf-8", _ENCODING_ERRORS)
         if len(data) >= _WIDE_BYTES:
-            self._wide.add(text, data, numbers)
+            self._wide.add(text, data)
         elif len(data) >= _MEDIUM_BYTES:
-            self._medium.add(text, data, numbers)
+            self._medium.add(text, data)
         else:
-            self._one_by_one.append((text, numbers))
+            self._one_by_one.append(text)
 
     def _scan(self, raw: str) -> tuple[int, ...]:
         plain = raw if len(raw) <= SCAN_CHARS else cut(raw)
@@ -252,22 +264,21 @@ class FieldIndex:
     def _scan_substrings(self, value: str, found: set[int]) -> None:
         for char, texts in self._by_rarest:
             if char in value:
-                for text, numbers in texts:
+                for text in texts:
                     if text in value:
-                        found.update(numbers)
+                        found.update(self._substrings[text])
         if self._gates:
             data = value.encode("utf-8", _ENCODING_ERRORS)
             for gate in self._gates:
-                gate.scan(value, data, found)
+                gate.scan(value, data, self._substrings, found)
 
 
-def _file(texts: dict[str, list[int]], sizes: list[int], text: str, number: int) -> None:
-    texts.setdefault(text, []).append(number)
+def _note_size(sizes: list[int], text: str) -> None:
     if len(text) not in sizes:
         sizes.append(len(text))
 
 
-def _emptied(filed: dict[Key, list[Filed]]) -> Iterator[None]:
+def _emptied(filed: dict[Key, Value]) -> Iterator[None]:
     while filed:
         for _ in range(min(len(filed), FREED_TEXTS)):
             filed.popitem()
