@@ -23,6 +23,8 @@ FIELD_ALIASES: Mapping[str, str] = {"Image": "ImageAlias", "ParentImage": "Paren
 """A multi-call program (BusyBox) is known by its applet's path too: a match on the left field is
 true of either value, and so a Not only when it is true of neither."""
 
+NO_TESTS: Mapping[Match, Test] = {}
+
 _EFFORT = {"contains": 2, "glob": 4, "cidr": 4, "re": 6}
 _KEYWORD_EFFORT = 3
 
@@ -65,22 +67,26 @@ def short_view(fields: Fields) -> View:
     return View(_Folded(fields), fields)
 
 
-def compile_condition(condition: Condition) -> Check:
+def compile_condition(condition: Condition, known: Mapping[Match, Test] = NO_TESTS) -> Check:
     """Make a function of a condition.
+
+    Args:
+        known: tests that are compiled already, for single comparisons with a pattern.
 
     Raises:
         RuleError: a value cannot be used (a pattern, network or number this device cannot read).
     """
     match condition:
         case Match():
-            return _compile_matches([condition])
+            return _compile_matches([condition], known)
         case Not():
-            check = compile_condition(condition.part)
+            check = compile_condition(condition.part, known)
             return lambda event: not check(event)
         case AllOf():
-            return _every([compile_condition(part) for part in sorted(condition.parts, key=effort)])
+            parts = sorted(condition.parts, key=effort)
+            return _every([compile_condition(part, known) for part in parts])
         case AnyOf():
-            return _some(_alternatives(condition.parts))
+            return _some(_alternatives(condition.parts, known))
         case _:
             assert_never(condition)
 
@@ -98,7 +104,7 @@ def effort(condition: Condition) -> int:
             assert_never(condition)
 
 
-def _alternatives(parts: tuple[Condition, ...]) -> list[Check]:
+def _alternatives(parts: tuple[Condition, ...], known: Mapping[Match, Test]) -> list[Check]:
     """Alternatives that ask the same of the same field are asked together."""
     groups: dict[tuple[str, str, bool], list[Match]] = {}
     rest: list[Condition] = []
@@ -107,8 +113,8 @@ def _alternatives(parts: tuple[Condition, ...]) -> list[Check]:
             groups.setdefault((part.field, part.operator, part.is_cased), []).append(part)
         else:
             rest.append(part)
-    checks = [_compile_matches(group) for group in groups.values()]
-    return checks + [compile_condition(part) for part in sorted(rest, key=effort)]
+    checks = [_compile_matches(group, known) for group in groups.values()]
+    return checks + [compile_condition(part, known) for part in sorted(rest, key=effort)]
 
 
 def _every(checks: list[Check]) -> Check:
@@ -137,13 +143,13 @@ def _some(checks: list[Check]) -> Check:
     return some
 
 
-def _compile_matches(matches: list[Match]) -> Check:
+def _compile_matches(matches: list[Match], known: Mapping[Match, Test]) -> Check:
     first = matches[0]
     if first.operator in ("exists", "null"):
         return _presence(first)
     if first.operator in FIELD_OPERATORS:
         return _reference(first)
-    test = compile_test(matches)
+    test = known.get(first) or compile_test(matches)
     # A pattern says by its own flags whether case matters: it is asked of the value as it came.
     is_plain = first.is_cased or first.operator == "re"
     if first.field == "":

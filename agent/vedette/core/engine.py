@@ -8,6 +8,9 @@ Rule 3: the same bundle and the same events give the same rules, in the bundle's
 counters: work is counted in rules asked and characters searched, never in time.
 Rule 4: one rule that cannot be used on this device is named in `refused` and stops no other.
 Rule 5: an exclusion is asked only after its rule matched.
+Rule 6: all rules are compiled when the engine is built, so that what cannot be is refused then; of
+that only the patterns are kept, which take a millisecond each. The rest is compiled again when a
+rule is first asked: on one device most never are, and functions are larger than a condition.
 """
 
 from __future__ import annotations
@@ -17,13 +20,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Self
 
-from vedette.core.comparison import PATTERNS, compile_test
+from vedette.core.comparison import PATTERNS, Test, compile_test
 from vedette.core.condition import Check, View, compile_condition, short_view, view
 from vedette.core.cut import SCAN_CHARS
 from vedette.core.exclusions import Exclusions
 from vedette.core.partition import Partition, matches_of
 from vedette.errors import RuleError
-from vedette.model.rule import Bundle, Condition, Rule
+from vedette.model.rule import Bundle, Condition, Match, Rule
 
 SERVICE_PREFIX = "service:"
 """Categories of log lines; the bare prefix holds rules for the lines of every service."""
@@ -80,6 +83,11 @@ class _Answer(NamedTuple):
 
 
 _NOTHING = _Answer((), ())
+
+
+def _unasked(event: View) -> bool:
+    """Stands for the check of a rule that can be compiled and was not asked yet."""
+    raise AssertionError(f"expected a compiled rule to be asked of {event}")
 
 
 class Engine:
@@ -200,6 +208,10 @@ class Engine:
         while rules:
             del rules[-FREED_RULES:], self._checks[-FREED_RULES:]
             yield
+        while self._patterns:
+            for _ in range(min(len(self._patterns), FREED_RULES)):
+                self._patterns.popitem()
+            yield
         for partition in self._partitions.values():
             yield from partition.take_apart()
 
@@ -251,6 +263,7 @@ class Engine:
         self._partitions: dict[str, Partition[_Answer]] = {}
         self._general: Partition[_Answer] | None = None
         self._checks: list[Check | None] = [None] * count
+        self._patterns: dict[Match, Test] = {}
         self._refused: list[tuple[str, str]] = []
         self._asked = array("Q", bytes(8 * count))
         self._chars = array("Q", bytes(8 * count))
@@ -276,9 +289,10 @@ class Engine:
             yield _compile_work(exclusion.condition)
         for number, rule in enumerate(self._bundle.rules):
             try:
-                for _ in _compile_patterns(rule.condition):
+                for _ in _compile_patterns(rule.condition, self._patterns):
                     yield PATTERN_WORK
-                self._checks[number] = compile_condition(rule.condition)
+                compile_condition(rule.condition, self._patterns)
+                self._checks[number] = _unasked
                 yield _compile_work(rule.condition)
                 yield from self._file(number, rule)
             except RuleError as error:
@@ -312,6 +326,9 @@ class Engine:
             check = self._checks[number]
             if check is None:
                 continue
+            if check is _unasked:
+                check = compile_condition(rules[number].condition, self._patterns)
+                self._checks[number] = check
             self._asked[number] += 1
             self._chars[number] += chars
             if check(event) if stopwatch is None else self._timed(number, check, event, stopwatch):
@@ -364,9 +381,9 @@ def _compile_work(condition: Condition) -> int:
     return 1 + sum(1 for _ in matches_of(condition)) // COMPILED_TOGETHER
 
 
-def _compile_patterns(condition: Condition) -> Iterator[None]:
-    """Compile patterns one at a time; `re` keeps some hundreds for when their rule is compiled."""
+def _compile_patterns(condition: Condition, compiled: dict[Match, Test]) -> Iterator[None]:
+    """Add the tests of all patterns that are not there yet, one at a time."""
     for match in matches_of(condition):
-        if match.operator in PATTERNS:
-            compile_test([match])
+        if match.operator in PATTERNS and match not in compiled:
+            compiled[match] = compile_test([match])
             yield

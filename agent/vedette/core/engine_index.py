@@ -64,8 +64,10 @@ class _Words:
     def add(self, text: str, data: bytes) -> None:
         words = self._window(data)
         self.texts.append(text)
+        alone = (text,)
         for word in words:
-            self._buckets[word] = (*self._buckets.get(word, ()), text)
+            before = self._buckets.get(word)
+            self._buckets[word] = alone if before is None else before + alone
         self._keys |= words
 
     def scan(self, value: str, data: bytes, filed: Filed, found: set[int]) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from dataclasses import replace
+from types import FunctionType
 
 import pytest
 from hypothesis import given, settings
@@ -320,3 +322,39 @@ def test_a_slow_pattern_that_every_value_must_pass_is_named_and_can_be_muted() -
     assert list(partition.tests_of({"Image": "xcurl"})) == []
     engine.unmute("b")
     assert names(engine, {"Image": "xcurl"}) == ["a", "b"]
+
+
+def functions() -> int:
+    return sum(isinstance(one, FunctionType) for one in gc.get_objects())
+
+
+def test_only_rules_that_were_asked_take_the_memory_of_compiled_ones() -> None:
+    rules = [
+        rule(AllOf((contains("CommandLine", f"word{n}"), Not(contains("User", "x")))), name=f"r{n}")
+        for n in range(100, 200)
+    ]
+    before = functions()
+    engine = Engine(bundle(*rules), memo=0)
+    built = functions()
+    assert names(engine, {"CommandLine": "a word150", "User": "root"}) == ["r150"]
+    asked = functions()
+    assert names(engine, {"CommandLine": "the word150", "User": "root"}) == ["r150"]
+    assert built - before < len(rules)
+    assert 0 < asked - built < 10
+    assert functions() == asked
+
+
+def test_a_rule_that_was_never_asked_is_muted_and_unmuted_like_any_other() -> None:
+    engine = Engine(bundle(rule(contains("CommandLine", "one"))))
+    engine.mute("r")
+    assert names(engine, {"CommandLine": "one"}) == []
+    engine.unmute("r")
+    assert names(engine, {"CommandLine": "one"}) == ["r"]
+
+
+def test_a_pattern_is_compiled_once_for_all_rules_that_have_it() -> None:
+    pattern = Match("CommandLine", "re", "a+b", is_cased=False)
+    both = (rule(pattern, name="one"), rule(AllOf((pattern, contains("User", "x"))), name="two"))
+    slices = list(Engine.in_slices(bundle(*both)))
+    assert sum(slices) < 2 * PATTERN_WORK
+    assert names(Engine(bundle(*both)), {"CommandLine": "aab", "User": "x"}) == ["one", "two"]
