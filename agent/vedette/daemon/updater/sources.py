@@ -61,8 +61,13 @@ def load(metadata: str) -> None:
 
 
 def places(repository: str) -> tuple[str, str]:
-    """Metadata and targets of a repository, from its one URL or path."""
+    """Metadata and targets of a repository, from its one URL or path.
+
+    Raises:
+        ConfigError: it is neither.
+    """
     base = repository.rstrip("/")
+    folder_of(base)
     return f"{base}/{METADATA}", f"{base}/{TARGETS}"
 
 
@@ -80,6 +85,11 @@ def folder_of(place: str) -> Path | None:
         raise ConfigError(f"expected a URL, got {place!a}: {error}") from error
     if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
         return Path(unquote(parts.path))
+    if "@" in parts.netloc:
+        raise ConfigError(
+            "expected a URL without a user or password, which the process list would show: "
+            "releases are signed and need no secret"
+        )
     if parts.scheme in {"http", "https"} and parts.hostname:
         return None
     raise ConfigError(f"expected a URL of http, https or file, or an absolute path, got {place!a}")
