@@ -461,6 +461,7 @@ def test_a_restarted_sentinel_is_no_replay_and_no_gap_for_those_who_watch(start:
         device.until(lambda: "state" in kinds(), "the first state")
         touch(device, "a.marked")
         device.until(lambda: "incident" in kinds(), "the incident")
+        device.until(lambda: "checkpoint" in kinds(), "the first link of the chain")
         device.kill("sentinel")
         device.until(lambda: kinds().count("state") > 1, "a state of the next sentinel")
         device.until(lambda: kinds().count("incident") > 1, "that it was restarted")
