@@ -53,8 +53,8 @@ check: lint ## style, types, import contracts, unit tests (under a minute)
 
 test: lint ebpf ## everything this machine can run; what it cannot is skipped with its reason
 	@$(SETUP) programs tests
-	@$(if $(ARGS),$(PY) -m pytest $(ARGS) tests,$(PY) -m pytest $(ON_ALL_CORES) && \
-		$(PY) -m pytest $(addprefix --ignore=,$(CHEAP)) tests)
+	@$(if $(ARGS),$(PY) -m pytest $(ARGS) tests,$(PY) -m pytest $(ON_ALL_CORES) tests/conformance && \
+		$(PY) -m pytest $(addprefix --ignore=,$(CHEAP) tests/conformance) tests)
 
 bench: $(VENV)/ready ebpf ## the figures of the README, one JSON line each (ARGS="--quick", "--only NAME")
 	@$(SETUP) programs tests
