@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from vedette.codec import tar
 from vedette.codec.install_link import check_runs
 from vedette.codec.tar import BLOCK_BYTES, Kind
+from vedette.daemon.updater.file_reader import FileReader
 from vedette.errors import AbsentError, FetchError, ParseError
 from vedette.ports.release_source import Reader, ReleaseSource
 
@@ -68,7 +69,10 @@ class ArchiveSource(ReleaseSource):
     def target(self, path: str, runs: Sequence[tuple[int, int]]) -> Reader:
         """Parts of a target file, back to back."""
         check_runs(runs)
-        return _MemberReader(self._descriptor, path, self._find(f"targets/{path}"), list(runs))
+        extent = self._find(f"targets/{path}")
+        return FileReader(
+            os.dup(self._descriptor), path, list(runs), start=extent.offset, size=extent.size
+        )
 
     def _find(self, name: str) -> _Extent:
         if self._members is None:
@@ -135,39 +139,6 @@ class ArchiveSource(ReleaseSource):
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError, AttributeError):
-            os.close(self._descriptor)
-
-
-class _MemberReader(Reader):
-    def __init__(
-        self, descriptor: int, path: str, extent: _Extent, runs: list[tuple[int, int]]
-    ) -> None:
-        self._descriptor = os.dup(descriptor)
-        self._path, self._extent, self._runs = path, extent, runs
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill some of the buffer, from its start."""
-        if not self._runs:
-            return 0
-        offset, length = self._runs[0]
-        wanted = min(length, len(buffer), self._extent.size - offset)
-        count = 0
-        if wanted > 0:
-            try:
-                at = self._extent.offset + offset
-                count = os.preadv(self._descriptor, [buffer[:wanted]], at)
-            except OSError as error:
-                raise FetchError(f"{self._path}: cannot be read: {error.strerror}") from error
-        if count == 0:
-            raise FetchError(f"{self._path}: expected {length} bytes at {offset}, found its end")
-        if count < length:
-            self._runs[0] = (offset + count, length - count)
-        else:
-            self._runs.pop(0)
-        return count
-
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError):
             os.close(self._descriptor)
 
 

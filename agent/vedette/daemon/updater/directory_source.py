@@ -6,7 +6,6 @@ out of the folder is as if it were not there.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from vedette.codec.install_link import check_runs
+from vedette.daemon.updater.file_reader import FileReader
 from vedette.errors import AbsentError, FetchError
 from vedette.ports.release_source import Reader, ReleaseSource
 
@@ -49,33 +49,7 @@ class DirectorySource(ReleaseSource):
     def target(self, path: str, runs: Sequence[tuple[int, int]]) -> Reader:
         """Parts of a target file, back to back."""
         check_runs(runs)
-        return _FileReader(_open(self._targets, path), path, list(runs))
-
-
-class _FileReader(Reader):
-    def __init__(self, descriptor: int, path: str, runs: list[tuple[int, int]]) -> None:
-        self._descriptor, self._path, self._runs = descriptor, path, runs
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill some of the buffer, from its start."""
-        if not self._runs:
-            return 0
-        offset, length = self._runs[0]
-        try:
-            count = os.preadv(self._descriptor, [buffer[: min(length, len(buffer))]], offset)
-        except OSError as error:
-            raise FetchError(f"{self._path}: cannot be read: {error.strerror}") from error
-        if count == 0:
-            raise FetchError(f"{self._path}: expected {length} bytes at {offset}, found its end")
-        if count < length:
-            self._runs[0] = (offset + count, length - count)
-        else:
-            self._runs.pop(0)
-        return count
-
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError):
-            os.close(self._descriptor)
+        return FileReader(_open(self._targets, path), path, list(runs))
 
 
 def _open(base: Path, path: str) -> int:
