@@ -30,11 +30,19 @@ def hasten(nice: int) -> str:
     try:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
         # Somebody's session is theirs: a shell must not become quick by starting us.
-        if os.getsid(0) == os.getpid() and _AUTOGROUP.exists():
+        if os.getsid(0) == os.getpid() and _is_grouped():
             _AUTOGROUP.write_text(str(nice), encoding="ascii")
     except OSError as error:
         return f"{error.strerror}: the capability sys_nice is needed"
     return ""
+
+
+def _is_grouped() -> bool:
+    """Whether this session is a group: the kernel's first one is none, and its file is empty."""
+    try:
+        return bool(_AUTOGROUP.read_text(encoding="ascii"))
+    except OSError:  # a kernel without autogroups
+        return False
 
 
 def as_others(pid: int) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,9 +45,20 @@ def test_threads_that_are_started_later_have_it_too() -> None:
 
 @pytest.mark.skipif(not os.access("/proc/self/autogroup", os.F_OK), reason="no autogroups here")
 def test_the_session_of_somebody_else_is_left_alone() -> None:
-    shown = "open('/proc/self/autogroup').read().split()[-1]"
+    shown = "open('/proc/self/autogroup').read()"
     code = f"before = {shown}; priority.hasten(-5); print(before == {shown}, end='')"
     assert said(code) == ["True"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may take a larger share")
+def test_the_kernels_first_session_is_no_group(tmp_path: Path) -> None:
+    (tmp_path / "autogroup").write_text("")
+    code = (
+        f"from pathlib import Path; priority._AUTOGROUP = Path({str(tmp_path / 'autogroup')!r}); "
+        "why = priority.hasten(-5); "
+        f"print(why, {NICE}, priority._AUTOGROUP.read_text(), sep='|', end='')"
+    )
+    assert said(code, is_leader=True) == ["", "-5", ""]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may take a larger share")
