@@ -83,7 +83,7 @@ $(LOCK)/bin/pip-compile:
 
 lock: $(LOCK)/bin/pip-compile ## write requirements.txt anew: newest allowed versions, with hashes
 	@echo "resolving" && $(LOCK)/bin/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
-		--extra operator --extra dev --no-header --no-annotate --no-emit-index-url \
+		--extra operator --extra hsm --extra dev --no-header --no-annotate --no-emit-index-url \
 		--no-emit-trusted-host --no-emit-find-links --output-file requirements.txt pyproject.toml
 
 clean: ## remove what the targets made, the development identity included
