@@ -50,6 +50,7 @@ class BrokerSettings:
         has_tls: without it the broker takes anyone on loopback, and there are no certificates.
         address: another one that it listens on and has a certificate for, beside loopback.
         port: 0 chooses a free one.
+        names: further names and addresses of its certificate, where something leads here.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class BrokerSettings:
     has_tls: bool = True
     address: str = ""
     port: int = 0
+    names: tuple[str, ...] = ()
 
 
 class Broker:
@@ -77,7 +79,7 @@ class Broker:
         settings.folder.mkdir(parents=True, exist_ok=True)
         self.authority = Authority(settings.folder)
         others = [settings.address] if settings.address else []
-        self._server = self.authority.server("localhost", "127.0.0.1", *others)
+        self._server = self.authority.server("localhost", "127.0.0.1", *others, *settings.names)
         self.clients: dict[str, KeyPair] = {
             name: self.authority.client(name) for name in (*settings.devices, OPERATOR)
         }

@@ -20,9 +20,8 @@ from pathlib import Path
 from vedette.codec.strict_json import Json
 from vedette.errors import DeviceError
 from vedette.model.rule import Rule
-from vedette_dev.enforcement import BELOW, Enforcement
 from vedette_dev.player import Attack, attacks
-from vedette_dev.session import Running, read_running
+from vedette_dev.responses import BELOW, Responses
 from vedette_dev.stage import NoEnclosureError, Stage
 from vedette_dev.terminal import BOLD, GREEN, GREY, RED, YELLOW, paint, say
 
@@ -70,6 +69,10 @@ def run(repository: Path, folder: Path, only: Sequence[str], rules: Sequence[Rul
     Returns:
         0, or 1 when one was not contained or not undone.
     """
+    # Late: who plays in a guest needs neither keys nor a workbench.
+    from vedette_dev.enforcement import Enforcement  # noqa: PLC0415
+    from vedette_dev.session import read_running  # noqa: PLC0415
+
     running = read_running(folder)
     wanted = {name.replace("_", " ").replace("-", " ") for name in only}
     chosen = [one for one in attacks(repository) if not wanted or one.name in wanted]
@@ -82,16 +85,21 @@ def run(repository: Path, folder: Path, only: Sequence[str], rules: Sequence[Rul
     with Enforcement(running, word) as enforcement:
         say(paint(_row(HEAD), BOLD))
         for attack in chosen:
-            found.append(play(attack, enforcement, running, rules))
+            found.append(play(attack, enforcement, running.root, rules))
             say(_line(found[-1]))
     return _conclude(found)
 
 
-def play(
-    attack: Attack, enforcement: Enforcement, running: Running, rules: Sequence[Rule]
-) -> Contained:
-    """Play one attack, see it contained, and undo that."""
-    with Stage(rules, running.root, prefix=enforcement.word) as stage:
+def play(attack: Attack, responses: Responses, root: Path, rules: Sequence[Rule]) -> Contained:
+    """Play one attack, see it contained, and undo that.
+
+    Args:
+        attack: which.
+        responses: of the agent that enforces.
+        root: the watched throwaway tree.
+        rules: for what attacks draw from them.
+    """
+    with Stage(rules, root, prefix=responses.word) as stage:
         began_wall_s, problem = time.time(), ""
         try:
             attack.act(stage)
@@ -100,20 +108,20 @@ def play(
         except (OSError, DeviceError, subprocess.SubprocessError) as error:
             problem = str(error)  # what was contained in the middle cannot be played to its end
         act_wall_s = stage.began_s + time.time() - time.monotonic() if stage.began_s else 0.0
-        outcomes = _await(enforcement, max(began_wall_s, act_wall_s - EARLY_S), stage.words)
-        undone = tuple(str(one.get("status")) for one in enforcement.undo_all())
+        outcomes = _await(responses, max(began_wall_s, act_wall_s - EARLY_S), stage.words)
+        undone = tuple(str(one.get("status")) for one in responses.undo_all())
         return _judge(attack, outcomes, undone, act_wall_s or began_wall_s, problem)
 
 
 def _await(
-    enforcement: Enforcement, since_wall_s: float, words: Sequence[str]
+    responses: Responses, since_wall_s: float, words: Sequence[str]
 ) -> list[Mapping[str, Json]]:
     """The outcomes of one attack: until some was carried out and no further one came."""
     ends_s = time.monotonic() + DEADLINE_S
     settled_s = float("inf")
     found: list[Mapping[str, Json]] = []
     while time.monotonic() < min(ends_s, settled_s):
-        now_found = [one for one in enforcement.outcomes(since_wall_s) if _is_of(one, words)]
+        now_found = [one for one in responses.outcomes(since_wall_s) if _is_of(one, words)]
         if len(now_found) > len(found):
             found = now_found
             if any(one.get("status") in _CARRIED_OUT for one in found):

@@ -24,6 +24,8 @@ import time
 from pathlib import Path
 from typing import IO, NamedTuple, Self, cast
 
+import vedette
+import vedette_dev
 from vedette.errors import DeviceError
 from vedette_dev import cgroups
 from vedette_dev.enclosed import READY, Enclosed
@@ -34,7 +36,7 @@ MAX_OUTPUT_BYTES = 64 << 10
 LINGER_S = 0.3
 """How long what a command left behind in the background may still do something."""
 
-UNWATCHED = ("/var/lib", "/var/cache")
+UNWATCHED = ("/var/lib", "/var/cache", "/data")
 """On most devices one file system with the rest; the development configuration leaves them out."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -44,6 +46,14 @@ _FOLDERS = (
     "etc/systemd/system", "mnt", "opt", "proc", "root/.ssh", "run", "sys", "tmp", "var/log",
     "var/run", "var/spool/cron/crontabs", "var/tmp", "home",
 )  # fmt: skip
+_LIES_IN = dict.fromkeys(
+    str(Path(module.__file__ or "").resolve().parents[1]) for module in (vedette, vedette_dev)
+)
+_ENCLOSED = (
+    "import runpy, sys; sys.path[:0] = sys.argv[1:]; "
+    "runpy.run_module('vedette_dev.enclosed', run_name='__main__')"
+)
+"""Isolated from the environment, and found where this code lies, which need not be installed."""
 _COPIED = ("etc", "home", "opt", "root", "srv", "var")
 """What of a base is copied, so that the agent sees it change; the rest of it is layered."""
 
@@ -245,7 +255,7 @@ def refusal(tree: Path) -> str:
 
 def _launch(spec: Enclosed, output: IO[bytes]) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-I", "-m", "vedette_dev.enclosed"],
+        [sys.executable, "-I", "-c", _ENCLOSED, *_LIES_IN],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=output,

@@ -13,24 +13,24 @@ is ended for it, as an intruder's would be.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from vedette.cli._signing import sealed
 from vedette.codec import bundle as bundle_codec
 from vedette.codec import dsse
 from vedette.codec import playbook as playbook_codec
-from vedette.codec.strict_json import Json
 from vedette.daemon import config
 from vedette.daemon.control_client import ask
-from vedette.errors import DeviceError
 from vedette.model.finding import Severity
 from vedette.model.playbook import DeviceProfile, Limit, Playbook, Playbooks, Step
 from vedette.model.response import Mode
 from vedette.model.rule import AllOf, AnyOf, Bundle, Match
+from vedette.trust.ed25519 import Ed25519Signer
 from vedette_dev import identity
+from vedette_dev.responses import BELOW, Responses
 from vedette_dev.rules import SOURCE_MARK
 from vedette_dev.session import Running
 from vedette_dev.workbench import Workbench, find_workbench
@@ -40,9 +40,6 @@ LASTS_S = 600
 PER_HOUR = 1000
 MOST_RULES = 256
 RELOAD_TIMEOUT_S = 60.0
-UNDER_WAY_S = 40.0
-"""The slowest responder has 30 s."""
-LOOK_S = 0.02
 
 WHERE = (
     "Image", "CommandLine", "Argv0", "Ancestors", "ParentImage", "ParentCommandLine",
@@ -54,8 +51,6 @@ PROCESS_STEPS = (Step("kill", "process", 0),)
 FILE_STEPS = (Step("quarantine", "file", LASTS_S),)
 """Never the process: some attacks write their file from the player itself."""
 PARENT_STEPS = (Step("kill", "parent", 0),)
-BELOW = "-below"
-"""Ends the id of a rule's twin that matches below a program of the word's only."""
 
 
 def narrowed(bundle: Bundle, word: str) -> Bundle:
@@ -133,8 +128,8 @@ def playbook(name: str, rules: Sequence[str], steps: tuple[Step, ...]) -> Playbo
     return made._replace(digest=playbook_codec.digest_of(made))
 
 
-class Enforcement:
-    """The running agent enforces while the context lasts.
+class Enforcement(Responses):
+    """The running agent of the workbench enforces while the context lasts.
 
     Args:
         running: the run to change.
@@ -150,14 +145,13 @@ class Enforcement:
         playbooks: tuple[Playbook, ...] | None = None,
         bundle: Bundle | None = None,
     ) -> None:
+        super().__init__(config.load(running.config).control_socket, word)
         self._running = running
         self._bench: Workbench = find_workbench(running.config.parent)
-        self._socket = config.load(running.config).control_socket
         self._before = running.bundle.read_bytes()
         self._bundle = bundle_codec.decode(dsse.decode(self._before).payload)
         self._playbooks = playbooks
         self._wanted = bundle if bundle is not None else self._bundle
-        self.word = word
 
     def __enter__(self) -> Self:
         chosen, wanted = self._playbooks, narrowed(self._wanted, self.word)
@@ -168,16 +162,11 @@ class Enforcement:
         (self._bench.folder / SOURCE_MARK).unlink(missing_ok=True)
         try:
             self._offer(wanted, chosen, is_promoted=True)
-            self._expect_enforcing(len(chosen))
+            self.expect_enforcing(len(chosen))
         except BaseException:
             self._back()
             raise
         return self
-
-    def _expect_enforcing(self, count: int) -> None:
-        enforcing = self.defence().get("enforcing")
-        if not isinstance(enforcing, list) or len(enforcing) < count:
-            raise DeviceError(f"expected the agent to enforce {count} playbooks, got {enforcing}")
 
     def __exit__(
         self,
@@ -187,61 +176,16 @@ class Enforcement:
     ) -> None:
         self._back()
 
-    def defence(self) -> Mapping[str, Json]:
-        """How the agent's defence stands."""
-        found = ask(self._socket, "doctor").get("defence")
-        return found if isinstance(found, dict) else {}
-
-    def outcomes(self, since_wall_s: float) -> list[Mapping[str, Json]]:
-        """What came of responses since then, oldest first: entries of the journal."""
-        found = ask(self._socket, "responses.list", {"limit": 200}).get("entries")
-        rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-        return [
-            row
-            for row in reversed(rows)
-            if row.get("phase") == "outcome" and _number(row, "wall_s") >= since_wall_s
-        ]
-
-    def undo_all(self) -> list[Mapping[str, Json]]:
-        """Undo what is in force, once nothing is under way; returns what came of each."""
-        ends_s = time.monotonic() + UNDER_WAY_S
-        while any(row.get("state") != "held" for row in self._active()):
-            if time.monotonic() > ends_s:
-                raise DeviceError(f"a response is still under way after {UNDER_WAY_S:g} s")
-            time.sleep(LOOK_S)
-        return [
-            {**row, **ask(self._socket, "responses.undo", {"id": str(row["id"])}, timeout_s=60.0)}
-            for row in self._active()
-        ]
-
-    def _active(self) -> list[Mapping[str, Json]]:
-        active = ask(self._socket, "responses.list", {"limit": 1}).get("active")
-        return [row for row in active if isinstance(row, dict)] if isinstance(active, list) else []
-
     def _back(self) -> None:
         self._offer(self._bundle, (), is_promoted=False)
 
     def _offer(self, bundle: Bundle, playbooks: tuple[Playbook, ...], *, is_promoted: bool) -> None:
-        now_s = int(time.time())
         keys = self._bench.keys
-        counter = self._counter(now_s)
-        made = replace(bundle, counter=counter, issued_s=now_s, expires_s=now_s + VALID_S)
-        signer = identity.signer(keys / identity.RULES)
-        payload = bundle_codec.encode(made)
-        self._running.bundle.write_bytes(sealed(bundle_codec.PAYLOAD_TYPE, payload, signer))
-        found = Playbooks(
-            name="workbench",
-            counter=counter,
-            issued_s=now_s,
-            expires_s=now_s + VALID_S,
-            playbooks=playbooks,
-            profiles=(_PROFILE,),
-            promoted=tuple(one.digest for one in playbooks) if is_promoted else (),
-            digest="",
-        )
-        signer = identity.signer(keys / identity.PLAYBOOKS)
-        payload = playbook_codec.encode(found)
-        self._bench.playbooks.write_bytes(sealed(playbook_codec.PAYLOAD_TYPE, payload, signer))
+        signers = [identity.signer(keys / name) for name in (identity.RULES, identity.PLAYBOOKS)]
+        counter = self._counter(int(time.time()))
+        made = sealed_sets(bundle, playbooks, counter, *signers, is_promoted=is_promoted)
+        self._running.bundle.write_bytes(made.bundle)
+        self._bench.playbooks.write_bytes(made.playbooks)
         ask(self._socket, "reload", timeout_s=RELOAD_TIMEOUT_S)
 
     def _counter(self, now_s: int) -> int:
@@ -250,12 +194,51 @@ class Enforcement:
         return max(now_s, bundle_codec.decode(offered.payload).counter + 1)
 
 
+class SealedSets(NamedTuple):
+    """Signed rules, and the signed playbooks that answer them."""
+
+    bundle: bytes
+    playbooks: bytes
+
+
+def sealed_sets(
+    bundle: Bundle,
+    playbooks: tuple[Playbook, ...],
+    counter: int,
+    rules_key: Ed25519Signer,
+    playbooks_key: Ed25519Signer,
+    *,
+    is_promoted: bool,
+) -> SealedSets:
+    """Sign rules with playbooks under one counter, for a day.
+
+    Args:
+        bundle: its counter and times are replaced.
+        playbooks: for those rules.
+        counter: of both.
+        rules_key: that the device trusts for rules.
+        playbooks_key: that it trusts for playbooks.
+        is_promoted: whether the playbooks enforce.
+    """
+    now_s = int(time.time())
+    made = replace(bundle, counter=counter, issued_s=now_s, expires_s=now_s + VALID_S)
+    found = Playbooks(
+        name="workbench",
+        counter=counter,
+        issued_s=now_s,
+        expires_s=now_s + VALID_S,
+        playbooks=playbooks,
+        profiles=(_PROFILE,),
+        promoted=tuple(one.digest for one in playbooks) if is_promoted else (),
+        digest="",
+    )
+    return SealedSets(
+        sealed(bundle_codec.PAYLOAD_TYPE, bundle_codec.encode(made), rules_key),
+        sealed(playbook_codec.PAYLOAD_TYPE, playbook_codec.encode(found), playbooks_key),
+    )
+
+
 _LIMIT = Limit(Mode.ENFORCE, PER_HOUR, LASTS_S)
 _PROFILE = DeviceProfile(
     "workbench", ("",), dict.fromkeys(("kill", "freeze", "quarantine", "block_peer"), _LIMIT)
 )
-
-
-def _number(row: Mapping[str, Json], name: str) -> float:
-    value = row.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0

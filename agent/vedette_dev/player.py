@@ -59,13 +59,18 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one attack; exactly one of `arrival` and `reason` tells."""
+    """What became of one attack; exactly one of `arrival` and `reason` tells.
+
+    Attributes:
+        words: that name this run, in the incident of whoever else looks for it.
+    """
 
     attack: Attack
     arrival: Arrival | None
     delay_s: float
     reason: str
     is_excused: bool
+    words: tuple[str, ...] = ()
 
     @property
     def is_missed(self) -> bool:
@@ -197,10 +202,10 @@ def _await_steps(
             step = f" for step {number} of {len(attack.steps)}" if len(attack.steps) > 1 else ""
             wanted = " or ".join(expected)
             reason = f"no incident with {tokens[0]} and {wanted}{step} within {wait_s:g} s{drawn}"
-            return Outcome(attack, None, 0.0, reason, is_excused=False)
+            return Outcome(attack, None, 0.0, reason, is_excused=False, words=tokens)
         last = arrival if last is None or arrival.at_s > last.at_s else last
     delay_s = last.at_s - stage.began_s if last else 0.0
-    return Outcome(attack, last, delay_s, "", is_excused=False)
+    return Outcome(attack, last, delay_s, "", is_excused=False, words=tokens)
 
 
 def _fits(expected: tuple[str, ...], tokens: tuple[str, ...], arrival: Arrival) -> bool:

@@ -22,10 +22,19 @@ class Desk:
         folder: the operator's own.
         served: where the published repository lies for devices; others may read it.
         show: takes each command line.
+        hardware: what the devices are that firmwares are made for.
     """
 
-    def __init__(self, folder: Path, served: Path, show: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        served: Path,
+        show: Callable[[str], None],
+        *,
+        hardware: str = "demo-camera",
+    ) -> None:
         self.folder, self.served, self._show = folder, served, show
+        self._hardware = hardware
         self.keys, self.repository = folder / "keys", folder / "repository"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
@@ -87,7 +96,7 @@ class Desk:
         """Publish an image for our hardware; the next one need not wait for its late rollback."""
         self.run(
             "release", "firmware", str(image), "--name", "camera", "--version", version,
-            "--hardware", "demo-camera", "--late-rollback-hours", "0", *self._both(),
+            "--hardware", self._hardware, "--late-rollback-hours", "0", *self._both(),
         )  # fmt: skip
         self.publish()
 

@@ -91,9 +91,14 @@ def image(version: str, *, is_good: bool) -> bytes:
 
 
 class Steps:
-    """What the fleet hears: verified steps of updates, in their order."""
+    """What the fleet hears: verified steps of updates, in their order.
 
-    def __init__(self) -> None:
+    Args:
+        patience_s: how long something may take to come.
+    """
+
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
         self._heard: list[UpdateReport] = []
         self._incidents: list[Mapping[str, Any]] = []
         self._changed = threading.Condition()
@@ -147,12 +152,14 @@ class Steps:
             return any(_rule_of(one) == rule_id for one in self._incidents)
 
     def _await(self, is_there: Callable[[], bool], what: str) -> None:
-        ends_s = time.monotonic() + PATIENCE_S
+        ends_s = time.monotonic() + self._patience_s
         with self._changed:
             while not is_there():
                 if not self._changed.wait(max(0.0, ends_s - time.monotonic())):
                     heard = ", ".join(f"{one.step} {one.title}" for one in self._heard) or "nothing"
-                    raise DeviceError(f"expected {what} within {PATIENCE_S:g} s, heard {heard}")
+                    raise DeviceError(
+                        f"expected {what} within {self._patience_s:g} s, heard {heard}"
+                    )
 
 
 def _rule_of(document: Mapping[str, Any]) -> str:

@@ -38,9 +38,6 @@ def write(
         disabled: sensors that may not be used.
         watch: trees that are watched beside the throwaway one.
         more: further tables.
-
-    Raises:
-        ConfigError: what was written is not what the agent reads (a defect of ours).
     """
     tls = bench.uplink_tls
     tables: dict[str, Mapping[str, object]] = {
@@ -63,12 +60,25 @@ def write(
         "incidents": {"quiet_s": QUIET_S},
         **(more or {}),
     }
-    text = "# Written by `make run`: changes are lost at its next start.\n" + "\n".join(
+    bench.config.write_text(text(tables, by="make run"))
+
+
+def text(tables: Mapping[str, Mapping[str, object]], *, by: str) -> str:
+    """A configuration file.
+
+    Args:
+        tables: by name.
+        by: who writes it, for whoever would change it.
+
+    Raises:
+        ConfigError: it is not what the agent reads (a defect of ours).
+    """
+    made = f"# Written by `{by}`: changes are lost at its next start.\n" + "\n".join(
         f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
         for name, table in tables.items()
     )
-    parse(text, str(bench.config))
-    bench.config.write_text(text)
+    parse(made, "the configuration")
+    return made
 
 
 def _toml(value: object) -> str:

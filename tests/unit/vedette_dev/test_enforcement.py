@@ -11,7 +11,8 @@ from vedette.codec import playbook as codec
 from vedette.core.engine import Engine
 from vedette.model.playbook import Playbooks
 from vedette.model.rule import Bundle
-from vedette_dev.enforcement import BELOW, narrowed, playbooks_for, with_twins
+from vedette_dev.enforcement import narrowed, playbooks_for, with_twins
+from vedette_dev.responses import BELOW
 
 ROOT = Path(__file__).parents[3]
 WORD = "qzkwvxyj"

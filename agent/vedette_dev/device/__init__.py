@@ -1,0 +1,1 @@
+"""Device tests: a provisioned device, attacks played in it, other firmwares, power cuts."""
