@@ -29,7 +29,7 @@ from vedette.errors import DeviceError
 from vedette.model.finding import Severity
 from vedette.model.playbook import DeviceProfile, Limit, Playbook, Playbooks, Step
 from vedette.model.response import Mode
-from vedette.model.rule import AllOf, AnyOf, Bundle, Match
+from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match
 from vedette_dev import identity
 from vedette_dev.rules import SOURCE_MARK
 from vedette_dev.session import Running
@@ -54,6 +54,8 @@ PROCESS_STEPS = (Step("kill", "process", 0),)
 FILE_STEPS = (Step("quarantine", "file", LASTS_S),)
 """Never the process: some attacks write their file from the player itself."""
 PARENT_STEPS = (Step("kill", "parent", 0),)
+PEER_STEPS = (Step("block_peer", "peer", LASTS_S),)
+"""Who comes from outside again and again has no process here: the one he reached is his victim."""
 BELOW = "-below"
 """Ends the id of a rule's twin that matches below a program of the word's only."""
 
@@ -96,8 +98,12 @@ def playbooks_for(
     others = dict.fromkeys(
         rule.rule_id for rule in reported if rule.rule_id not in of_files | twins.keys()
     )
-    others.update(dict.fromkeys(_of_connections(bundle)))
-    chosen = ((list(others), process), (sorted(of_files), file), (list(twins), PARENT_STEPS))
+    outgoing, arrivals = _of_connections(bundle)
+    others.update(dict.fromkeys(outgoing))
+    chosen = (
+        (list(others), process), (sorted(of_files), file), (list(twins), PARENT_STEPS),
+        (arrivals, PEER_STEPS),
+    )  # fmt: skip
     made: list[Playbook] = []
     for ids, steps in chosen:
         for start in range(0, len(ids) if steps else 0, MOST_RULES):
@@ -106,15 +112,27 @@ def playbooks_for(
     return tuple(made)
 
 
-def _of_connections(bundle: Bundle) -> list[str]:
-    """The correlations whose rules are all about connections."""
+def _of_connections(bundle: Bundle) -> tuple[list[str], list[str]]:
+    """The correlations whose rules are all about connections: others, and those from outside."""
+    incoming = {one.rule_id for one in bundle.rules if _is_incoming(one.condition)}
     networked = {one.rule_id for one in bundle.rules if one.category == "network_connection"}
     networked -= {one.rule_id for one in bundle.rules if one.category != "network_connection"}
-    return [
-        one.rule_id
-        for one in bundle.correlations
-        if one.is_reported and networked.issuperset(one.rules)
+    found = [
+        one for one in bundle.correlations if one.is_reported and networked.issuperset(one.rules)
     ]
+    arrivals = [one.rule_id for one in found if incoming.issuperset(one.rules)]
+    return [one.rule_id for one in found if one.rule_id not in arrivals], arrivals
+
+
+def _is_incoming(condition: Condition) -> bool:
+    """Whether only connections from outside can match."""
+    match condition:
+        case Match("Initiated", "equals", "false"):
+            return True
+        case AllOf(parts):
+            return any(map(_is_incoming, parts))
+        case _:
+            return False
 
 
 def playbook(name: str, rules: Sequence[str], steps: tuple[Step, ...]) -> Playbook:
