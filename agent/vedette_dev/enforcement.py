@@ -54,6 +54,8 @@ PROCESS_STEPS = (Step("kill", "process", 0),)
 FILE_STEPS = (Step("quarantine", "file", LASTS_S),)
 """Never the process: some attacks write their file from the player itself."""
 PARENT_STEPS = (Step("kill", "parent", 0),)
+RUNNER_STEPS = (Step("kill", "runner", 0),)
+"""The file of a running program is gone: there is nothing to take, and who runs it is the run's."""
 PEER_STEPS = (Step("block_peer", "peer", LASTS_S),)
 """Who comes from outside again and again has no process here: the one he reached is his victim."""
 BELOW = "-below"
@@ -95,14 +97,15 @@ def playbooks_for(
     reported = [rule for rule in bundle.rules if rule.is_reported]
     twins = dict.fromkeys(rule.rule_id for rule in reported if rule.rule_id.endswith(BELOW))
     of_files = {rule.rule_id for rule in reported if rule.category == "file_event"}
+    of_runners = {one.rule_id for one in reported if _asks(one.condition, "TargetRunning", "true")}
     others = dict.fromkeys(
         rule.rule_id for rule in reported if rule.rule_id not in of_files | twins.keys()
     )
     outgoing, arrivals = _of_connections(bundle)
     others.update(dict.fromkeys(outgoing))
     chosen = (
-        (list(others), process), (sorted(of_files), file), (list(twins), PARENT_STEPS),
-        (arrivals, PEER_STEPS),
+        (list(others), process), (sorted(of_files - of_runners), file),
+        (sorted(of_runners), RUNNER_STEPS), (list(twins), PARENT_STEPS), (arrivals, PEER_STEPS),
     )  # fmt: skip
     made: list[Playbook] = []
     for ids, steps in chosen:
@@ -114,7 +117,7 @@ def playbooks_for(
 
 def _of_connections(bundle: Bundle) -> tuple[list[str], list[str]]:
     """The correlations whose rules are all about connections: others, and those from outside."""
-    incoming = {one.rule_id for one in bundle.rules if _is_incoming(one.condition)}
+    incoming = {one.rule_id for one in bundle.rules if _asks(one.condition, "Initiated", "false")}
     networked = {one.rule_id for one in bundle.rules if one.category == "network_connection"}
     networked -= {one.rule_id for one in bundle.rules if one.category != "network_connection"}
     found = [
@@ -124,13 +127,15 @@ def _of_connections(bundle: Bundle) -> tuple[list[str], list[str]]:
     return [one.rule_id for one in found if one.rule_id not in arrivals], arrivals
 
 
-def _is_incoming(condition: Condition) -> bool:
-    """Whether only connections from outside can match."""
+def _asks(condition: Condition, field: str, value: str) -> bool:
+    """Whether only events with this value can match."""
     match condition:
-        case Match("Initiated", "equals", "false"):
-            return True
+        case Match():
+            return (condition.field, condition.operator, condition.value) == (
+                field, "equals", value,
+            )  # fmt: skip
         case AllOf(parts):
-            return any(map(_is_incoming, parts))
+            return any(_asks(part, field, value) for part in parts)
         case _:
             return False
 

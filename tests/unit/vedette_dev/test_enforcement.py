@@ -51,10 +51,12 @@ def test_every_rule_can_still_be_indexed() -> None:
 def test_files_are_taken_and_processes_ended_and_nothing_is_aimed_higher() -> None:
     made = playbooks_for(shipped_bundle())
     steps = {(step.responder, step.aim) for one in made for step in one.steps}
-    assert steps == {("kill", "process"), ("quarantine", "file"), ("block_peer", "peer")}
+    assert steps == {
+        ("kill", "process"), ("quarantine", "file"), ("kill", "runner"), ("block_peer", "peer"),
+    }  # fmt: skip
     of_files = {rule.rule_id for rule in shipped_bundle().rules if rule.category == "file_event"}
     for one in made:
-        if one.steps[0].responder == "kill":
+        if (one.steps[0].responder, one.steps[0].aim) == ("kill", "process"):
             assert not of_files & set(one.rules), "the maker of a file may be the player"
     named = [rule_id for one in made for rule_id in one.rules]
     assert len(named) == len(set(named))
