@@ -3,8 +3,8 @@
 Rule 1: an attack is contained when a response against what it made was carried out, as the journal
 of the agent has it; time runs from the act itself to that outcome.
 Rule 2: afterwards every response is undone and must say so; a kill has nothing to undo.
-Rule 3: what gives no response anything to act on is named with the reason: its finding holds no
-process and no file (OUT_OF_REACH of its file says why), or it was over before anybody could act.
+Rule 3: one that was over before anybody could act is named so; one whose finding gives no response
+anything to act on, no process, no file and no peer, is a miss.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def _judge(
         return Contained(attack, 0.0, (), undone, reason, is_missed=False)
     if problem:
         return Contained(attack, 0.0, (), undone, f"not played: {problem}", is_missed=True)
-    reason = attack.out_of_reach or "nothing to act on: its finding names no process and no file"
-    return Contained(attack, 0.0, (), undone, reason, is_missed=False)
+    reason = "nothing to act on: its finding names no process, no file and no peer"
+    return Contained(attack, 0.0, (), undone, reason, is_missed=True)
 
 
 def _word() -> str:
@@ -194,7 +194,7 @@ def _conclude(found: Sequence[Contained]) -> int:
     words = [f"{len(contained)} of {len(found)} contained"]
     others = len(found) - len(contained) - len(missed)
     if others:
-        words.append(f"{others} were over, or left nothing to act on")
+        words.append(f"{others} were over before")
     if stuck:
         words.append(f"NOT UNDONE: {', '.join(stuck)}")
     if missed:

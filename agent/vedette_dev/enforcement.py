@@ -27,7 +27,7 @@ from vedette.daemon.control_client import ask
 from vedette.model.finding import Severity
 from vedette.model.playbook import DeviceProfile, Limit, Playbook, Playbooks, Step
 from vedette.model.response import Mode
-from vedette.model.rule import AllOf, AnyOf, Bundle, Match
+from vedette.model.rule import AllOf, AnyOf, Bundle, Condition, Match
 from vedette.trust.ed25519 import Ed25519Signer
 from vedette_dev import identity
 from vedette_dev.responses import BELOW, Responses
@@ -51,6 +51,10 @@ PROCESS_STEPS = (Step("kill", "process", 0),)
 FILE_STEPS = (Step("quarantine", "file", LASTS_S),)
 """Never the process: some attacks write their file from the player itself."""
 PARENT_STEPS = (Step("kill", "parent", 0),)
+RUNNER_STEPS = (Step("kill", "runner", 0),)
+"""The file of a running program is gone: there is nothing to take, and who runs it is the run's."""
+PEER_STEPS = (Step("block_peer", "peer", LASTS_S),)
+"""Who comes from outside again and again has no process here: the one he reached is his victim."""
 
 
 def narrowed(bundle: Bundle, word: str) -> Bundle:
@@ -88,11 +92,16 @@ def playbooks_for(
     reported = [rule for rule in bundle.rules if rule.is_reported]
     twins = dict.fromkeys(rule.rule_id for rule in reported if rule.rule_id.endswith(BELOW))
     of_files = {rule.rule_id for rule in reported if rule.category == "file_event"}
+    of_runners = {one.rule_id for one in reported if _asks(one.condition, "TargetRunning", "true")}
     others = dict.fromkeys(
         rule.rule_id for rule in reported if rule.rule_id not in of_files | twins.keys()
     )
-    others.update(dict.fromkeys(_of_connections(bundle)))
-    chosen = ((list(others), process), (sorted(of_files), file), (list(twins), PARENT_STEPS))
+    outgoing, arrivals = _of_connections(bundle)
+    others.update(dict.fromkeys(outgoing))
+    chosen = (
+        (list(others), process), (sorted(of_files - of_runners), file),
+        (sorted(of_runners), RUNNER_STEPS), (list(twins), PARENT_STEPS), (arrivals, PEER_STEPS),
+    )  # fmt: skip
     made: list[Playbook] = []
     for ids, steps in chosen:
         for start in range(0, len(ids) if steps else 0, MOST_RULES):
@@ -101,15 +110,29 @@ def playbooks_for(
     return tuple(made)
 
 
-def _of_connections(bundle: Bundle) -> list[str]:
-    """The correlations whose rules are all about connections."""
+def _of_connections(bundle: Bundle) -> tuple[list[str], list[str]]:
+    """The correlations whose rules are all about connections: others, and those from outside."""
+    incoming = {one.rule_id for one in bundle.rules if _asks(one.condition, "Initiated", "false")}
     networked = {one.rule_id for one in bundle.rules if one.category == "network_connection"}
     networked -= {one.rule_id for one in bundle.rules if one.category != "network_connection"}
-    return [
-        one.rule_id
-        for one in bundle.correlations
-        if one.is_reported and networked.issuperset(one.rules)
+    found = [
+        one for one in bundle.correlations if one.is_reported and networked.issuperset(one.rules)
     ]
+    arrivals = [one.rule_id for one in found if incoming.issuperset(one.rules)]
+    return [one.rule_id for one in found if one.rule_id not in arrivals], arrivals
+
+
+def _asks(condition: Condition, field: str, value: str) -> bool:
+    """Whether only events with this value can match."""
+    match condition:
+        case Match():
+            return (condition.field, condition.operator, condition.value) == (
+                field, "equals", value,
+            )  # fmt: skip
+        case AllOf(parts):
+            return any(_asks(part, field, value) for part in parts)
+        case _:
+            return False
 
 
 def playbook(name: str, rules: Sequence[str], steps: tuple[Step, ...]) -> Playbook:

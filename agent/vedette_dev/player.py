@@ -38,7 +38,6 @@ class Attack(NamedTuple):
         needs_root: why an ordinary user cannot see it, or "".
         needs_tier: class and tier without which it cannot be seen, or ("", "").
         act: plays it on a stage and returns the random word that names this run.
-        out_of_reach: why no response can contain it, or "".
     """
 
     name: str
@@ -47,7 +46,6 @@ class Attack(NamedTuple):
     needs_root: str
     act: Callable[[Stage], str]
     needs_tier: tuple[str, str] = ("", "")
-    out_of_reach: str = ""
 
 
 class Arrival(NamedTuple):
@@ -143,7 +141,6 @@ def _load(name: str) -> Attack:
         needs_root=getattr(module, "NEEDS_ROOT", ""),
         act=module.act,
         needs_tier=getattr(module, "NEEDS_TIER", ("", "")),
-        out_of_reach=getattr(module, "OUT_OF_REACH", ""),
     )
 
 

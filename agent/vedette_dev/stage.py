@@ -28,6 +28,7 @@ from vedette.errors import DeviceError
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not, Rule
 from vedette_dev.enclosure import Enclosure, refusal
 from vedette_dev.http_server import serving
+from vedette_dev.neighbour import Neighbour
 
 STOP_TIMEOUT_S = 3.0
 TYPED_TIMEOUT_S = 25.0
@@ -100,6 +101,14 @@ class Stage:
         return ".".join(
             ["127", *(str(self.random.randint(1, 254)) for _ in range(3))],
         )
+
+    def neighbour(self) -> Neighbour:
+        """Another host on a cable to this one; needs root.
+
+        Raises:
+            DeviceError: this host does not allow it.
+        """
+        return self._exit.enter_context(Neighbour(self.word()))
 
     def folder(self) -> Path:
         """A new folder in one of the temporary folders from which programs may be run."""

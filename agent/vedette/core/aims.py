@@ -40,6 +40,9 @@ def target_of(step: Step, seen: Sighting, table: ProcessTable) -> Target | None:
             return _path(process.image, "") if process is not None else None
         case "file":
             return _path(fields.get("TargetFilename", ""), fields.get("Digest", ""))
+        case "runner":
+            path = fields.get("OldFilename") or fields.get("TargetFilename", "")
+            return _process(table.runner(path), seen.at_s)
         case "peer":
             return _peer(seen)
         case "unit":

@@ -111,6 +111,13 @@ class ProcessTable:
         ended_s = self._just_ended.get(path)
         return ended_s is not None and at_s - ended_s <= JUST_ENDED_S
 
+    def runner(self, path: str) -> Process | None:
+        """Who runs this executable for longest; for a response, since it looks at all."""
+        if path not in self._running:
+            return None
+        running = (one for one in self if one.image == path and not one.has_ended)
+        return min(running, key=lambda one: one.seen_at_s, default=None)
+
     def start(self, event: ProcessStarted) -> Process:
         """A process executed a program: same process, new image."""
         known = self._by_pid.pop(event.pid, None)

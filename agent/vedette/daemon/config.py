@@ -249,6 +249,11 @@ class Config:
         return Path(self.paths.run) / "update.request"
 
     @property
+    def update_reached(self) -> Path:
+        """Touched by each update that went as it should: the schedule slows down without."""
+        return Path(self.paths.run) / "update.reached"
+
+    @property
     def updates_folder(self) -> Path:
         """What the processes of an update keep."""
         return Path(self.paths.state) / "updates"

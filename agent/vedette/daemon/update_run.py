@@ -80,7 +80,11 @@ def run(config: Config, config_path: Path, wanted: Wanted, on_line: Callable[[st
             return _install(config_path, wanted, None, on_line)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with ours, _updater(config, source, wanted.by, theirs):
-            return _install(config_path, wanted, ours, on_line)
+            code = _install(config_path, wanted, ours, on_line)
+            if code == 0:
+                with suppress(OSError):  # the schedule looks less often then, that is all
+                    config.update_reached.touch(0o600)
+            return code
 
 
 def _locked(descriptor: int, wait_s: float) -> bool:

@@ -1,7 +1,7 @@
 """When this device looks for releases: at random times, and it only asks somebody else to look.
 
 Rule 1: full jitter (core/jitter.py): a fleet that lost its server at one moment does not come back
-as one wave.
+as one wave. Looks that fail one after another come at ever longer pauses.
 Rule 2: at each start what a reboot left open is finished first: a trial is judged, or given back.
 Rule 3: a request that nobody takes is told once: then updates wait for a person.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from vedette.core.jitter import next_check_s
@@ -33,6 +33,7 @@ class UpdateSchedule:
         report: takes a finding about the agent itself (daemon/shell.py: Shell.report).
         wake: wakes whoever keeps the agent; False where nobody listens.
         taken_s: how long a request may lie.
+        sleep: waits until the next look.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class UpdateSchedule:
         wake: Callable[[], bool],
         *,
         taken_s: float = TAKEN_S,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._config, self._report, self._wake = config, report, wake
-        self._taken_s = taken_s
+        self._taken_s, self._sleep = taken_s, sleep
         self._is_told = False
 
     async def run(self) -> None:
@@ -53,8 +55,16 @@ class UpdateSchedule:
         if not updates.enabled:
             return
         await self.ask("boot")
-        while updates.every_m:
-            await asyncio.sleep(next_check_s(updates.every_m * _MINUTE_S, 0, _chance()))
+        interval_s = updates.every_m * _MINUTE_S
+        before: int | None = None
+        failures = 0
+        while interval_s:
+            chance = _chance()
+            usual_s = next_check_s(interval_s, 0, chance)
+            await self._sleep(usual_s)
+            failures = failures + 1 if before == self._reached_ns() else 0
+            await self._sleep(next_check_s(interval_s, failures, chance) - usual_s)
+            before = self._reached_ns()
             await self.ask("schedule")
 
     async def ask(self, by: str, *, rollback: str = "") -> str:
@@ -80,6 +90,13 @@ class UpdateSchedule:
                 return ""
         self._tell_untaken()
         return "whoever keeps the agent did not take the request"
+
+    def _reached_ns(self) -> int:
+        """When an update went as it should last, 0 where none did since the reboot."""
+        try:
+            return self._config.update_reached.stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def _tell_untaken(self) -> None:
         if self._is_told:

@@ -24,9 +24,12 @@ MAX_PER_HOUR = 1000
 LONGEST_S = 30 * 86_400
 """A response that should hold for longer is an operator's decision to be confirmed."""
 
-Aim: TypeAlias = Literal["process", "parent", "image", "file", "peer", "unit", "model", "device"]
+Aim: TypeAlias = Literal[
+    "process", "parent", "image", "file", "runner", "peer", "unit", "model", "device"
+]
 """What of a finding a step acts on: its process, that one's parent, the program's file, the file
-that was written, the other host, a named unit or model, this device."""
+that was written or taken away, a process that runs that file, the other host, a named unit or
+model, this device."""
 
 
 class Step(NamedTuple):

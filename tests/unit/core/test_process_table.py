@@ -204,3 +204,19 @@ def test_two_processes_of_one_program_are_running_until_both_end() -> None:
 )
 def test_an_applet_is_named(image: str, argv0: str, command_line: str, alias: str) -> None:
     assert alias_of(image, argv0, command_line) == alias
+
+
+def test_who_runs_a_file_is_the_one_that_runs_it_for_longest() -> None:
+    table = ProcessTable()
+    assert table.runner("/opt/x") is None
+    for pid, image, at_s in ((30, "/opt/x", 5.0), (20, "/opt/x", 3.0), (10, "/opt/y", 1.0)):
+        table.start(started(pid, 1, image, at_s))
+    runner = table.runner("/opt/x")
+    assert runner is not None
+    assert runner.pid == 20
+    table.end(20, 6.0)
+    runner = table.runner("/opt/x")
+    assert runner is not None
+    assert runner.pid == 30
+    table.end(30, 7.0)
+    assert table.runner("/opt/x") is None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vedette.daemon import update_request
+from vedette.daemon import update_request, update_schedule
 from vedette.daemon.config import Config, Paths
 from vedette.daemon.update_options import Updates
 from vedette.daemon.update_request import UpdateRequest
@@ -74,6 +75,51 @@ def test_a_run_folder_that_is_gone_is_said(stage: Stage, tmp_path: Path) -> None
     stage.config = dataclasses.replace(stage.config, paths=Paths("/s", str(tmp_path / "gone")))
     schedule = UpdateSchedule(stage.config, stage.report, stage.wake)
     assert "cannot be written" in asyncio.run(schedule.ask("schedule"))
+
+
+class Nights:
+    """Time as data: each sleep is noted and over at once; the fourth look is the last."""
+
+    def __init__(self, stage: Stage, *, reaches: bool) -> None:
+        self.slept: list[float] = []
+        self._stage, self._reaches = stage, reaches
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        looks = len(self._stage.taken) - 1
+        if looks and self._reaches:
+            os.utime(self._stage.config.update_reached, ns=(looks, looks))
+        if looks == 4:
+            raise asyncio.CancelledError
+
+
+def pauses(stage: Stage, monkeypatch: pytest.MonkeyPatch, *, reaches: bool) -> list[float]:
+    """Seconds between two looks of a schedule of an hour, the dice in the middle."""
+    stage.config = dataclasses.replace(
+        stage.config, updates=dataclasses.replace(stage.config.updates, every_m=60)
+    )
+    monkeypatch.setattr(update_schedule, "_chance", lambda: 0.5)
+    stage.config.update_reached.touch()
+    nights = Nights(stage, reaches=reaches)
+    schedule = UpdateSchedule(
+        stage.config, stage.report, stage.wake, taken_s=0.06, sleep=nights.sleep
+    )
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(schedule.run())
+    both = nights.slept[: len(nights.slept) // 2 * 2]
+    return [sum(pair) for pair in zip(both[::2], both[1::2], strict=True)]
+
+
+def test_looks_that_fail_come_at_ever_longer_pauses(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pauses(stage, monkeypatch, reaches=False) == [3600, 7200, 14400, 28800]
+
+
+def test_a_look_that_reached_its_source_is_followed_by_the_usual_pause(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pauses(stage, monkeypatch, reaches=True) == [3600, 3600, 3600, 3600]
 
 
 REQUESTS = [

@@ -41,15 +41,10 @@ def test_an_attack_that_could_not_be_played_is_a_miss() -> None:
     assert judge(problem="busybox is missing").is_missed
 
 
-def test_an_attack_that_leaves_nothing_is_no_miss() -> None:
+def test_an_attack_that_no_response_can_act_on_is_a_miss() -> None:
     found = judge()
-    assert not found.is_missed
+    assert found.is_missed
     assert "nothing to act on" in found.reason
-
-
-def test_what_no_response_can_contain_says_why() -> None:
-    found = _judge(ATTACK._replace(out_of_reach="only a log line"), (), (), 100.0, "")
-    assert (found.reason, found.is_missed) == ("only a log line", False)
 
 
 @pytest.mark.parametrize(

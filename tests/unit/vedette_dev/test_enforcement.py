@@ -52,10 +52,12 @@ def test_every_rule_can_still_be_indexed() -> None:
 def test_files_are_taken_and_processes_ended_and_nothing_is_aimed_higher() -> None:
     made = playbooks_for(shipped_bundle())
     steps = {(step.responder, step.aim) for one in made for step in one.steps}
-    assert steps == {("kill", "process"), ("quarantine", "file")}
+    assert steps == {
+        ("kill", "process"), ("quarantine", "file"), ("kill", "runner"), ("block_peer", "peer"),
+    }  # fmt: skip
     of_files = {rule.rule_id for rule in shipped_bundle().rules if rule.category == "file_event"}
     for one in made:
-        if one.steps[0].responder == "kill":
+        if (one.steps[0].responder, one.steps[0].aim) == ("kill", "process"):
             assert not of_files & set(one.rules), "the maker of a file may be the player"
     named = [rule_id for one in made for rule_id in one.rules]
     assert len(named) == len(set(named))
@@ -80,6 +82,18 @@ def test_a_parent_is_ended_only_below_a_program_of_the_runs() -> None:
     assert below == alone | {f"{one}{BELOW}" for one in alone}
     assert below & set(parents.rules) == {f"{one}{BELOW}" for one in alone}
     assert Engine(bundle).refused == ()
+
+
+def test_who_hammers_from_outside_is_blocked_and_his_victim_is_not_killed() -> None:
+    made = playbooks_for(shipped_bundle())
+    (blocked,) = [one for one in made if one.steps[0].responder == "block_peer"]
+    hammered = "639f4548-6d68-4da3-aefc-bb212120e342"
+    assert hammered in blocked.rules
+    assert not any(hammered in one.rules for one in made if one is not blocked)
+    rules = {one.rule_id: one for one in shipped_bundle().rules}
+    for found in shipped_bundle().correlations:
+        if found.rule_id in blocked.rules:
+            assert all("false" in str(rules[part].condition) for part in found.rules)
 
 
 def test_a_device_reads_these_playbooks() -> None:
