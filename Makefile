@@ -9,7 +9,7 @@ CHEAP := tests/unit tests/playbook
 ON_ALL_CORES := -q -n auto --dist worksteal $(CHEAP)
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack atomic matrix release-demo test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
+.PHONY: help run attack atomic matrix release-demo deb test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -41,6 +41,9 @@ matrix: $(VENV)/ready ebpf ## play all attacks on every tier, write agent/docs/d
 release-demo: $(VENV)/ready ebpf ## keys, repository, releases of rules, firmware and a model, good and bad (ARGS=--json)
 	@$(SETUP) programs broker
 	@exec $(PY) -m vedette_dev release-demo $(ARGS)
+
+deb: $(VENV)/ready ebpf ## Debian packages into build/deb (ARCH=amd64|arm64|armhf, SUITE=bookworm|trixie; default: all)
+	@exec $(PY) -m vedette_dev deb $(if $(ARCH),--arch $(ARCH)) $(if $(SUITE),--suite $(SUITE)) $(ARGS)
 
 lint: $(VENV)/ready
 	@echo "style" && $(PY) -m ruff format --check --quiet agent tests && $(PY) -m ruff check --quiet agent tests

@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_atomic(commands)
     _add_matrix(commands)
     _add_release_demo(commands)
+    _add_deb(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "call"):
         parser.print_help()
@@ -115,6 +116,21 @@ def _add_release_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.set_defaults(call=_release_demo)
 
 
+def _add_deb(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser("deb", help="build Debian packages")
+    parser.add_argument("--arch", action="append", metavar="ARCH", help="default: all there are")
+    parser.add_argument("--suite", action="append", metavar="SUITE", help="default: all there are")
+    parser.add_argument(
+        "--into",
+        type=Path,
+        metavar="DIR",
+        default=REPOSITORY / "build/deb",
+        help="default: build/deb",
+    )
+    parser.add_argument("--version", default="", metavar="X.Y.Z", help="instead of the agent's own")
+    parser.set_defaults(call=_deb)
+
+
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
@@ -170,6 +186,16 @@ def _release_demo(options: argparse.Namespace) -> int:
     return release_demo.run(
         options.folder, options.rules, is_json=options.json, is_short=options.short
     )
+
+
+def _deb(options: argparse.Namespace) -> int:
+    from vedette_dev.packages import deb  # noqa: PLC0415
+    from vedette_dev.packages.target import ARCHITECTURES, SUITES, target  # noqa: PLC0415
+
+    suites, arches = options.suite or SUITES, options.arch or ARCHITECTURES
+    for wanted in [target(arch, suite) for suite in suites for arch in arches]:
+        deb.build(REPOSITORY, wanted, options.into, version=options.version, say=print)
+    return 0
 
 
 def _matrix(options: argparse.Namespace) -> int:
