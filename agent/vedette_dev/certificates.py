@@ -15,6 +15,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 YEAR = timedelta(days=365)
@@ -64,6 +65,15 @@ class Authority:
         """A certificate whose common name a broker takes as the user's name."""
         return self._issue(name, f"client-{name}", ExtendedKeyUsageOID.CLIENT_AUTH, None)
 
+    def sign_request(self, pem: bytes) -> bytes:
+        """A client certificate for who made a request (PEM), in PEM; the request must be good."""
+        request = x509.load_pem_x509_csr(pem)
+        if not request.is_signature_valid:
+            raise ValueError("expected a request signed by its own key")
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH
+        signed = self._sign(request.subject, request.public_key(), usage, None)
+        return signed.public_bytes(serialization.Encoding.PEM)
+
     def _issue(
         self,
         common_name: str,
@@ -72,8 +82,21 @@ class Authority:
         names: x509.SubjectAlternativeName | None,
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
+        signed = self._sign(_name(common_name), key.public_key(), usage, names)
+        pair = KeyPair(self._folder / f"{file}.pem", self._folder / f"{file}.key")
+        pair.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        _write_private(pair.key, key)
+        return pair
+
+    def _sign(
+        self,
+        subject: x509.Name,
+        public_key: CertificatePublicKeyTypes,
+        usage: x509.ObjectIdentifier,
+        names: x509.SubjectAlternativeName | None,
+    ) -> x509.Certificate:
         builder = (
-            self._builder(_name(common_name), key.public_key())
+            self._builder(subject, public_key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(
@@ -83,11 +106,7 @@ class Authority:
         )
         if names is not None:
             builder = builder.add_extension(names, critical=False)
-        signed = builder.sign(self._key, hashes.SHA256())
-        pair = KeyPair(self._folder / f"{file}.pem", self._folder / f"{file}.key")
-        pair.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-        _write_private(pair.key, key)
-        return pair
+        return builder.sign(self._key, hashes.SHA256())
 
     def _sign_root(self) -> x509.Certificate:
         return (
@@ -98,7 +117,7 @@ class Authority:
         )
 
     def _builder(
-        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey
+        self, subject: x509.Name, public_key: CertificatePublicKeyTypes
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()

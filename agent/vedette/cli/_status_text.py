@@ -104,7 +104,7 @@ def _rules(rules: Table, painter: Painter) -> str:
     words = f"{_shown(rules, 'rules')} of bundle {_shown(rules, 'bundle')}"
     shown = escape(f"{words}, counter {_shown(rules, 'counter')}")
     if not rules.get("rules"):
-        shown = painter.paint("none: nothing can be found; build them: vedette rules build", RED)
+        shown = painter.paint("none: nothing can be found", RED)
     muted = _rows(rules, "muted")
     if muted:
         names = ", ".join(str(row.get("title")) for row in muted[:MAX_MUTED])
@@ -152,7 +152,8 @@ def _uplink(uplink: Table, journal: Table, painter: Painter) -> str:
     colour = {"up": GREEN, "off": GREY}.get(state, YELLOW)
     waiting = f", {_shown(journal, 'pending')} waiting, delivered up to "
     if state == "off":
-        return _with_reason(painter.paint(state, colour), uplink, painter)
+        alone = "off: incidents stay on this device; vedette enroll --broker adds one"
+        return _with_reason(painter.paint(alone, colour), uplink, painter)
     words = escape(f"{waiting}{_shown(uplink, 'delivered')}, {_spent(uplink)}")
     shown = _with_reason(painter.paint(state, colour) + words, uplink, painter)
     for name, detail in _table(uplink, "conditions").items():

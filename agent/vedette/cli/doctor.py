@@ -30,7 +30,7 @@ from vedette.cli import _defence_text, _deny_text, _doctor_text
 from vedette.cli._doctor_text import ClassReport, Diagnosis
 from vedette.cli._options import DEFAULT_CONFIG, add_config, add_json, summary
 from vedette.cli._terminal import Painter, is_coloured
-from vedette.daemon import config, control_client, folders, health, ladder
+from vedette.daemon import config, control_client, enrolment, folders, health, ladder
 from vedette.daemon.config import Config
 from vedette.daemon.health import Fact
 from vedette.model.event import Event
@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     is_absent = args.config == DEFAULT_CONFIG and not args.config.exists()
     given = Config() if is_absent else config.load(args.config)
     origin, classes, facts = _classes(given, is_proven=args.prove)
-    diagnosis = Diagnosis(origin, classes, (*health.facts(given), *facts))
+    known = (*enrolment.facts(given), *health.facts(given), *facts)
+    diagnosis = Diagnosis(origin, classes, known)
     if args.json:
         print(json.dumps(_doctor_text.to_json(diagnosis)))
     else:

@@ -6,7 +6,8 @@ r"""What an operator of many devices does: says whose keys count, and watches.
   approve  add a second operator's signature to a command that was written, and send it
 
 Example:
-  vedette fleet enroll --registry fleet.json --tenant acme --device cam-7 --key cam-7.pub
+  vedette fleet enroll --registry fleet.json --tenant acme --device cam-7 \
+      --key 9d61b19d...511a --fingerprint 21fe31dfa154a261...9cbf
   vedette fleet watch --registry fleet.json --host broker.example --ca ca.pem \
       --certificate operator.pem --key operator.key
   vedette fleet command block 192.0.2.7 --tenant acme --device cam-7 --sign alice.key \
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 TICK_S = 10.0
 """How often silent devices are looked for."""
 
+_HEX_KEY = re.compile("[0-9a-fA-F]{64}")
 _MAX_WAITING = 10_000
 """Messages between paho's thread and ours; above it the broker keeps the rest."""
 _OF_CHAINS = frozenset(("checkpoint", "chain"))
@@ -62,7 +65,18 @@ def _add_enroll(group: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add_registry(parser)
     parser.add_argument("--tenant", required=True, help="whose device it is (a-z, 0-9, hyphens)")
     parser.add_argument("--device", required=True, help="its name in the fleet")
-    parser.add_argument("--key", required=True, type=Path, metavar="FILE", help="public key, PEM")
+    parser.add_argument(
+        "--key",
+        required=True,
+        metavar="KEY",
+        help="public key: its 64 hex digits as vedette enroll prints them, or a PEM file",
+    )
+    parser.add_argument(
+        "--fingerprint",
+        default="",
+        metavar="HEX",
+        help="that the device shows (vedette enroll): another key is refused",
+    )
     parser.add_argument("--note", default="", help="for people: where it hangs, who has it")
     parser.add_argument("--replace", action="store_true", help="the device has a new key")
     add_json(parser)
@@ -87,9 +101,10 @@ def _add_watch(group: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def enroll(args: argparse.Namespace) -> int:
     """Add one device to the registry, which is made if there is none."""
+    key = _read_key(args.key, args.fingerprint)
     add_device(
         args.registry,
-        Registered(args.tenant, args.device, _read_key(args.key), args.note),
+        Registered(args.tenant, args.device, key, args.note),
         is_replacing=args.replace,
     )
     if args.json:
@@ -201,10 +216,18 @@ class _Printer:
         print(f"vedette fleet: {escape(text)}", file=sys.stderr, flush=True)
 
 
-def _read_key(path: Path) -> bytes:
-    from vedette.trust.keyfile import load_public  # noqa: PLC0415
+def _read_key(text: str, fingerprint: str) -> bytes:
+    from vedette.trust.keyfile import key_id, load_public  # noqa: PLC0415
 
-    return load_public(path)
+    key = bytes.fromhex(text) if _HEX_KEY.fullmatch(text) else load_public(Path(text))
+    found = key_id(key)
+    if fingerprint and fingerprint.replace(":", "").lower() != found:
+        raise RequestError(
+            f"--fingerprint: expected the fingerprint of the key that is enrolled, {found}, got "
+            f"{fingerprint!a}: somebody may have changed the key on its way; compare both with "
+            "what the device shows (vedette enroll)"
+        )
+    return key
 
 
 def _write_whole(path: Path, data: bytes) -> None:

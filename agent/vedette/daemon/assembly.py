@@ -18,7 +18,7 @@ from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.daemon import privileges
 from vedette.daemon.build import BUILD_S
 from vedette.daemon.config import Config
-from vedette.daemon.content_source import ContentSource, read_trust
+from vedette.daemon.content_source import ContentSource, Trusted, read_trust
 from vedette.daemon.essential_options import open_flows
 from vedette.daemon.ladder import Ladder, name_of
 from vedette.daemon.models.in_use import DeviceModels
@@ -38,7 +38,6 @@ from vedette.ports.state import State
 from vedette.store.responses import ResponseStore
 from vedette.store.shelf import FileShelf
 from vedette.trust.content_gate import Content, ContentGate, ContentKind
-from vedette.trust.document import TrustAnchor
 from vedette.trust.ed25519 import Ed25519Verifier
 from vedette.trust.operator_gate import OperatorGate, Station
 from vedette.uplink.link import LinkUplink
@@ -88,13 +87,15 @@ def sources(config: Config, state: State, parse_rules: Callable[[bytes], Bundle]
         _gate(RULES, parse_rules, config, anchor, state),
         Path(config.rules.bundle),
         "rule bundle",
-        problems=tuple(anchor.problems),
+        refusal=anchor.refusal,
+        problems=anchor.problems,
     )
     profiles = playbooks = None
     if config.rules.profile:
         parse = partial(_profile_for, config.device.class_)
         gate = _gate(PROFILES, parse, config, anchor, state)
-        profiles = ContentSource(gate, Path(config.rules.profile), "profile", is_optional=True)
+        file = Path(config.rules.profile)
+        profiles = ContentSource(gate, file, "profile", is_optional=True)
     if config.response.playbooks:
         sets = _gate(PLAYBOOKS, playbook_codec.decode, config, anchor, state)
         file = Path(config.response.playbooks)
@@ -120,7 +121,7 @@ def _gate(
     kind: ContentKind,
     parse: Callable[[bytes], Content],
     config: Config,
-    anchor: TrustAnchor,
+    anchor: Trusted,
     state: State,
 ) -> ContentGate[Content]:
     return ContentGate(

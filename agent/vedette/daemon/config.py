@@ -17,6 +17,7 @@ from typing import Literal, cast
 from vedette.codec.text import escape
 from vedette.codec.toml_places import Path as KeyPath
 from vedette.codec.toml_places import Place, nearest, places
+from vedette.daemon import enrolled
 from vedette.daemon.device_id import derived_device_id
 from vedette.daemon.essential_options import NOTHING_ESSENTIAL, Essential, read_essential
 from vedette.daemon.firmware_options import NO_FIRMWARE, Firmware, read_firmware
@@ -46,10 +47,6 @@ MAX_BYTES = 256 * 1024
 LONGEST_RUN_DIR = 80
 """unix(7): a socket's path has at most 107 bytes, and ours are named below this folder."""
 
-_NAME = Text(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
-    "1 to 64 letters, digits, dots, _ and - (a letter or digit first)",
-)
 _FIRMWARE = Text(
     r"(?=\S)[^\x00-\x1f\x7f]{0,127}\S|", "a name and version of at most 128 characters"
 )
@@ -98,8 +95,8 @@ class Device:
         groups: which operators' commands for many devices are for this one too.
     """
 
-    id: str = setting(_NAME, "")
-    tenant: str = setting(_NAME, "default")
+    id: str = setting(_SEGMENT, "")
+    tenant: str = setting(_SEGMENT, "default")
     class_: str = setting(_CLASS, "")
     firmware: str = setting(_FIRMWARE, "")
     groups: tuple[str, ...] = setting(Many(_SEGMENT, 0, 16), ())
@@ -270,11 +267,49 @@ class Config:
 
 
 def load(path: Path) -> Config:
-    """Read the configuration; a device without an id gets one derived from /etc/machine-id.
+    """Read the configuration, and what `vedette enroll` wrote beside it (daemon/enrolled.py).
+
+    A device without an id gets one derived from /etc/machine-id.
+
+    Raises:
+        ConfigError: a file cannot be read or used; one line for each mistake.
+    """
+    config = _with_enrolled(path, _text(path))
+    if config.device.id:
+        return config
+    device = dataclasses.replace(config.device, id=derived_device_id())
+    return dataclasses.replace(config, device=device)
+
+
+def enrolled_file(path: Path) -> Path:
+    """Where what is this device's own stands, beside a configuration."""
+    return path.with_name(enrolled.NAME)
+
+
+def read_enrolled(path: Path) -> tuple[Config, dict[str, dict[str, object]]]:
+    """The device's own keys as a configuration, and as the file has them; nothing without a file.
 
     Raises:
         ConfigError: the file cannot be read or used; one line for each mistake.
     """
+    if not path.exists():
+        return Config(), {}
+    text = _text(path)
+    config, document = parse(text, str(path)), _document(text, str(path))
+    enrolled.check(document, str(path))
+    return config, cast("dict[str, dict[str, object]]", document)
+
+
+def _with_enrolled(path: Path, text: str) -> Config:
+    base = parse(text, str(path))
+    own, given = read_enrolled(enrolled_file(path))
+    if not given:
+        return base
+    tables = cast("dict[str, dict[str, object]]", _document(text, str(path)))
+    return enrolled.overlaid(base, own, tables, given)
+
+
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
@@ -283,11 +318,7 @@ def load(path: Path) -> Config:
             f"{path}: cannot read the configuration ({error.strerror}); "
             "name the file with --config, or start from packaging/vedette.toml"
         ) from error
-    config = parse(_decode(raw, str(path)), str(path))
-    if config.device.id:
-        return config
-    device = dataclasses.replace(config.device, id=derived_device_id())
-    return dataclasses.replace(config, device=device)
+    return _decode(raw, str(path))
 
 
 def parse(text: str, name: str) -> Config:

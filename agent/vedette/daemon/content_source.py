@@ -12,10 +12,11 @@ from typing import Generic, NamedTuple
 
 from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.errors import StoreError, TrustError
+from vedette.model.trust import TrustDocument
 from vedette.ports.state import State
 from vedette.store.shelf import FileShelf
 from vedette.trust.content_gate import Accepted, Content, ContentGate, WithdrawnError
-from vedette.trust.document import TrustAnchor
+from vedette.trust.document import NOBODY, VERSION, TrustAnchor
 from vedette.trust.ed25519 import Ed25519Verifier
 
 
@@ -55,6 +56,7 @@ class ContentSource(Generic[Content]):
         file: where a new one is offered.
         what: names it in messages, such as "rule bundle".
         is_optional: nothing being offered is no refusal.
+        refusal: why nothing that is offered may be taken, or "".
         problems: what was wrong with the trust that the gate stands on, one line each.
     """
 
@@ -65,18 +67,19 @@ class ContentSource(Generic[Content]):
         what: str,
         *,
         is_optional: bool = False,
+        refusal: str = "",
         problems: tuple[str, ...] = (),
     ) -> None:
         self._gate, self._file, self._what = gate, file, what
         self._is_optional = is_optional
-        self._problems = problems
+        self._refusal, self._problems = refusal, problems
 
     def choose(self) -> Chosen[Content]:
         """Take what is offered into use if it may be; else the last good one."""
-        refused = withdrawn = ""
+        refused, withdrawn = self._refusal, ""
         accepted: Accepted[Content] | None = None
         try:
-            if not self._is_optional or self._file.exists():
+            if not refused and (not self._is_optional or self._file.exists()):
                 accepted = self._gate.accept(_read(self._file, self._what), time.time())
         except WithdrawnError as error:
             withdrawn = str(error)
@@ -103,24 +106,41 @@ class ContentSource(Generic[Content]):
         return self._gate
 
 
-def read_trust(file: Path, state: State, state_dir: Path) -> TrustAnchor:
-    """The trust document in force.
+class Trusted(NamedTuple):
+    """Whom the device trusts.
+
+    Attributes:
+        refusal: why nothing may be taken from anybody, or "".
+        problems: what was wrong and how it was mended, one line each.
+    """
+
+    document: TrustDocument
+    refusal: str
+    problems: tuple[str, ...]
+
+
+def read_trust(file: Path, state: State, state_dir: Path) -> Trusted:
+    """The trust document in force; NOBODY on a device that never had one.
 
     Args:
-        file: what the package or `vedette enroll` put in place.
+        file: what `vedette enroll` put in place.
         state: keeps its version.
         state_dir: keeps a document that followed it.
 
     Raises:
-        TrustError: it cannot be used.
+        TrustError: it cannot be used, or is gone from a device that had one.
         StoreError: the state cannot be read.
     """
-    return TrustAnchor(
+    if not state.number(VERSION) and not file.exists():
+        words = f"{file}: this device has no root of trust yet; bring one with vedette enroll"
+        return Trusted(NOBODY, words, ())
+    anchor = TrustAnchor(
         _read(file, "trust document"),
         state=state,
         shelf=FileShelf(state_dir / "trust", max_bytes=MAX_ENVELOPE_BYTES),
         verifier=Ed25519Verifier(),
     )
+    return Trusted(anchor.document, "", tuple(anchor.problems))
 
 
 def _read(path: Path, what: str) -> bytes:

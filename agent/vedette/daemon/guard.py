@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import vedette
 from vedette.daemon import folders, own_files, update_pids
 from vedette.daemon.clock_watch import ClockWatch
-from vedette.daemon.config import Config
+from vedette.daemon.config import Config, enrolled_file
 from vedette.daemon.meddling import Meddling, MeddlingWatch
 from vedette.daemon.neighbours import Neighbours
 from vedette.daemon.own_files import OwnFiles
@@ -186,7 +186,7 @@ class Guard:
 def _listings(config: Config, config_path: Path) -> dict[str, own_files.Listing]:
     rules, uplink = config.rules, config.uplink
     return {
-        "configuration": own_files.files(str(config_path)),
+        "configuration": own_files.files(str(config_path), str(enrolled_file(config_path))),
         "trust": own_files.files(rules.trust),
         "key": own_files.files(config.identity.key, uplink.key, uplink.certificate, uplink.ca),
         "rules": own_files.files(rules.bundle, rules.profile),

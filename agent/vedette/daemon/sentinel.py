@@ -25,7 +25,7 @@ from vedette.codec import ocsf
 from vedette.codec.bundle import decode_in_slices
 from vedette.core.agent import Agent, AgentSettings
 from vedette.core.recording import encode_header
-from vedette.daemon import assembly, collector, folders, guard, heartbeat, signals
+from vedette.daemon import assembly, collector, device_key, folders, guard, heartbeat, signals
 from vedette.daemon import config as configuration
 from vedette.daemon.answers import Answers
 from vedette.daemon.beating import Heart, Vitals
@@ -69,7 +69,6 @@ from vedette.store.good_copies import FileGoodCopies
 from vedette.store.journal import SqliteJournal
 from vedette.store.journal_core import JournalPlace
 from vedette.store.state import FileState
-from vedette.trust.keyfile import load_signer
 from vedette.uplink.link import LinkUplink
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ class Sentinel:
         boot = BOOT_ID.read_text("ascii").strip().replace("-", "")
         device = config.device
         self.identity = Identity(device.tenant, device.id, boot)
-        self.signer = load_signer(Path(config.identity.key))
+        self.signer, _ = device_key.made_once(Path(config.identity.key), self._state_dir)
         self._state = FileState(self._state_dir)
         self._sources = assembly.sources(config, self._state, self._parse_rules)
         self.chosen: Chosen[Bundle] = nothing_chosen()
@@ -269,6 +268,7 @@ class Sentinel:
             *assembly.recover(self.defending.responding.responders),
             *self.baseline.open(),
             *await self.journal.open(),
+            *filter(None, [device_key.remember(self.signer, self._state)]),
         ]
         try:
             await self._serve(problems)

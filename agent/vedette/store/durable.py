@@ -70,9 +70,24 @@ def write(path: Path, data: bytes) -> None:
         StoreError: the disk did not take it; the old content stands, or (where only the last
             fsync failed) the new one.
     """
+    write_for(path, data, mode=0o600)
+
+
+def write_for(path: Path, data: bytes, *, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """As `write`, for others to read: it has its owner and mode before it has a byte.
+
+    Args:
+        path: of the file.
+        data: all that it holds from then on.
+        mode: that it gets, whatever the umask is.
+        owner: uid and gid that it gets; None leaves them to who we are.
+
+    Raises:
+        StoreError: as `write`.
+    """
     temporary = _temporary(path)
     with _explained(path, "cannot be written", temporary):
-        _write_synced(temporary, data)
+        _write_synced(temporary, data, mode, owner)
         disk.rename(temporary, path)
         sync_folder(path.parent)
 
@@ -275,8 +290,14 @@ def opened(path: Path, flags: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _write_synced(path: Path, data: bytes) -> None:
+def _write_synced(
+    path: Path, data: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None
+) -> None:
     with opened(path, _IN_PLACE | os.O_CREAT | os.O_TRUNC) as descriptor:
+        if owner is not None:
+            os.fchown(descriptor, *owner)
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+            os.fchmod(descriptor, mode)
         _write_all(descriptor, data)
         disk.fsync(descriptor)
 

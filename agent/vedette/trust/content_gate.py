@@ -96,6 +96,42 @@ class ContentKind(NamedTuple):
         return self.noun if self.purpose == f"{self.noun}s" else f"{self.purpose} {self.noun}"
 
 
+def verified(
+    kind: ContentKind,
+    data: bytes,
+    document: TrustDocument,
+    verifier: Verifier,
+    parse: Callable[[bytes], Content],
+) -> Content:
+    """The content of a file that the document's keys for its purpose signed, whatever its date.
+
+    Args:
+        kind: what it is to be.
+        data: the whole file.
+        document: names the keys.
+        verifier: the Ed25519 implementation.
+        parse: as `ContentGate` has it.
+
+    Raises:
+        TrustError: it is not signed for that purpose, or cannot be read; the message says which.
+    """
+    what = kind.words
+    envelope = signed.open_envelope(data, kind.payload_type, what)
+    role = document.purposes.get(kind.purpose)
+    if role is None:
+        raise TrustError(
+            f"{what}: the trust document (version {document.version}) names no key for "
+            f"{kind.purpose}: rotate it to one that does"
+        )
+    signed.require(envelope, role, verifier, what, document)
+    try:
+        return parse(envelope.payload)
+    except (ParseError, RuleError) as error:
+        raise TrustError(
+            f"{what}: rightly signed, but this agent cannot read it: {error}"
+        ) from error
+
+
 class WithdrawnError(TrustError):
     """Content that this device gave back: it is signed, and did badly here."""
 
@@ -275,21 +311,7 @@ class ContentGate(Generic[Content]):
         return Accepted(content, is_new=False, is_stale=is_stale, problems=tuple(problems))
 
     def _verify(self, data: bytes) -> Content:
-        what = self._kind.words
-        envelope = signed.open_envelope(data, self._kind.payload_type, what)
-        role = self._document.purposes.get(self._kind.purpose)
-        if role is None:
-            raise TrustError(
-                f"{what}: the trust document (version {self._document.version}) names no key for "
-                f"{self._kind.purpose}: rotate it to one that does"
-            )
-        signed.require(envelope, role, self._verifier, what, self._document)
-        try:
-            return self._parse(envelope.payload)
-        except (ParseError, RuleError) as error:
-            raise TrustError(
-                f"{what}: rightly signed, but this agent cannot read it: {error}"
-            ) from error
+        return verified(self._kind, data, self._document, self._verifier, self._parse)
 
     def _check_counter(self, content: Content, *, is_known: bool) -> None:
         floor = self._state.number(self._floor)

@@ -12,7 +12,7 @@ import hashlib
 
 from vedette.codec import trust_document as codec
 from vedette.errors import ParseError, TrustError
-from vedette.model.trust import TrustDocument
+from vedette.model.trust import Role, TrustDocument
 from vedette.ports.signer import Verifier
 from vedette.ports.state import Shelf, State
 from vedette.trust import signed
@@ -22,6 +22,10 @@ VERSION = "trust.version"
 DIGEST = "trust.digest"
 
 _WHAT = "trust document"
+
+
+NOBODY = TrustDocument(0, 0, 0, Role({}, 1), {})
+"""In force on a device that nobody has enrolled yet: no key may sign anything."""
 
 
 def verify_initial(data: bytes, verifier: Verifier) -> TrustDocument:

@@ -1,11 +1,13 @@
 """Key files: private ones that only their owner can read, public ones in PEM or raw.
 
 Rule 1: a private key that others could have read is refused, whatever it holds.
-Rule 2: a key file is never overwritten.
+Rule 2: a key file is never overwritten, and under its name it is whole: a power cut while it is
+made leaves none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -128,22 +130,29 @@ def _check(path: Path, found: os.stat_result, *, is_private: bool) -> None:
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:
+    temporary = path.with_name(f"{path.name}.new")
     try:
-        descriptor = os.open(path, _CREATE, mode)
+        temporary.unlink(missing_ok=True)  # what a power cut left
+        descriptor = os.open(temporary, _CREATE, mode)
+        try:
+            _fill(descriptor, data, mode)
+        finally:
+            os.close(descriptor)
+        path.hardlink_to(temporary)  # unlike a rename, refuses to replace
     except FileExistsError as error:
         raise TrustError(
             f"{path}: expected no file, found one; a key is never overwritten: move it away first"
         ) from error
     except OSError as error:
-        raise StoreError(f"{path}: cannot create the key file: {error.strerror}") from error
+        raise StoreError(f"{path}: cannot write the key file: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     try:
-        _fill(descriptor, data, mode)
         _sync_folder(path.parent)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise StoreError(f"{path}: cannot write the key file: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
 
 
 def _fill(descriptor: int, data: bytes, mode: int) -> None:

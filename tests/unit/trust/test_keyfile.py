@@ -107,7 +107,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path, make: object) -> Non
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(TrustError, match=str(tmp_path / "none")):
         keyfile.load_signer(tmp_path / "none")
-    with pytest.raises(StoreError, match="cannot create"):
+    with pytest.raises(StoreError, match="cannot write"):
         keyfile.create_signer(tmp_path / "none" / "device.pem")
 
 
