@@ -1,0 +1,123 @@
+"""The command line of QEMU for one device; pure.
+
+Rule 1: software emulation, always: a /dev/kvm that opens may still not run a stock kernel.
+Rule 2: a reset ends QEMU, and whoever started it starts it again: a warm reset under emulation took
+up to two minutes, a new process takes two seconds.
+Rule 3: no network but what is forwarded: each connection is a socat of its own (`cmd:` of
+guestfwd), since a plain guestfwd shares one connection among all.
+Rule 4: without the two virtio ports of the harness the device is complete: nothing else is ours.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vedette.errors import RequestError
+from vedette_dev.images.target import Target
+
+SHELL_PORT = "vedette.shell"
+"""qemu-images/root: vedette-test-shell.service."""
+_DISK = "disk"
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a device is connected to.
+
+    Attributes:
+        disk: its disk, raw, written to.
+        shell: socket of the root shell.
+        monitor: socket of QEMU's monitor.
+        console: where its serial port goes: "file:PATH", or "stdio" for a person.
+        memory_mb: of MiB.
+        processors: at least 1.
+        drives: further disks, raw, only read.
+        forwards: "ADDRESS:PORT" in the device's network -> port of our loopback.
+        rtc: the device's clock at its start ("1970-01-01T00:00:00"); "" for the real time.
+        record: where all writes of the disk are logged (blklogwrites); None for nowhere.
+        disk_url: of a block server that has the disk instead of the file ("nbd:unix:…"); "".
+    """
+
+    disk: Path
+    shell: Path
+    monitor: Path
+    console: str
+    memory_mb: int = 256
+    processors: int = 2
+    drives: Sequence[Path] = ()
+    forwards: Mapping[str, int] | None = None
+    rtc: str = ""
+    record: Path | None = None
+    disk_url: str = ""
+
+
+def argv(target: Target, emulator: str, socat: str, wiring: Wiring) -> list[str]:
+    """The words that start the device.
+
+    Args:
+        target: which architecture.
+        emulator: path of QEMU's program.
+        socat: path of socat(1), for forwards.
+        wiring: its disks, sockets and network.
+
+    Raises:
+        RequestError: a forward is not "ADDRESS:PORT" -> port.
+    """
+    words = [
+        emulator, *target.machine, "-accel", "tcg,thread=multi",
+        "-smp", str(wiring.processors), "-m", str(wiring.memory_mb),
+        "-bios", str(target.loader), "-nodefaults", "-display", "none", "-no-reboot",
+        "-serial", wiring.console,
+        "-chardev", f"socket,id=monitor,path={wiring.monitor},server=on,wait=off",
+        "-mon", "chardev=monitor,mode=readline",
+        *_disks(wiring),
+        "-device", "virtio-serial-pci",
+        "-chardev", f"socket,id=shell,path={wiring.shell},server=on,wait=off",
+        "-device", f"virtserialport,chardev=shell,name={SHELL_PORT}",
+        "-device", "virtio-rng-pci",
+        "-netdev", _network(socat, wiring.forwards or {}),
+        "-device", "virtio-net-pci,netdev=n0,romfile=",
+    ]  # fmt: skip
+    if target.has_pci_watchdog:
+        words += ["-device", "i6300esb", "-action", "watchdog=reset"]
+    if wiring.rtc:
+        words += ["-rtc", f"base={wiring.rtc}"]
+    return words
+
+
+def _disks(wiring: Wiring) -> list[str]:
+    # The disk comes first: it is U-Boot's "virtio 0".
+    if wiring.disk_url:
+        words = ["-drive", f"file={wiring.disk_url},format=raw,if=none,id={_DISK}"]
+    elif wiring.record is not None:
+        words = [
+            "-blockdev", f"driver=file,filename={wiring.disk},node-name=file",
+            "-blockdev", f"driver=file,filename={wiring.record},node-name=log",
+            "-blockdev", (f"driver=blklogwrites,node-name={_DISK},file=file,log=log,"
+            "log-super-update-interval=1"),
+        ]  # fmt: skip
+    else:
+        words = ["-drive", f"file={wiring.disk},format=raw,if=none,id={_DISK}"]
+    words += ["-device", f"virtio-blk-pci,drive={_DISK}"]
+    for number, path in enumerate(wiring.drives):
+        words += [
+            "-drive", f"file={path},format=raw,if=none,readonly=on,id=more{number}",
+            "-device", f"virtio-blk-pci,drive=more{number}",
+        ]  # fmt: skip
+    return words
+
+
+def _network(socat: str, forwards: Mapping[str, int]) -> str:
+    parts = ["user,id=n0,restrict=on,ipv6=off"]
+    for place, port in forwards.items():
+        address, _, inner = place.rpartition(":")
+        if not address or not inner.isdecimal() or not 0 < port < 1 << 16:
+            raise RequestError(
+                f'forwards: expected "ADDRESS:PORT" and a port, got {place!a}: {port}'
+            )
+        command = f"{shlex.quote(socat)} - TCP\\:127.0.0.1\\:{port}"
+        parts.append(f"guestfwd=tcp:{address}:{inner}-cmd:{command}")
+    return ",".join(parts)

@@ -1,0 +1,148 @@
+"""`make images`: the disk of a device, from packages to partitions."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vedette.errors import DeviceError
+from vedette_dev import cache
+from vedette_dev.cache import REPOSITORY
+from vedette_dev.images import boot_script, disk, kernel, product, root, tools
+from vedette_dev.images.inputs import digest
+from vedette_dev.images.layout import MIB, Layout, layout
+from vedette_dev.images.target import Arch, Target, target
+
+NEEDED_BYTES = 4 << 30
+"""On the cache's file system while an image is made: two trees, a slot, a disk."""
+SLOTS_SCRIPT = REPOSITORY / "packaging/boot/uboot-slots.cmd"
+_SPARE_PERCENT = 12
+"""Of a slot: what ext4 takes for itself, and room for a firmware that is a little larger."""
+_STEP_BYTES = 16 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A device's disk as it leaves the factory; it belongs to the cache: copy, never write or boot.
+
+    Attributes:
+        arch: what it runs on.
+        disk: the whole disk, raw, with an empty slot b and an empty data partition.
+        slot_image: the file system of slot a: what a release of firmware is.
+        layout: where the disk's partitions are.
+    """
+
+    arch: Arch
+    disk: Path
+    slot_image: Path
+    layout: Layout
+
+    @property
+    def target(self) -> Target:
+        """Of its architecture."""
+        return target(self.arch)
+
+
+def built(arch: str, say: Callable[[str], None] = print) -> Image:
+    """The image of an architecture, built when something that goes into it has changed.
+
+    Raises:
+        DeviceError: a tool is missing or fails, or the disk is full.
+        RequestError: there is no such architecture.
+    """
+    machine = target(arch)
+    log = _new_log(machine.arch)
+    try:
+        place = _place(machine, log, say)
+    except OSError as error:
+        raise DeviceError(f"{error.filename or cache.root()}: {error.strerror}") from error
+    slot = place / "slot.img"
+    return Image(machine.arch, place / "disk.img", slot, layout(slot.stat().st_size))
+
+
+def export(image: Image, say: Callable[[str], None] = print) -> Path:
+    """A copy of the disk for people, in build/images."""
+    place = REPOSITORY / "build/images" / image.arch / "disk.img"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    copy(image.disk, place)
+    say(f"image     {place} ({place.stat().st_blocks * 512 / 1e6:.0f} MB)")
+    return place
+
+
+def copy(source: Path, place: Path) -> None:
+    """A copy of a disk that stays sparse.
+
+    Raises:
+        DeviceError: the disk is full.
+    """
+    log = place.with_suffix(".copy.log")
+    tools.run(["cp", "--sparse=always", "--reflink=auto", source, place], log)
+    log.unlink()
+
+
+def _place(machine: Target, log: Path, say: Callable[[str], None]) -> Path:
+    modules = kernel.read_list((product.SOURCES / "modules.txt").read_text())
+    found = kernel.built(machine, modules, log, say)
+    tar = root.packed(machine, product.lines("packages.txt"), log, say)
+
+    def make(folder: Path) -> None:
+        say(f"image     {machine.arch}: package, slot, disk")
+        _check_room(folder)
+        _make(folder, machine, (found, modules), tar, log, say)
+
+    inputs = digest(
+        found.image.parent.name, tar.parent.name, product.SOURCES, SLOTS_SCRIPT,
+        REPOSITORY / "agent/vedette", REPOSITORY / "packaging", REPOSITORY / "requirements.txt",
+        Path(__file__).parent, REPOSITORY / "agent/vedette_dev/packages",
+    )  # fmt: skip
+    return cache.cached(f"image-{machine.arch}", inputs, make)
+
+
+def _make(
+    folder: Path,
+    machine: Target,
+    with_kernel: tuple[kernel.Kernel, kernel.ModuleList],
+    tar: Path,
+    log: Path,
+    say: Callable[[str], None],
+) -> None:
+    tree = folder / "tree"
+    root.unpack(tar, tree, log)
+    product.install(tree, machine, log, say)
+    product.furnish(tree, machine, *with_kernel)
+    slot = folder / "slot.img"
+    disk.make_ext4(slot, tree, _slot_bytes(tree), "rootfs", log)
+    shutil.rmtree(tree)
+    data = folder / "data.img"
+    where = layout(slot.stat().st_size)
+    disk.make_ext4(data, None, where.data.size_bytes, "data", log)
+    template = (product.SOURCES / "boot/boot.cmd").read_text()
+    script = boot_script.text(template, SLOTS_SCRIPT.read_text(), machine, where)
+    (folder / "boot.scr").write_bytes(boot_script.image(script))
+    parts = {"rootfs-a": slot, "data": data}
+    disk.make_disk(folder / "disk.img", where, parts, folder / "boot.scr", log)
+    data.unlink()
+
+
+def _slot_bytes(tree: Path) -> int:
+    used = sum(path.lstat().st_size + 2048 for path in tree.rglob("*") if not path.is_dir())
+    wanted = used * (100 + _SPARE_PERCENT) // 100
+    return -(-wanted // _STEP_BYTES) * _STEP_BYTES
+
+
+def _check_room(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < NEEDED_BYTES:
+        raise DeviceError(
+            f"{folder.parent}: expected {NEEDED_BYTES >> 20} MB free to build an image, got "
+            f"{free >> 20}; remove old entries, or let VEDETTE_CACHE name another folder"
+        )
+
+
+def _new_log(arch: str) -> Path:
+    log = REPOSITORY / "build/images" / arch / "build.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    return log
