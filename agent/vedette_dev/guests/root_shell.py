@@ -22,6 +22,7 @@ GRACE_S = 20.0
 """Beyond a command's own time: a device under emulation, busy, answers within seconds."""
 KILLED = 137
 """The status of a command that took too long (timeout(1) with KILL)."""
+_PING = 0
 _LOOK_S = 0.2
 _TRY_AGAIN_S = 2.0
 _MAX_ANSWER_BYTES = 2 << 20
@@ -57,7 +58,7 @@ class RootShell:
         self._place, self._alive = place, alive
         self._socket: socket.socket | None = None
         self._pending = b""
-        self._number = 0
+        self._number = _PING
 
     def await_ready(self, deadline_s: float) -> None:
         """Wait until the device answers.
@@ -69,8 +70,9 @@ class RootShell:
         while time.monotonic() < end_s:
             try:
                 # Asked again and again: a port without a reader may throw away what came before.
-                if self._ask("true", 5, min(end_s, time.monotonic() + _TRY_AGAIN_S)).code == 0:
-                    return
+                # All with one number, so that the answer to any of them will do.
+                self._ask(_PING, "true", 5, min(end_s, time.monotonic() + _TRY_AGAIN_S))
+                return
             except NoAnswerError:
                 if not self._alive():
                     raise
@@ -82,7 +84,8 @@ class RootShell:
         Raises:
             NoAnswerError: the device does not answer.
         """
-        return self._ask(command, deadline_s, time.monotonic() + deadline_s + GRACE_S)
+        self._number += 1
+        return self._ask(self._number, command, deadline_s, time.monotonic() + deadline_s + GRACE_S)
 
     def close(self) -> None:
         """End the connection."""
@@ -91,13 +94,12 @@ class RootShell:
         self._socket = None
         self._pending = b""
 
-    def _ask(self, command: str, seconds: float, end_s: float) -> Ended:
-        self._number += 1
+    def _ask(self, number: int, command: str, seconds: float, end_s: float) -> Ended:
         text = base64.b64encode(command.encode()).decode()
-        self._send(f"{self._number} {max(1, round(seconds))} {text}\n".encode(), end_s)
+        self._send(f"{number} {max(1, round(seconds))} {text}\n".encode(), end_s)
         while True:
             words = self._line(end_s).split(b" ")
-            if words[0] == b"%d" % self._number:
+            if words[0] == b"%d" % number:
                 return _ended(words)
 
     def _send(self, data: bytes, end_s: float) -> None:

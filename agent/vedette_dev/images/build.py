@@ -18,6 +18,11 @@ from vedette_dev.images.target import Arch, Target, target
 NEEDED_BYTES = 4 << 30
 """On the cache's file system while an image is made: two trees, a slot, a disk."""
 SLOTS_SCRIPT = REPOSITORY / "packaging/boot/uboot-slots.cmd"
+_PACKAGE_INPUTS = (
+    "agent/vedette", "agent/vedette_dev/packages", "packaging", "pyproject.toml",
+    "requirements.txt",
+)  # fmt: skip
+"""What decides about our .deb: it is built only where one of them is new."""
 _SPARE_PERCENT = 12
 """Of a slot: what ext4 takes for itself, and room for a firmware that is a little larger."""
 _STEP_BYTES = 16 * MIB
@@ -94,8 +99,7 @@ def _place(machine: Target, log: Path, say: Callable[[str], None]) -> Path:
 
     inputs = digest(
         found.image.parent.name, tar.parent.name, product.SOURCES, SLOTS_SCRIPT,
-        REPOSITORY / "agent/vedette", REPOSITORY / "packaging", REPOSITORY / "requirements.txt",
-        Path(__file__).parent, REPOSITORY / "agent/vedette_dev/packages",
+        *(REPOSITORY / name for name in _PACKAGE_INPUTS), Path(__file__).parent,
     )  # fmt: skip
     return cache.cached(f"image-{machine.arch}", inputs, make)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vedette_dev.images import environment, tools
-from vedette_dev.images.layout import Layout, Partition, sfdisk_script
+from vedette_dev.images.layout import ENVIRONMENT_BYTES, Layout, Partition, sfdisk_script
 
 _PIECE_BYTES = 1 << 20
 _FEATURES = "^metadata_csum_seed,^orphan_file"
@@ -15,7 +15,7 @@ _FEATURES = "^metadata_csum_seed,^orphan_file"
 
 def make_ext4(place: Path, tree: Path | None, size_bytes: int, label: str, log: Path) -> None:
     """A file system in a file of its own, with a folder's content; owners stay as they are."""
-    content = [] if tree is None else ["-d", tree]
+    content: list[str | Path] = [] if tree is None else ["-d", tree]
     place.unlink(missing_ok=True)
     with place.open("wb") as stream:
         stream.truncate(size_bytes)
@@ -81,4 +81,4 @@ def read_environment(disk: Path, layout: Layout, number: int) -> dict[str, str] 
     """One copy of the boot loader's environment; None where it is damaged."""
     with disk.open("rb") as stream:
         stream.seek(layout.environment_copy(number))
-        return environment.decode(stream.read(environment.ENVIRONMENT_BYTES))
+        return environment.decode(stream.read(ENVIRONMENT_BYTES))

@@ -17,7 +17,6 @@ from vedette_dev.images import debian, initramfs, root, tools
 from vedette_dev.images.kernel import Kernel, ModuleList
 from vedette_dev.images.target import Target
 from vedette_dev.packages import deb
-from vedette_dev.packages.target import target as package_target
 
 SOURCES = REPOSITORY / "qemu-images"
 _INSTALL = """
@@ -40,8 +39,7 @@ def install(tree: Path, machine: Target, log: Path, say: Callable[[str], None]) 
     Raises:
         DeviceError: it cannot be built or installed, or brings what is one device's own.
     """
-    with_suite = package_target(machine.arch, debian.SUITE)
-    package = deb.build(REPOSITORY, with_suite, log.parent / "deb", say=say)
+    package = deb.built(machine.arch, debian.SUITE, say=say)
     shutil.copy(package, tree / "tmp/vedette.deb")
     root.can_run(machine, log)
     tools.run([*root.IN_OWN_MOUNTS, "sh", "-euc", _INSTALL, "sh", tree], log)
