@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vedette.errors import DeviceError
@@ -39,31 +39,44 @@ def base_root(folder: Path, say: Callable[[str], None]) -> Path | None:
     base = folder / "debian"
     if (folder / _DONE).exists():
         return base
-    why_not = _refusal()
+    why_not = refusal()
     if why_not:
         say(f"base      none ({why_not}): commands find the programs of this host only")
         return None
     say("base      a small Debian is made with mmdebstrap (about a minute, 330 MB, once)")
     shutil.rmtree(base, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "mmdebstrap.log"
+    bootstrap(base, PACKAGES, folder / "mmdebstrap.log")
+    shutil.rmtree(base / "var/cache", ignore_errors=True)
+    (folder / _DONE).touch()
+    return base
+
+
+def bootstrap(into: Path, packages: Sequence[str], log: Path) -> None:
+    """Make a Debian with these packages.
+
+    Args:
+        into: a folder, or a file that ends in .tar.
+        log: gets what mmdebstrap says.
+
+    Raises:
+        DeviceError: making it failed.
+    """
     sources = [source for source in _SOURCES if Path(source).exists()]
     with log.open("wb") as stream:
         done = subprocess.run(
-            ["mmdebstrap", "--variant=minbase", "--mode=root", f"--include={','.join(PACKAGES)}",
-             _suite(), str(base), *sources],
+            ["mmdebstrap", "--variant=minbase", "--mode=root", f"--include={','.join(packages)}",
+             suite(), str(into), *sources],
             stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
             timeout=TIMEOUT_S, check=False,
         )  # fmt: skip
     if done.returncode:
         tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-5:])
         raise DeviceError(f"mmdebstrap left with {done.returncode}; {log} ends with:\n{tail}")
-    shutil.rmtree(base / "var/cache", ignore_errors=True)
-    (folder / _DONE).touch()
-    return base
 
 
-def _refusal() -> str:
+def refusal() -> str:
+    """Why this machine can make none, or ""."""
     if os.geteuid() != 0:
         return "only root can make one"
     if shutil.which("mmdebstrap") is None:
@@ -73,7 +86,8 @@ def _refusal() -> str:
     return ""
 
 
-def _suite() -> str:
+def suite() -> str:
+    """The release of Debian that this machine runs."""
     for line in Path("/etc/os-release").read_text().splitlines():
         if line.startswith("VERSION_CODENAME="):
             return line.partition("=")[2].strip('"')

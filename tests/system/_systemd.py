@@ -99,7 +99,6 @@ def systemd(folder: Path, units: Mapping[str, str]) -> Iterator[Systemd]:
     """
     if reason := refusal():
         pytest.skip(reason)
-    hierarchy = _hierarchy()
     written = folder / "units"
     written.mkdir(parents=True)
     for name, text in {"default.target": "[Unit]\nDescription=units of a test\n", **units}.items():
@@ -107,15 +106,22 @@ def systemd(folder: Path, units: Mapping[str, str]) -> Iterator[Systemd]:
         (written / name).write_text(text.replace("[Unit]\n", "[Unit]\nDefaultDependencies=no\n"))
     root = folder / "root"
     root.mkdir()
-    group = hierarchy / f"vedette-test-{os.getpid()}-{folder.name[-20:]}"
-    group.mkdir()
-    try:
+    with cgroup(folder.name) as group:
         started = _start(group, root, written)
         try:
             yield _await_ready(started, folder)
         finally:
             started.send_signal(signal.SIGKILL)
             started.wait(DEADLINE_S)
+
+
+@contextlib.contextmanager
+def cgroup(name: str) -> Iterator[Path]:
+    """A control group of its own; gone afterwards, when its processes have ended."""
+    group = _hierarchy() / f"vedette-test-{os.getpid()}-{name[-20:]}"
+    group.mkdir()
+    try:
+        yield group
     finally:
         _remove(group)
 

@@ -2,8 +2,9 @@
 
 Responses that still have time leave the kernel too, and are done again at the next start.
 
-`vedette run` and the systemd unit (ExecStopPost) call it after each end of the sentinel; by hand it
-is safe at any time while the agent does not run, and does nothing where nothing was left.
+`vedette run` and the systemd unit (ExecStopPost, with --after) call it after each end of the
+sentinel; by hand it is safe at any time while the agent does not run, and does nothing where nothing
+was left.
 
 Examples:
   vedette restore
@@ -16,10 +17,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from vedette.cli._options import add_config, add_json, summary
 from vedette.codec.text import escape
+
+PARTS = ("sentinel", "uplink")
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,18 +31,29 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser("restore", help=summary(__doc__), description=__doc__)
     add_config(parser)
     add_json(parser)
+    parser.add_argument(
+        "--after",
+        choices=PARTS,
+        metavar="PART",
+        help="this part has ended as systemd says in the environment: note it for the next sentinel"
+        f" ({' or '.join(PARTS)}); only after the sentinel is anything to be restored",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Let every sensor and responder undo what an instance of it left behind."""
     from vedette import sensors  # noqa: PLC0415 (not for --help)
-    from vedette.daemon import assembly, config  # noqa: PLC0415
+    from vedette.daemon import assembly, config, keeper_report  # noqa: PLC0415
     from vedette.errors import DeviceError  # noqa: PLC0415
     from vedette.ports.discover import sensor_classes  # noqa: PLC0415
 
     settings = config.load(args.config)
     run_dir = Path(settings.paths.run)
+    if args.after:
+        keeper_report.note_end(run_dir, args.after, keeper_report.end_by_systemd(os.environ))
+        if args.after != PARTS[0]:
+            return 0
     undone: list[str] = []
     failed: list[str] = []
     for sensor_class in sensor_classes(sensors):

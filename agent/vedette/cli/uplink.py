@@ -28,7 +28,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Hand the settings over and become the uplink, which never reads the configuration."""
-    from vedette.daemon import build, config, uplink_main  # noqa: PLC0415 (not for --help)
+    from vedette.daemon import (  # noqa: PLC0415 (not for --help)
+        build,
+        config,
+        privileges,
+        uplink_main,
+    )
     from vedette.uplink.settings import UplinkSettings  # noqa: PLC0415
 
     given = config.load(args.config)
@@ -47,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
             keepalive_s=broker.keepalive_s,
             earliest_s=build.BUILD_S,
             user=broker.user,
-            watches_dns=os.geteuid() == 0,
+            # As root it opens the socket before it becomes its user; a unit makes it that user.
+            watches_dns=not privileges.missing({"net_raw"}),
         )
     )
     command = (sys.executable, "-I", "-m", uplink_main.__name__, str(descriptor))

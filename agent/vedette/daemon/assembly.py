@@ -266,15 +266,28 @@ def drop_privileges(config: Config) -> None:
     """Keep what the allowed sources and responders need; no dumps, for the key's sake."""
     privileges.forbid_dumps()
     if os.geteuid() == 0:
-        needed = {name for kind in _allowed(config) for name in kind.capabilities}
-        for name, kind in responder_classes(vedette.responses).items():
-            if name not in config.response.disable:
-                needed |= kind.capabilities
-        needed |= FOR_HOLDER if config.deny.enabled else set()
-        probed = (*config.essential.functions, *config.firmware.health)
-        if any(function.command for function in probed):
-            needed |= {"setuid", "setgid"}  # each runs as a user of its own
-        privileges.drop_to(ALWAYS | needed)
+        privileges.drop_to(capabilities(config))
+
+
+def capabilities(config: Config) -> frozenset[str]:
+    """What the sentinel needs for the sources and responders that the configuration allows."""
+    needed = {name for kind in _allowed(config) for name in kind.capabilities}
+    for kind in allowed_responders(config).values():
+        needed |= kind.capabilities
+    needed |= FOR_HOLDER if config.deny.enabled else set()
+    probed = (*config.essential.functions, *config.firmware.health)
+    if any(function.command for function in probed):
+        needed |= {"setuid", "setgid"}  # each runs as a user of its own
+    return ALWAYS | needed
+
+
+def allowed_responders(config: Config) -> dict[str, type[Responder]]:
+    """The responders that the configuration allows, by name."""
+    return {
+        name: kind
+        for name, kind in responder_classes(vedette.responses).items()
+        if name not in config.response.disable
+    }
 
 
 def exec_holder(

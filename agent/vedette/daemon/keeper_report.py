@@ -1,4 +1,6 @@
-"""What the keeper tells the sentinel about parts that failed: one small file in the run folder.
+"""What the sentinel is told about parts that failed: one small file in the run folder.
+
+The keeper writes it; where systemd keeps the parts, ExecStopPost of each adds to it (`note_end`).
 
 The sentinel reads it at its start (was I killed?) and from time to time (does the uplink fail?).
 What it has told is written beside it, so that the next sentinel does not tell it again.
@@ -6,7 +8,10 @@ What it has told is written beside it, so that the next sentinel does not tell i
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +51,53 @@ def read(run_dir: Path) -> tuple[PartState, ...]:
     except FileNotFoundError:
         return ()
     return parse(data)
+
+
+def end_by_systemd(environment: Mapping[str, str]) -> str:
+    """How a service ended, in the keeper's words: systemd.exec(5), $SERVICE_RESULT.
+
+    Returns:
+        "" where it ended in good order, or nobody says.
+    """
+    result = environment.get("SERVICE_RESULT", "success")
+    if result == "success":
+        return ""
+    status = environment.get("EXIT_STATUS", "unknown")[:32]
+    is_exit = environment.get("EXIT_CODE") == "exited"
+    words = f"ended with exit code {status}" if is_exit else f"was ended by SIG{status}"
+    return f"hung and {words}" if result == "watchdog" else words
+
+
+def note_end(run_dir: Path, name: str, last_end: str) -> None:
+    """Count one more failure of a part; "" counts none.
+
+    Raises:
+        OSError: the run folder cannot be written.
+    """
+    if not last_end:
+        return
+    folder = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # two parts may end at once
+        _note(run_dir, name, last_end)
+    finally:
+        os.close(folder)
+
+
+def _note(run_dir: Path, name: str, last_end: str) -> None:
+    try:
+        parts = {part.name: part for part in read(run_dir)}
+    except ParseError:  # somebody wrote there: what is certain is told
+        parts = {}
+    before = parts.get(name, PartState(name, 0, "", 0.0))
+    printable = re.sub(r"[^ -~]", "?", last_end)[:200]
+    parts[name] = before._replace(restarts=before.restarts + 1, last_end=printable)
+    lines = [
+        f"{one.name}\t{one.restarts}\t{one.pause_s:.0f}\t{one.last_end}\n" for one in parts.values()
+    ]
+    new = run_dir / f"{REPORT}.new"
+    new.write_text("".join(lines), "ascii")
+    new.replace(run_dir / REPORT)
 
 
 def take_new(run_dir: Path) -> tuple[PartState, ...]:

@@ -10,12 +10,14 @@ Rule 3: modes are said here and never taken from a checkout.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from vedette.daemon.units import BUILD
 from vedette_dev.packages import wheels
 from vedette_dev.packages.target import Target
 
@@ -31,6 +33,10 @@ _LAID: Final = {
     "packaging/systemd/tmpfiles.conf": "usr/lib/tmpfiles.d/vedette.conf",
     "packaging/boot/uboot-slots.cmd": f"{DOCUMENTS}/boot/uboot-slots.cmd",
     "packaging/boot/grub-slots.cfg": f"{DOCUMENTS}/boot/grub-slots.cfg",
+}
+_PROGRAMS: Final = {
+    "packaging/debian/vedette.sh": "usr/bin/vedette",
+    "packaging/systemd/generator": "usr/lib/systemd/system-generators/vedette",
 }
 _UNITS: Final = ("*.service", "*.path", "*.socket", "*.timer")
 
@@ -51,13 +57,13 @@ def lay(root: Path, repository: Path, target: Target, archives: Sequence[Path]) 
         wheels.unpack(archive, target, packages)
     _lay_agent(repository / "agent/vedette", packages / "vedette", target)
     _lay_python(root, target)
-    for source, place in _LAID.items():
+    for source, place in (*_LAID.items(), *_PROGRAMS.items()):
         _copy(repository / source, root / place)
     for pattern in _UNITS:
         for unit in sorted((repository / "packaging/systemd").glob(pattern)):
             _copy(unit, root / "usr/lib/systemd/system" / unit.name)
-    _copy(repository / "packaging/debian/vedette.sh", root / "usr/bin/vedette")
     _compress(repository / "CHANGELOG.md", root / DOCUMENTS / "CHANGES.md.gz")
+    (root / HOME / BUILD).write_text(_digest(root) + "\n")
     set_modes(root)
 
 
@@ -69,7 +75,18 @@ def set_modes(root: Path) -> None:
 
 
 def _is_program(path: Path, root: Path) -> bool:
-    return path.relative_to(root).parts[:2] == ("usr", "bin")
+    return path.relative_to(root).as_posix() in _PROGRAMS.values()
+
+
+def _digest(root: Path) -> str:
+    """Of all files laid out so far: which build this is."""
+    digest = hashlib.sha256()
+    for file in sorted(
+        path for path in root.rglob("*") if path.is_file() and not path.is_symlink()
+    ):
+        digest.update(f"{file.relative_to(root)}\0{file.stat().st_size}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _lay_agent(source: Path, into: Path, target: Target) -> None:
