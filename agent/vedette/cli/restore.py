@@ -3,8 +3,8 @@
 Responses that still have time leave the kernel too, and are done again at the next start.
 
 `vedette run` and the systemd unit (ExecStopPost, with --after) call it after each end of the
-sentinel; by hand it is safe at any time while the agent does not run, and does nothing where nothing
-was left.
+sentinel; by hand it is safe at any time while the agent does not run, and does nothing where
+nothing was left.
 
 Examples:
   vedette restore

@@ -1,6 +1,6 @@
 """Fit systemd's units to the configuration: each part gets what its enabled features need.
 
-Writes one drop-in for each unit into the folder `units` beside the configuration, which systemd reads
+Writes one drop-in for each unit into the folder `units` beside the configuration: systemd reads it
 at its next start, or after `systemctl daemon-reload`. Where nobody ran it since the configuration
 changed, systemd has the drop-ins made at its start, which takes a second longer.
 
