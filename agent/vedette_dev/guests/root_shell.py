@@ -67,15 +67,16 @@ class RootShell:
             NoAnswerError: it does not in this time, or QEMU ended.
         """
         end_s = time.monotonic() + deadline_s
+        # Asked again and again: a port without a reader may throw away what came before. All with
+        # one number, so that the answer to any of them will do.
         while time.monotonic() < end_s:
             try:
-                # Asked again and again: a port without a reader may throw away what came before.
-                # All with one number, so that the answer to any of them will do.
-                self._ask(_PING, "true", 5, min(end_s, time.monotonic() + _TRY_AGAIN_S))
-                return
+                self._ask(_PING, "", 1, min(end_s, time.monotonic() + _TRY_AGAIN_S))
             except NoAnswerError:
                 if not self._alive():
                     raise
+            else:
+                return
         raise NoAnswerError(f"the root shell did not answer within {deadline_s:.0f} s")
 
     def run(self, command: str, deadline_s: float) -> Ended:

@@ -57,6 +57,7 @@ def furnish(tree: Path, machine: Target, kernel: Kernel, modules: ModuleList) ->
     """Add what qemu-images/ has for the device, its kernel, and its initrd."""
     shutil.copytree(SOURCES / "root", tree, dirs_exist_ok=True)
     (tree / "etc/machine-id").write_text("")
+    _link(tree / "var/lib/dbus/machine-id", "/etc/machine-id")
     units = tree / "etc/systemd/system"
     for name in lines("masked-units.txt"):
         _link(units / name, "/dev/null")
