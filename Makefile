@@ -9,7 +9,7 @@ CHEAP := tests/unit tests/playbook
 ON_ALL_CORES := -q -n auto --dist worksteal $(CHEAP)
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack atomic matrix release-demo deb test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
+.PHONY: help run attack atomic matrix release-demo deb images qemu test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -44,6 +44,15 @@ release-demo: $(VENV)/ready ebpf ## keys, repository, releases of rules, firmwar
 
 deb: $(VENV)/ready ebpf ## Debian packages into build/deb (ARCH=amd64|arm64|armhf, SUITE=bookworm|trixie; default: all)
 	@exec $(PY) -m vedette_dev deb $(if $(ARCH),--arch $(ARCH)) $(if $(SUITE),--suite $(SUITE)) $(ARGS)
+
+images: $(VENV)/ready ebpf ## disks with real A/B boot into build/images (ARCH=amd64|arm64|armhf; default: all; as root)
+	@$(SETUP) programs images
+	@exec $(PY) -m vedette_dev images $(if $(ARCH),--arch $(ARCH)) $(ARGS)
+
+qemu: $(VENV)/ready ebpf ## a root console on a device in QEMU (ARCH=arm64), its incidents at a broker here (Ctrl-A X ends it)
+	@$(SETUP) programs images
+	@$(SETUP) programs broker
+	@exec $(PY) -m vedette_dev qemu $(if $(ARCH),--arch $(ARCH)) $(ARGS)
 
 lint: $(VENV)/ready
 	@echo "style" && $(PY) -m ruff format --check --quiet agent tests && $(PY) -m ruff check --quiet agent tests

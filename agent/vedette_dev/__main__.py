@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_matrix(commands)
     _add_release_demo(commands)
     _add_deb(commands)
+    _add_images(commands)
+    _add_qemu(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "call"):
         parser.print_help()
@@ -131,6 +133,23 @@ def _add_deb(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.set_defaults(call=_deb)
 
 
+def _add_images(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser("images", help="build disks of devices, with real A/B boot")
+    parser.add_argument("--arch", action="append", metavar="ARCH", help="default: all there are")
+    parser.set_defaults(call=_images)
+
+
+def _add_qemu(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser("qemu", help="a console on a device in QEMU, with a broker here")
+    parser.add_argument("--arch", default="arm64", metavar="ARCH", help="default: arm64")
+    parser.add_argument("--memory", type=int, default=256, metavar="MB", help="default: 256")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", default=REPOSITORY / "build/qemu",
+        help="the device's disk, keys and broker (default: build/qemu of this clone)",
+    )  # fmt: skip
+    parser.set_defaults(call=_qemu)
+
+
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
@@ -196,6 +215,20 @@ def _deb(options: argparse.Namespace) -> int:
     for wanted in [target(arch, suite) for suite in suites for arch in arches]:
         deb.build(REPOSITORY, wanted, options.into, version=options.version, say=print)
     return 0
+
+
+def _images(options: argparse.Namespace) -> int:
+    from vedette_dev import images  # noqa: PLC0415
+
+    for arch in options.arch or images.ARCHES:
+        images.export(images.built(arch))
+    return 0
+
+
+def _qemu(options: argparse.Namespace) -> int:
+    from vedette_dev.guests import by_hand  # noqa: PLC0415
+
+    return by_hand.run(options.folder, options.arch, memory_mb=options.memory)
 
 
 def _matrix(options: argparse.Namespace) -> int:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets a machine up for the Makefile: `setup.sh venv DIR | programs broker|attacks|atomic|tests | ebpf DIR`.
+# Sets a machine up for the Makefile: `setup.sh venv DIR | programs broker|attacks|atomic|images|tests | ebpf DIR`.
 #
 # Rule 1: as root on Debian what is missing is installed through apt; anybody else is told, in one
 # line, what to install. Rule 2: whatever takes longer than two seconds shows progress.
@@ -66,6 +66,15 @@ programs() {
         mapfile -t lacking < <(missing mmdebstrap:mmdebstrap)
         install_packages optional "${lacking[@]}" || true
         ;;
+    images)
+        mapfile -t lacking < <(missing mmdebstrap:mmdebstrap arch-test:arch-test zstd:zstd \
+            sfdisk:fdisk mkfs.vfat:dosfstools mcopy:mtools mke2fs:e2fsprogs depmod:kmod \
+            qemu-aarch64-static:qemu-user-static update-binfmts:binfmt-support \
+            qemu-system-aarch64:qemu-system-arm qemu-system-x86_64:qemu-system-x86 \
+            socat:socat fw_printenv:libubootenv-tool)
+        [[ -e /usr/lib/u-boot/qemu_arm64/u-boot.bin ]] || lacking+=(u-boot-qemu)
+        install_packages required "${lacking[@]}"
+        ;;
     tests)
         mapfile -t lacking < <(missing mosquitto:mosquitto busybox:busybox-static nft:nftables \
             fw_setenv:libubootenv-tool mkenvimage:u-boot-tools grub-editenv:grub-common rauc:rauc \
@@ -74,7 +83,7 @@ programs() {
         install_packages optional "${lacking[@]}" || true
         ;;
     *)
-        say "expected broker, attacks, atomic or tests, got $1"
+        say "expected broker, attacks, atomic, images or tests, got $1"
         return 2
         ;;
     esac
@@ -129,7 +138,7 @@ ebpf) ebpf "$2" ;;
 venv) venv "$2" ;;
 programs) programs "$2" ;;
 *)
-    say "usage: setup.sh venv DIR | setup.sh programs broker|attacks|atomic|tests | setup.sh ebpf DIR"
+    say "usage: setup.sh venv DIR | setup.sh programs broker|attacks|atomic|images|tests | setup.sh ebpf DIR"
     exit 2
     ;;
 esac

@@ -47,7 +47,8 @@ class GuestSettings:
         rtc: the clock at each start; "" for the real time.
         record: where the writes of the disk are logged (blklogwrites); None for nowhere.
         disk_url: of a block server that serves the disk instead; "" for the file itself.
-        is_interactive: the console is the terminal's; else a file.
+        is_interactive: the console is the terminal's, and a reset restarts it; else the console is
+            a file, and a reset ends QEMU.
     """
 
     memory_mb: int = 256
@@ -260,7 +261,10 @@ class Guest:
         Raises:
             DeviceError: it does not in time.
         """
-        self.check(f"systemctl --no-block {how}")
+        try:
+            self._running_shell().tell(f"systemctl --no-block {how}")
+        except NoAnswerError as error:
+            self._fail(f"it cannot be told to end: {error}")
         self.await_reset()
 
     def power_off(self) -> None:
@@ -293,6 +297,7 @@ class Guest:
         """Wait until QEMU ends, whoever ends it."""
         if self._process is not None:
             self._process.wait()
+            self._end()
 
     def _make_disk(self) -> None:
         build.copy(self.image.disk, self.disk)
@@ -317,6 +322,7 @@ class Guest:
             rtc=settings.rtc,
             record=settings.record,
             disk_url=settings.disk_url,
+            is_restarting=settings.is_interactive,
         )
         words = argv(
             self.image.target, tools.find(self.image.target.emulator), tools.find("socat"), wiring

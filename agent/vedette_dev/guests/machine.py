@@ -2,10 +2,10 @@
 
 Rule 1: software emulation, always: a /dev/kvm that opens may still not run a stock kernel.
 Rule 2: a reset ends QEMU, and whoever started it starts it again: a warm reset under emulation took
-up to two minutes, a new process takes two seconds.
+up to two minutes, a new process takes two seconds. Only a device for a person restarts by itself.
 Rule 3: no network but what is forwarded: each connection is a socat of its own (`cmd:` of
 guestfwd), since a plain guestfwd shares one connection among all.
-Rule 4: without the two virtio ports of the harness the device is complete: nothing else is ours.
+Rule 4: the harness has one virtio port of its own (SHELL_PORT); all else a device might have.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Wiring:
         rtc: the device's clock at its start ("1970-01-01T00:00:00"); "" for the real time.
         record: where all writes of the disk are logged (blklogwrites); None for nowhere.
         disk_url: of a block server that has the disk instead of the file ("nbd:unix:…"); "".
+        is_restarting: a reset starts the device again instead of ending QEMU.
     """
 
     disk: Path
@@ -52,6 +53,7 @@ class Wiring:
     rtc: str = ""
     record: Path | None = None
     disk_url: str = ""
+    is_restarting: bool = False
 
 
 def argv(target: Target, emulator: str, socat: str, wiring: Wiring) -> list[str]:
@@ -69,7 +71,7 @@ def argv(target: Target, emulator: str, socat: str, wiring: Wiring) -> list[str]
     words = [
         emulator, *target.machine, "-accel", "tcg,thread=multi",
         "-smp", str(wiring.processors), "-m", str(wiring.memory_mb),
-        "-bios", str(target.loader), "-nodefaults", "-display", "none", "-no-reboot",
+        "-bios", str(target.loader), "-nodefaults", "-display", "none",
         "-serial", wiring.console,
         "-chardev", f"socket,id=monitor,path={wiring.monitor},server=on,wait=off",
         "-mon", "chardev=monitor,mode=readline",
@@ -81,6 +83,8 @@ def argv(target: Target, emulator: str, socat: str, wiring: Wiring) -> list[str]
         "-netdev", _network(socat, wiring.forwards or {}),
         "-device", "virtio-net-pci,netdev=n0,romfile=",
     ]  # fmt: skip
+    if not wiring.is_restarting:
+        words.append("-no-reboot")
     if target.has_pci_watchdog:
         words += ["-device", "i6300esb", "-action", "watchdog=reset"]
     if wiring.rtc:

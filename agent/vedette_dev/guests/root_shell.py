@@ -88,6 +88,15 @@ class RootShell:
         self._number += 1
         return self._ask(self._number, command, deadline_s, time.monotonic() + deadline_s + GRACE_S)
 
+    def tell(self, command: str) -> None:
+        """Have a command run whose answer nobody can count on, such as one that ends the device.
+
+        Raises:
+            NoAnswerError: it cannot be sent.
+        """
+        self._number += 1
+        self._send(_question(self._number, command, GRACE_S), time.monotonic() + GRACE_S)
+
     def close(self) -> None:
         """End the connection."""
         if self._socket is not None:
@@ -96,8 +105,7 @@ class RootShell:
         self._pending = b""
 
     def _ask(self, number: int, command: str, seconds: float, end_s: float) -> Ended:
-        text = base64.b64encode(command.encode()).decode()
-        self._send(f"{number} {max(1, round(seconds))} {text}\n".encode(), end_s)
+        self._send(_question(number, command, seconds), end_s)
         while True:
             words = self._line(end_s).split(b" ")
             if words[0] == b"%d" % number:
@@ -149,6 +157,11 @@ class RootShell:
             made.settimeout(_LOOK_S)
             self._socket = made
         return self._socket
+
+
+def _question(number: int, command: str, seconds: float) -> bytes:
+    text = base64.b64encode(command.encode()).decode()
+    return f"{number} {max(1, round(seconds))} {text}\n".encode()
 
 
 def _ended(words: list[bytes]) -> Ended:

@@ -19,8 +19,8 @@ def make_ext4(place: Path, tree: Path | None, size_bytes: int, label: str, log: 
     place.unlink(missing_ok=True)
     with place.open("wb") as stream:
         stream.truncate(size_bytes)
-    tools.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-O", _FEATURES, "-m", "1", "-L", label,
-               *content, place], log)  # fmt: skip
+    options = ["-q", "-F", "-t", "ext4", "-b", "4096", "-O", _FEATURES, "-m", "1", "-L", label]
+    tools.run(["mke2fs", *options, *content, place], log)
 
 
 def make_disk(

@@ -1,0 +1,23 @@
+"""How an image numbers the users that own files of a data partition."""
+
+from __future__ import annotations
+
+from vedette.errors import DeviceError
+from vedette_dev.device import ext4
+from vedette_dev.device.site import Owners
+from vedette_dev.images import Image
+
+_GROUP = "vedette-uplink"
+
+
+def owners_of(image: Image) -> Owners:
+    """The numbers of an image.
+
+    Raises:
+        DeviceError: the agent's groups are not in it.
+    """
+    rows = (line.split(":") for line in ext4.read(image.slot_image, "/etc/group").splitlines())
+    numbers = {row[0]: int(row[2]) for row in rows if len(row) > 2 and row[2].isdecimal()}  # noqa: PLR2004
+    if _GROUP not in numbers:
+        raise DeviceError(f"{image.slot_image}: expected a group {_GROUP}: is our .deb in it?")
+    return Owners(numbers[_GROUP])
