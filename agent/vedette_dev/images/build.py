@@ -23,8 +23,11 @@ _PACKAGE_INPUTS = (
     "requirements.txt",
 )  # fmt: skip
 """What decides about our .deb: it is built only where one of them is new."""
-_SPARE_PERCENT = 12
-"""Of a slot: what ext4 takes for itself, and room for a firmware that is a little larger."""
+_SPARE_PERCENT = 10
+"""Of a slot: room for a firmware that is a little larger."""
+_EXT4_BYTES = 24 * MIB
+"""Of a slot: journal, tables of inodes."""
+_BLOCK_BYTES = 4096
 _STEP_BYTES = 16 * MIB
 
 
@@ -131,8 +134,9 @@ def _make(
 
 
 def _slot_bytes(tree: Path) -> int:
-    used = sum(path.lstat().st_size + 2048 for path in tree.rglob("*") if not path.is_dir())
-    wanted = used * (100 + _SPARE_PERCENT) // 100
+    sizes = (path.lstat().st_size for path in tree.rglob("*") if not path.is_symlink())
+    used = sum(-(-size // _BLOCK_BYTES) * _BLOCK_BYTES for size in sizes)
+    wanted = _EXT4_BYTES + used * (100 + _SPARE_PERCENT) // 100
     return -(-wanted // _STEP_BYTES) * _STEP_BYTES
 
 

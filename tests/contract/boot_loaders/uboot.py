@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import zlib
 from pathlib import Path
 
 from tests.contract.boot_loaders.boot_loader import BootLoader
@@ -13,8 +12,8 @@ from tests.contract.boot_loaders.boot_loader import BootLoader
 from vedette.ports.slot_backend import SlotContext
 from vedette.slots.uboot import UbootBackend
 from vedette.store import durable
-
-ENV_BYTES = 4096
+from vedette_dev.images.environment import FACTORY, decode, encode
+from vedette_dev.images.layout import ENVIRONMENT_BYTES
 
 
 class Copies(BootLoader):
@@ -23,10 +22,10 @@ class Copies(BootLoader):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.environment, self._cmdline = folder / "environment", folder / "cmdline"
-        self.environment.write_bytes(environment({"bslot": "a", "rolledback": "0"}) * 2)
+        self.environment.write_bytes(encode(FACTORY) * 2)
         for number, config in enumerate(self._configs()):
-            offset = number * ENV_BYTES
-            config.write_text(f"{self.environment} {offset:#x} {ENV_BYTES:#x}\n")
+            offset = number * ENVIRONMENT_BYTES
+            config.write_text(f"{self.environment} {offset:#x} {ENVIRONMENT_BYTES:#x}\n")
         self._options: dict[str, str] = {}
         self.boot()
 
@@ -44,9 +43,8 @@ class Copies(BootLoader):
         return UbootBackend(SlotContext(self.folder, durable.write, options))
 
     def boot(self) -> None:
-        values = read_copy(self.environment, 0)
-        if values is None:
-            values = read_copy(self.environment, 1) or {}
+        copies = self.environment.read_bytes()
+        values = decode(copies) or decode(copies[ENVIRONMENT_BYTES:]) or {}
         slot = values.get("bslot", "a")
         left = {"3": "2", "2": "1", "1": "0"}.get(values.get("tries", ""))
         if values.get("tslot"):
@@ -54,11 +52,11 @@ class Copies(BootLoader):
                 slot, values["tries"] = values["tslot"], left
             else:
                 values |= {"tslot": "", "tries": "", "rolledback": "1"}
-            self.environment.write_bytes(environment(values) * 2)
+            self.environment.write_bytes(encode(values) * 2)
         self._cmdline.write_text(f"root=/dev/vda3 slot={slot} panic=5\n")
 
     def damage(self) -> bool:
-        self.environment.write_bytes(os.urandom(2 * ENV_BYTES))
+        self.environment.write_bytes(os.urandom(2 * ENVIRONMENT_BYTES))
         return True
 
     def refuse(self) -> None:
@@ -86,12 +84,20 @@ class Bootcount(BootLoader):
         self._environment = folder / "environment"
         source = folder / "factory.txt"
         source.write_text("boot_slot=a\nupgrade_available=0\nbootcount=0\nbootlimit=3\n")
-        argv = ["mkenvimage", "-r", "-s", str(ENV_BYTES), "-o", str(folder / "one"), str(source)]
+        argv = [
+            "mkenvimage",
+            "-r",
+            "-s",
+            str(ENVIRONMENT_BYTES),
+            "-o",
+            str(folder / "one"),
+            str(source),
+        ]
         subprocess.run(argv, check=True, capture_output=True)
         self._environment.write_bytes((folder / "one").read_bytes() * 2)
         self._config.write_text(
-            f"{self._environment} 0x0 {ENV_BYTES:#x}\n"
-            f"{self._environment} {ENV_BYTES:#x} {ENV_BYTES:#x}\n"
+            f"{self._environment} 0x0 {ENVIRONMENT_BYTES:#x}\n"
+            f"{self._environment} {ENVIRONMENT_BYTES:#x} {ENVIRONMENT_BYTES:#x}\n"
         )
         self._options: dict[str, str] = {}
         self.boot()
@@ -124,7 +130,7 @@ class Bootcount(BootLoader):
         self._cmdline.write_text(f"slot={slot}\n")
 
     def damage(self) -> bool:
-        self._environment.write_bytes(os.urandom(2 * ENV_BYTES))
+        self._environment.write_bytes(os.urandom(2 * ENVIRONMENT_BYTES))
         return True
 
     def refuse(self) -> None:
@@ -141,25 +147,6 @@ class Bootcount(BootLoader):
         argv = ["fw_printenv", "-c", str(self._config)]
         said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
         return dict(line.split("=", 1) for line in said.splitlines())
-
-
-def environment(values: dict[str, str]) -> bytes:
-    """A plain copy, as `env export -c` makes it: CRC-32 (little endian), then what it covers."""
-    lines = b"".join(
-        f"{name}={value}\0".encode() for name, value in sorted(values.items()) if value
-    )
-    data = (lines + b"\0").ljust(ENV_BYTES - 4, b"\0")
-    return zlib.crc32(data).to_bytes(4, "little") + data
-
-
-def read_copy(path: Path, number: int) -> dict[str, str] | None:
-    """A plain copy, as `env import -c` reads it; None where its CRC is wrong."""
-    copy = path.read_bytes()[number * ENV_BYTES :][:ENV_BYTES]
-    if zlib.crc32(copy[4:]).to_bytes(4, "little") != copy[:4]:
-        return None
-    lines = copy[4 : copy.index(b"\0\0", 4)].split(b"\0")
-    pairs = (line.decode().partition("=") for line in lines)
-    return {name: value for name, _, value in pairs if name}
 
 
 def _script(path: Path, body: str) -> Path:

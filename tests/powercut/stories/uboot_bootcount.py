@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.contract.boot_loaders.uboot import ENV_BYTES
 from tests.powercut import boot_story
 from tests.powercut.story import Mark
 
@@ -15,6 +14,7 @@ from vedette.model.firmware import BootPlan
 from vedette.ports.slot_backend import SlotContext
 from vedette.slots.uboot import UbootBackend
 from vedette.store import durable
+from vedette_dev.images.layout import ENVIRONMENT_BYTES
 
 _FACTORY = "boot_slot=a\nupgrade_available=0\nbootcount=0\nbootlimit=3\n"
 
@@ -29,7 +29,7 @@ def prepare(folder: Path) -> None:
     """As the device left the factory."""
     text, one = folder / "factory", folder / "one"
     text.write_text(_FACTORY)
-    argv = ["mkenvimage", "-r", "-s", str(ENV_BYTES), "-o", str(one), str(text)]
+    argv = ["mkenvimage", "-r", "-s", str(ENVIRONMENT_BYTES), "-o", str(one), str(text)]
     subprocess.run(argv, check=True, capture_output=True)
     (folder / "environment").write_bytes(one.read_bytes() * 2)
 
@@ -59,7 +59,10 @@ def _plan(folder: Path) -> BootPlan:
 
 def _backend(folder: Path, **more: str) -> UbootBackend:
     config = folder / "fw_env.config"
-    copies = [f"{folder / 'environment'} {offset:#x} {ENV_BYTES:#x}\n" for offset in (0, ENV_BYTES)]
+    copies = [
+        f"{folder / 'environment'} {offset:#x} {ENVIRONMENT_BYTES:#x}\n"
+        for offset in (0, ENVIRONMENT_BYTES)
+    ]
     config.write_text("".join(copies))
     options = {"style": "bootcount", "config": str(config)}
     return UbootBackend(SlotContext(folder, durable.write, options | more))

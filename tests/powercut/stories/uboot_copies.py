@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.contract.boot_loaders.uboot import ENV_BYTES, environment, read_copy
 from tests.powercut import boot_story
 from tests.powercut.story import Mark, require
 
@@ -14,6 +13,8 @@ from vedette.model.firmware import BootPlan
 from vedette.ports.slot_backend import SlotContext
 from vedette.slots.uboot import UbootBackend
 from vedette.store import durable
+from vedette_dev.images.environment import FACTORY, decode, encode
+from vedette_dev.images.layout import ENVIRONMENT_BYTES
 
 
 def refusal() -> str:
@@ -23,7 +24,7 @@ def refusal() -> str:
 
 def prepare(folder: Path) -> None:
     """As the device left the factory."""
-    (folder / "environment").write_bytes(environment({"bslot": "a", "rolledback": "0"}) * 2)
+    (folder / "environment").write_bytes(encode(FACTORY) * 2)
 
 
 def play(folder: Path, mark: Mark) -> None:
@@ -39,9 +40,10 @@ def check(folder: Path, marks: Sequence[str]) -> None:
 
 def _plan(folder: Path) -> BootPlan:
     """As the boot script: the first copy, or the second where the first one's CRC is wrong."""
-    values = read_copy(folder / "environment", 0)
+    copies = (folder / "environment").read_bytes()
+    values = decode(copies)
     if values is None:
-        values = read_copy(folder / "environment", 1)
+        values = decode(copies[ENVIRONMENT_BYTES:])
     require(values is not None, "both copies are torn")
     values = values or {}
     trial = values.get("tslot", "")
@@ -51,6 +53,8 @@ def _plan(folder: Path) -> BootPlan:
 def _backend(folder: Path, **more: str) -> UbootBackend:
     configs = [folder / "fw_env.config", folder / "fw_env1.config"]
     for number, config in enumerate(configs):
-        config.write_text(f"{folder / 'environment'} {number * ENV_BYTES:#x} {ENV_BYTES:#x}\n")
+        config.write_text(
+            f"{folder / 'environment'} {number * ENVIRONMENT_BYTES:#x} {ENVIRONMENT_BYTES:#x}\n"
+        )
     options = {"style": "copies", "config": str(configs[0]), "config_second": str(configs[1])}
     return UbootBackend(SlotContext(folder, durable.write, options | more))
