@@ -8,6 +8,9 @@ EBPF := agent/vedette/sensors/_ebpf
 CHEAP := tests/unit tests/playbook
 ON_ALL_CORES := -q -n auto --dist worksteal $(CHEAP)
 
+# Tests start Python some thousand times: what it compiled is kept, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run attack atomic matrix release-demo deb images qemu test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
 .DELETE_ON_ERROR:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,12 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 KERNEL_LOCK = Path("/tmp/vedette-kernel.lock")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what stays until the end: modules and tests, a tenth of all time."""
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager

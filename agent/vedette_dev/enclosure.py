@@ -40,7 +40,10 @@ UNWATCHED = ("/var/lib", "/var/cache", "/data")
 """On most devices one file system with the rest; the development configuration leaves them out."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_FROM_HOST = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "nsswitch.conf", "ssl")
+_FROM_HOST = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "ssl")
+_ALTERNATIVES = "/etc/alternatives"
+"""Hundreds of links to /usr: shown with it and not copied."""
+_AUTHORITIES = "/etc/ssl/certs"
 _FOLDERS = (
     "dev/shm", "etc/cron.d", "etc/init.d", "etc/profile.d", "etc/ssh", "etc/config", "etc/pam.d",
     "etc/systemd/system", "mnt", "opt", "proc", "root/.ssh", "run", "sys", "tmp", "var/log",
@@ -217,7 +220,8 @@ class Enclosure:
         shown = [("/sys", "/sys")]
         if self._base is None:
             shown.append(("/usr", "/usr"))
-            shown += [(f"/{name}", f"/{name}") for name in _MERGED if _is_own("/" + name)]
+            own = [*(f"/{name}" for name in _MERGED), _ALTERNATIVES]
+            shown += [(folder, folder) for folder in own if _is_own(folder)]
             prefix = str(Path(sys.base_prefix).resolve())
             if not prefix.startswith("/usr"):
                 shown.append((prefix, prefix))
@@ -290,7 +294,7 @@ def _fill_small(root: Path) -> None:
     for name in _FROM_HOST:
         source = Path("/etc", name)
         if source.is_dir():
-            shutil.copytree(source, root / "etc" / name, symlinks=True, ignore=_ignore_private,
+            shutil.copytree(source, root / "etc" / name, symlinks=True, ignore=_not_copied,
                             ignore_dangling_symlinks=True)  # fmt: skip
         elif source.exists():
             shutil.copyfile(source, root / "etc" / name)
@@ -299,9 +303,14 @@ def _fill_small(root: Path) -> None:
     (root / "etc/shadow").chmod(0o600)
 
 
-def _ignore_private(folder: str, names: list[str]) -> set[str]:
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    """Keys, and the hundreds of links to authorities: a bundle beside them holds them all."""
     return {
-        name for name in names if name == "private" or not os.access(f"{folder}/{name}", os.R_OK)
+        name
+        for name in names
+        if name == "private"
+        or not os.access(f"{folder}/{name}", os.R_OK)
+        or (folder == _AUTHORITIES and Path(folder, name).is_symlink())
     }
 
 

@@ -167,6 +167,7 @@ def play(
     if excuse := _excuse(attack, tiers, is_root=is_root):
         return Outcome(attack, None, 0.0, excuse, is_excused=True)
     wait_s = timeout_s or (DEADLINE_S if is_root else POLLED_DEADLINE_S)
+    since = len(arrivals)
     with Stage(rules, root) as stage:
         try:
             token = attack.act(stage)
@@ -174,7 +175,8 @@ def play(
             return Outcome(attack, None, 0.0, str(error), is_excused=not is_root)
         except (OSError, DeviceError) as error:
             return Outcome(attack, None, 0.0, f"could not be played: {error}", is_excused=False)
-        return _await_steps(attack, arrivals, stage, (token, *stage.words), wait_s)
+        tokens = (token, *stage.words)
+        return _await_steps(attack, arrivals, stage, tokens, wait_s, since=since)
 
 
 def _excuse(attack: Attack, tiers: Mapping[str, str], *, is_root: bool) -> str:
@@ -189,11 +191,17 @@ def _excuse(attack: Attack, tiers: Mapping[str, str], *, is_root: bool) -> str:
 
 
 def _await_steps(
-    attack: Attack, arrivals: Arrivals, stage: Stage, tokens: tuple[str, ...], wait_s: float
+    attack: Attack,
+    arrivals: Arrivals,
+    stage: Stage,
+    tokens: tuple[str, ...],
+    wait_s: float,
+    *,
+    since: int,
 ) -> Outcome:
     last: Arrival | None = None
     for number, expected in enumerate(attack.steps, 1):
-        arrival = arrivals.wait_for(partial(_fits, expected, tokens), wait_s)
+        arrival = arrivals.wait_for(partial(_fits, expected, tokens), wait_s, since=since)
         if arrival is None:
             drawn = f" (drew {', '.join(stage.drawn)})" if stage.drawn else ""
             step = f" for step {number} of {len(attack.steps)}" if len(attack.steps) > 1 else ""

@@ -80,8 +80,11 @@ class DevRun:
         self.process.send_signal(signal.SIGINT)
 
     def wait(self, timeout_s: float = DEADLINE_S) -> int:
-        """Its exit code."""
-        code = self.process.wait(timeout_s)
+        """Its exit code; fails with all lines if it goes on."""
+        try:
+            code = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"expected an end in {timeout_s:g} s, got:\n{self.text}") from None
         self._pump.join(5.0)
         return code
 
@@ -91,7 +94,7 @@ class DevRun:
             self.interrupt()
         try:
             return self.wait(40.0)
-        except subprocess.TimeoutExpired:
+        except AssertionError:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(5.0)
             raise

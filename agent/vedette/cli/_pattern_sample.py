@@ -18,6 +18,7 @@ ENDLESS = 16
 
 _MAX_BRANCHES = 8
 _REPEATS = frozenset(("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"))
+_CHARACTERS = frozenset(("LITERAL", "NOT_LITERAL", "ANY", "IN"))
 _CATEGORIES = {"CATEGORY_DIGIT": "0", "CATEGORY_SPACE": " ", "CATEGORY_WORD": "x"}
 _LAST_ASCII = 127
 
@@ -76,6 +77,18 @@ def children(name: str, argument: Any) -> list[Any]:
 def is_endless(name: str, argument: Any) -> bool:
     """Whether an operation repeats something more often than any reader would count."""
     return name in _REPEATS and int(argument[1]) >= ENDLESS
+
+
+def demand(tree: Any) -> int:
+    """How many characters the most demanding way through a tree asks for."""
+    return sum(_demand(str(operation), argument) for operation, argument in tree)
+
+
+def _demand(name: str, argument: Any) -> int:
+    if name in _CHARACTERS:
+        return 1
+    most = max((demand(child) for child in children(name, argument)), default=0)
+    return most * max(int(argument[0]), 1) if name in _REPEATS else most
 
 
 def _one(name: str, argument: Any) -> str:

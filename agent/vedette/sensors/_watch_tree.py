@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, Protocol
 
 DIRECTORIES_MAX: Final = 16_384
@@ -78,7 +78,8 @@ class WatchTree:
         """
         if path in self._left_out:
             return False
-        if len(self._path_of) >= self._limit - (0 if is_new else self._limit // SPARE_PART):
+        most = self._limit - (0 if is_new else self._limit // SPARE_PART)
+        if len(self._path_of) >= most and path not in self._descriptor_of:
             self._miss(path, f"more than {self._limit} folders to watch")
             return False
         try:
@@ -94,17 +95,20 @@ class WatchTree:
         self._descriptor_of[path] = descriptor
         return True
 
-    def add_tree(self, top: str, *, is_new: bool = True) -> Iterator[tuple[str, bool]]:
-        """Watch a folder and all below it, the nearest first: at the limit the deepest give way.
+    def add_trees(self, tops: Iterable[str], *, is_new: bool = True) -> Iterator[tuple[str, bool]]:
+        """Watch folders and all below them, the nearest first: at the limit the deepest give way.
+
+        All trees are entered side by side, so that a large one takes no watch from the top of
+        another.
 
         Args:
-            top: the folder.
+            tops: the folders.
             is_new: as `add` takes it.
 
         Yields:
             Every path found below, and whether it is a folder.
         """
-        waiting = deque([top])
+        waiting = deque(tops)
         while waiting:
             folder = waiting.popleft()
             if not self.add(folder, is_new=is_new):

@@ -145,9 +145,8 @@ class InotifySensor(Sensor):
     def _add_all(self, watches: WatchTree) -> None:
         for folder in self._trees.above():
             watches.add(folder)
-        for root in self._trees.roots:
-            for _ in watches.add_tree(root, is_new=False):
-                pass
+        for _ in watches.add_trees(self._trees.roots, is_new=False):
+            pass
 
     def _readable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -256,7 +255,7 @@ class InotifySensor(Sensor):
             # It leads to a tree: watch what it leads to, as far as that exists.
             self._add_all(watches)
             return
-        for path, is_directory in watches.add_tree(top):
+        for path, is_directory in watches.add_trees((top,)):
             if is_told:
                 self._found.add(path)
                 batch += changes(CREATE, at_s, TIER, path, 0, is_directory=is_directory)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.cli._pattern_sample import branches, parse, sample
+from vedette.cli._pattern_sample import branches, demand, parse, sample
 from vedette.cli._pattern_trial import slowest
 
 SLOW = {
@@ -17,6 +17,7 @@ SLOW = {
     "behind a beginning of its own": "ab(c|cc)+d$",
     "many optional characters": "(?:a?){20}a{20}x",
     "one star after the other": "(.*a){12}b",
+    "only behind more than the line before the longest": "a{1100}(a|aa)*x",
 }
 
 
@@ -61,6 +62,14 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
     except ValueError:
         return
     assert isinstance(sample(tree), str)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "chars"),
+    [("", 0), ("ab?c*", 3), ("a{7}", 7), ("(?:ab|c{9}|d){3}[xy]", 28), (r"\Ax.{2,}\Z", 3)],
+)
+def test_the_most_demanding_way_counts(pattern: str, chars: int) -> None:
+    assert demand(parse(pattern)) == chars
 
 
 def test_a_sample_is_bounded() -> None:
