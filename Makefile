@@ -12,7 +12,7 @@ ON_ALL_CORES := -q -n auto --dist worksteal $(CHEAP)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack atomic matrix release-demo deb images qemu test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
+.PHONY: help run attack atomic matrix release-demo deb firmware-source images qemu test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -56,6 +56,9 @@ qemu: $(VENV)/ready ebpf ## a root console on a device in QEMU (ARCH=arm64), its
 	@$(SETUP) programs images
 	@$(SETUP) programs broker
 	@exec $(PY) -m vedette_dev qemu $(if $(ARCH),--arch $(ARCH)) $(ARGS)
+
+firmware-source: $(VENV)/ready ebpf ## the archive that OpenWrt and Yocto build from, into build/firmware
+	@exec $(PY) -m vedette_dev firmware-source $(ARGS)
 
 lint: $(VENV)/ready
 	@echo "style" && $(PY) -m ruff format --check --quiet agent tests && $(PY) -m ruff check --quiet agent tests

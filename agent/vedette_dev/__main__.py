@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_deb(commands)
     _add_images(commands)
     _add_qemu(commands)
+    _add_firmware_source(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "call"):
         parser.print_help()
@@ -150,6 +151,17 @@ def _add_qemu(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.set_defaults(call=_qemu)
 
 
+def _add_firmware_source(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser(
+        "firmware-source", help="write the archive that OpenWrt and Yocto build from"
+    )
+    parser.add_argument(
+        "--into", type=Path, metavar="DIR", default=REPOSITORY / "build/firmware",
+        help="default: build/firmware",
+    )  # fmt: skip
+    parser.set_defaults(call=_firmware_source)
+
+
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
@@ -229,6 +241,13 @@ def _qemu(options: argparse.Namespace) -> int:
     from vedette_dev.guests import by_hand  # noqa: PLC0415
 
     return by_hand.run(options.folder, options.arch, memory_mb=options.memory)
+
+
+def _firmware_source(options: argparse.Namespace) -> int:
+    from vedette_dev.packages import source_archive  # noqa: PLC0415
+
+    source_archive.build(REPOSITORY, options.into, say=print)
+    return 0
 
 
 def _matrix(options: argparse.Namespace) -> int:
