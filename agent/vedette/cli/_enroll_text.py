@@ -6,6 +6,9 @@ from vedette.cli._enroll_plan import Result
 from vedette.codec.strict_json import Json
 from vedette.codec.text import escape
 
+RESTART = "systemctl daemon-reload && systemctl restart vedette (OpenWrt: service vedette restart)"
+"""The first makes systemd ask which parts this device needs now (packaging/systemd/generator)."""
+
 
 def to_json(result: Result) -> dict[str, Json]:
     """The result for programs; every secret stays on the device."""
@@ -67,5 +70,6 @@ def next_steps(result: Result) -> list[str]:
             "operator: add device.pem to the certificates that the broker believes (mosquitto: "
             "cafile), after comparing its fingerprint"
         )
-    steps.append("here: start the agent, or start it again (systemctl restart 'vedette*')")
+    if any(one.action == "written" for one in result.files):
+        steps.append(f"here: {RESTART}")
     return steps
