@@ -115,15 +115,14 @@ def test_its_unit_and_its_licence_are_there() -> None:
 
 def test_a_parser_of_recipes_reads_it() -> None:
     parser = pytest.importorskip("oelint_parser.cls_stash", reason="pip install oelint-parser")
-    from oelint_parser.cls_item import Function, Variable  # noqa: PLC0415
-
+    items = pytest.importorskip("oelint_parser.cls_item")
     stash = parser.Stash()
     stash.AddFile(str(RECIPE))
     stash.AddFile(str(CLASS))
     stash.Finalize()
-    found = {item.VarName for item in stash.GetItemsFor(classifier=Variable.CLASSIFIER)}
+    found = {item.VarName for item in stash.GetItemsFor(classifier=items.Variable.CLASSIFIER)}
     assert {"SUMMARY", "SRC_URI", "SYSTEMD_SERVICE", "RDEPENDS", "VEDETTE_PACKAGES"} <= found
-    named = {item.FuncName for item in stash.GetItemsFor(classifier=Function.CLASSIFIER)}
+    named = {item.FuncName for item in stash.GetItemsFor(classifier=items.Function.CLASSIFIER)}
     assert {"do_install", "vedette_site_packages_install"} <= named
 
 
