@@ -12,7 +12,7 @@ ON_ALL_CORES := -q -n auto --dist worksteal $(CHEAP)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack atomic matrix release-demo deb firmware-source images qemu test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
+.PHONY: help run attack atomic matrix release-demo deb firmware-source images qemu qemu-test qemu-bench qemu-cuts test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -73,6 +73,19 @@ test: lint ebpf ## everything this machine can run; what it cannot is skipped wi
 	@$(SETUP) programs tests
 	@$(if $(ARGS),$(PY) -m pytest $(ARGS) tests,$(PY) -m pytest $(ON_ALL_CORES) tests/conformance && \
 		$(PY) -m pytest $(addprefix --ignore=,$(CHEAP) tests/conformance) tests)
+
+qemu-test: $(VENV)/ready ebpf ## real boots: attacks, updates, failures (ARCH=arm64; SCOPE=acceptance for what .ci/run plays)
+	@$(SETUP) programs images
+	@for arch in $(or $(ARCH),arm64 amd64 armhf); do VEDETTE_QEMU_ARCH=$$arch $(PY) -m pytest \
+		$(if $(SCOPE),-m $(SCOPE)) --durations=0 --durations-min=1 $(ARGS) tests/device || exit 1; done
+
+qemu-bench: $(VENV)/ready ebpf ## what the agent costs on the images, written into agent/docs/images.md (ARCH=arm64)
+	@$(SETUP) programs images
+	@exec $(PY) -m vedette_dev qemu-bench $(if $(ARCH),--arch $(ARCH)) $(ARGS)
+
+qemu-cuts: $(VENV)/ready ebpf ## record a firmware update, cut the power in hundreds of ways, start some (ARCH=arm64)
+	@$(SETUP) programs images
+	@exec $(PY) -m vedette_dev qemu-cuts $(if $(ARCH),--arch $(ARCH)) $(ARGS)
 
 bench: $(VENV)/ready ebpf ## the figures of the README, one JSON line each (ARGS="--quick", "--only NAME")
 	@$(SETUP) programs tests

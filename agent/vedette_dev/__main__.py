@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vedette.cli.__main__ import Parser
 from vedette.daemon.last_words import EXIT_ERROR, guarded
+from vedette_dev.device import commands as device
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_images(commands)
     _add_qemu(commands)
     _add_firmware_source(commands)
+    device.add(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "call"):
         parser.print_help()

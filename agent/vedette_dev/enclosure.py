@@ -30,7 +30,8 @@ from vedette.errors import DeviceError
 from vedette_dev import cgroups
 from vedette_dev.enclosed import READY, Enclosed
 
-READY_TIMEOUT_S = 10.0
+READY_TIMEOUT_S = 45.0
+"""Python starts in 20 ms here, in seconds on an emulated device."""
 STOP_TIMEOUT_S = 5.0
 MAX_OUTPUT_BYTES = 64 << 10
 LINGER_S = 0.3

@@ -25,8 +25,13 @@ from vedette.ports.baseline import Baseline
 
 Emit = Callable[[Sequence[Event]], None]
 
-PROOF_TIMEOUT_S = 3.0
-"""How long a sensor may take to see its own event: audit needs 20 ms, a poll its period."""
+PROOF_TIMEOUT_S = 15.0
+"""How long a sensor may take to see its own event.
+
+Audit needs 20 ms, a poll its period; but a small device that starts needs seconds to start the
+proof's program, and has worse sources for an hour where one is given up. A source that cannot work
+mostly fails when it is opened.
+"""
 
 
 @dataclass(frozen=True, slots=True)

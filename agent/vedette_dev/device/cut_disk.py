@@ -40,9 +40,13 @@ class CutDisk:
     Args:
         disk: as it was when the recording began; it is changed.
         log: of the recording.
+
+    Attributes:
+        path: of the disk.
     """
 
     def __init__(self, disk: Path, log: BlockLog) -> None:
+        self.path = disk
         self._descriptor = os.open(disk, os.O_RDWR | os.O_CLOEXEC)
         self._log = log
         self._next = 0

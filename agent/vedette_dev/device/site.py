@@ -19,6 +19,8 @@ from typing import NamedTuple, Self
 from vedette.cli.fleet import add_device
 from vedette.codec.registry import Registered
 from vedette.daemon.config import WATCHED
+from vedette.model.release import ReleaseKind
+from vedette.model.update import Step, UpdateReport
 from vedette.sensors.log_file import PATHS as LOGS
 from vedette_dev import identity, settings
 from vedette_dev.broker import Broker, BrokerSettings
@@ -59,6 +61,8 @@ class Site:
         desk: makes and publishes releases.
         arrivals: verified incidents of the device.
         steps: verified steps of its updates, and incidents.
+        on_heard: called, in the reader's thread, with a text that the journal's entry of what was
+            heard holds, and with the counter of a firmware that was told as committed, or 0.
     """
 
     def __init__(
@@ -75,13 +79,14 @@ class Site:
         self.hardware = device
         self.arrivals, self.steps = Arrivals(), Steps(STEP_PATIENCE_S)
         self.desk = Desk(folder / "desk", folder / "served", show, hardware=self.hardware)
+        self.on_heard: Callable[[str, int], None] = lambda _word, _counter: None
         self._rules = rules
         self._exit = contextlib.ExitStack()
         self.broker = Broker(
             BrokerSettings(folder=folder / "broker", devices=(device,), names=(BROKER,))
         )
         self._server = FolderServer(self.desk.served)
-        self.reader = Reader(self._running(), self._hear_incident, on_update=self.steps.hear)
+        self.reader = Reader(self._running(), self._hear_incident, on_update=self._hear_step)
 
     def __enter__(self) -> Self:
         try:
@@ -199,6 +204,14 @@ class Site:
     def _hear_incident(self, document: Mapping[str, object], came_s: float) -> None:
         self.arrivals.add(document, came_s)
         self.steps.hear_incident(document, came_s)
+        info = document.get("finding_info")
+        if isinstance(info, dict):
+            self.on_heard(str(info.get("uid")), 0)
+
+    def _hear_step(self, report: UpdateReport) -> None:
+        self.steps.hear(report)
+        is_commit = report.step is Step.COMMITTED and report.kind is ReleaseKind.FIRMWARE
+        self.on_heard(report.step_id, report.counter if is_commit else 0)
 
     def _running(self) -> Running:
         return Running(

@@ -16,9 +16,10 @@ PLACE = "/run/vedette-tests"
 """Where a guest mounts it."""
 MOUNT = f"mkdir -p {PLACE} && mount -o ro -L {LABEL} {PLACE}"
 PLAYER = (
-    f"PYTHONPATH=/usr/lib/vedette:{PLACE} PYTHONDONTWRITEBYTECODE=1 "
-    "python3 -m vedette_dev.device.in_guest"
+    f"PYTHONPATH={PLACE} PYTHONDONTWRITEBYTECODE=1 "
+    "/usr/lib/vedette/bin/python3 -m vedette_dev.device.in_guest"
 )
+"""With the agent's own Python, which has its packages."""
 SIZE_BYTES = 24 << 20
 
 

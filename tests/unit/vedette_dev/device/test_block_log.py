@@ -43,6 +43,18 @@ def test_a_discard_has_a_size_and_no_data(tmp_path: Path) -> None:
         assert log.data(write) == b"x" * SECTOR
 
 
+def test_logs_follow_each_other(tmp_path: Path) -> None:
+    paths = [
+        written(tmp_path / name, (number, name.encode() * SECTOR, 0))
+        for number, name in enumerate("ab")
+    ]
+    with BlockLog(*paths) as log:
+        assert [log.data(entry)[:1] for entry in log.entries] == [b"a", b"b"]
+        assert log.count(1, SECTOR) == 1
+        assert log.count(1, 3 * SECTOR) == 2
+        assert log.count(0, SECTOR) == 0
+
+
 def test_an_entry_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
     path = written(tmp_path / "log", (1, b"a" * SECTOR, 0), (2, b"b" * SECTOR, 0))
     path.write_bytes(path.read_bytes()[:-1])

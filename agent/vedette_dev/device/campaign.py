@@ -1,0 +1,192 @@
+"""`python -m vedette_dev power-cuts`: a firmware update recorded once, cut in hundreds of ways.
+
+Rule 1: most cuts are judged on the disk alone (device/power_cuts.py); some are started, and their
+device must watch, sign and be heard again.
+Rule 2: cuts come where it is dangerous: around each write of the boot loader's environment and of
+the data partition; the rest by chance. The same seed, the same cuts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import random
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from vedette.errors import DeviceError
+from vedette_dev.device import recording
+from vedette_dev.device.block_log import BlockLog, Entry
+from vedette_dev.device.cut_disk import Cut, CutDisk, choose
+from vedette_dev.device.owners import owners_of
+from vedette_dev.device.power_cuts import Judge, Verdicts
+from vedette_dev.device.site import Site
+from vedette_dev.guests import Guest, GuestSettings
+from vedette_dev.images import Image
+from vedette_dev.images.layout import Layout, Partition
+from vedette_dev.player import Arrival, is_of
+
+AROUND = 3
+"""Entries before and after a write of the environment that are cut at."""
+HEARD_S = 240.0
+READY_S = 240.0
+_SHARES = (0.4, 0.35)
+"""Of all cuts: at the environment, at the data partition; the rest anywhere."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """What is wanted.
+
+    Attributes:
+        cuts: judged on the disk.
+        boots: of these, started.
+        seed: of chance.
+    """
+
+    cuts: int
+    boots: int
+    seed: int = 1
+
+
+def run(
+    repository: Path, folder: Path, image: Image, request: Request, say: Callable[[str], None]
+) -> dict[str, object]:
+    """Record, cut, judge, start; returns the report.
+
+    Raises:
+        DeviceError: the update itself did not succeed.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    began_s = time.monotonic()
+    with Site(folder / "site", f"cut-{image.arch}", rules=repository / "rules/persistence") as site:
+        settings = GuestSettings(data=site.data(owners_of(image)), forwards=site.forwards)
+        with Guest(image, folder / "guest", settings) as guest:
+            say("recording  a firmware's whole way")
+            made = recording.Recording(guest, site)
+            made.boot()
+            new = recording.play_update(made, guest, site, image)
+            recorded_s = time.monotonic() - began_s
+            with BlockLog(*made.logs) as log, CutDisk(made.disk, log) as disk:
+                judge = _judge(disk, log, image, new, made, folder)
+                report = _play(judge, disk, log, guest, site, request, say)
+    return {
+        "arch": image.arch,
+        "recorded_s": round(recorded_s),
+        "entries": len(log.entries),
+        "flushes": sum(entry.is_flush for entry in log.entries),
+        "written_mb": round(sum(entry.size for entry in log.entries) / 1e6),
+        **report,
+        "took_s": round(time.monotonic() - began_s),
+    }
+
+
+def _judge(
+    disk: CutDisk, log: BlockLog, image: Image, new: Path, made: recording.Recording, folder: Path
+) -> Judge:
+    known = {hashlib.sha256(image.slot_image.read_bytes()).digest(): "old"}
+    known[hashlib.sha256(new.read_bytes()).digest()] = "new"
+    return Judge(
+        disk,
+        log,
+        layout=image.layout,
+        firmwares=known,
+        image_bytes=image.slot_image.stat().st_size,
+        promises=made.promises(log),
+        folder=folder,
+    )
+
+
+def _play(
+    judge: Judge,
+    disk: CutDisk,
+    log: BlockLog,
+    guest: Guest,
+    site: Site,
+    request: Request,
+    say: Callable[[str], None],
+) -> dict[str, object]:
+    chance = random.Random(request.seed)  # noqa: S311 (the same seed, the same cuts)
+    places = positions(log.entries, guest.image.layout, request.cuts, chance)
+    started = set(chance.sample(range(len(places)), min(request.boots, len(places))))
+    verdicts, failed = Verdicts(), list[str]()
+    for number, after in enumerate(places):
+        cut = choose(log, after, disk.forward(after), chance)
+        judge.judge(cut, verdicts)
+        if number in started:
+            failed += _start(disk, cut, guest, site)
+            say(f"started    cut {number + 1} of {len(places)}: {failed[-1] if failed else 'well'}")
+        elif number % 50 == 0:
+            say(f"judged     {number + 1} of {len(places)} cuts")
+    return {
+        "cuts": verdicts.cuts,
+        "boots": len(started),
+        "bricks": len(verdicts.bricks) + len(failed),
+        "lost_entries": len(verdicts.lost),
+        "by_slot": verdicts.by_slot,
+        "problems": [*verdicts.bricks, *verdicts.lost, *verdicts.problems, *failed][:50],
+    }
+
+
+def positions(
+    entries: Sequence[Entry], layout: Layout, count: int, chance: random.Random
+) -> list[int]:
+    """Where to cut, in the order of the log; the same place may come several times."""
+    near = sorted(
+        {
+            min(max(number + shift, 0), len(entries))
+            for number in _touching(entries, layout.environment)
+            for shift in range(-AROUND, AROUND + 1)
+        }
+    )
+    data = list(_touching(entries, layout.data))
+    wanted = [round(share * count) for share in _SHARES]
+    found = [chance.choice(near) for _ in range(wanted[0] if near else 0)]
+    found += [chance.choice(data) + 1 for _ in range(wanted[1] if data else 0)]
+    found += [chance.randrange(len(entries) + 1) for _ in range(count - len(found))]
+    return sorted(found)
+
+
+def _touching(entries: Sequence[Entry], part: Partition) -> list[int]:
+    stop = part.start_bytes + part.size_bytes
+    return [
+        number
+        for number, entry in enumerate(entries)
+        if entry.size and entry.offset < stop and entry.offset + entry.size > part.start_bytes
+    ]
+
+
+def _start(disk: CutDisk, cut: Cut, guest: Guest, site: Site) -> list[str]:
+    """Start the disk of a cut; what did not go well, one line."""
+    guest.settings = dataclasses.replace(guest.settings, record=None)
+    with disk.cut(cut):
+        argv = ["cp", "--sparse=always", "--", str(disk.path), str(guest.disk)]
+        subprocess.run(argv, check=True)
+    try:
+        guest.boot()
+        guest.await_true("systemctl is-active -q vedette.service", READY_S)
+        word = "w" + secrets.token_hex(5)
+        guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 2; rm /tmp/{word}")
+        if site.arrivals.wait_for(partial(_holds, word), HEARD_S) is None:
+            return [f"{cut}: started, and nothing was heard of it within {HEARD_S:g} s"]
+    except DeviceError as error:
+        return [f"{cut}: {error}"]
+    finally:
+        guest.power_off()
+    return []
+
+
+def _holds(word: str, arrival: Arrival) -> bool:
+    return is_of(arrival.incident, ("attack.",), (word,))
+
+
+def tell(report: dict[str, object], path: Path) -> None:
+    """Write the report."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")

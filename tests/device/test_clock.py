@@ -1,0 +1,32 @@
+"""A device whose clock stands at 1970 when it starts watches, signs, and reaches its broker."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from tests.device._device import REPOSITORY, Device, data_of
+
+from vedette_dev.device import tests_disk
+from vedette_dev.device.site import Site
+from vedette_dev.guests import GuestSettings
+from vedette_dev.images import Image
+
+pytestmark = pytest.mark.device
+
+
+@pytest.fixture(scope="module")
+def settings(image: Image, site: Site) -> GuestSettings:
+    return GuestSettings(
+        data=data_of(image, site),
+        drives=(tests_disk.make(REPOSITORY, site.folder),),
+        forwards=site.forwards,
+        rtc="1970-01-01T00:00:05",
+    )
+
+
+def test_it_is_heard_and_tells_what_happens(device: Device) -> None:
+    assert int(device.guest.check("date +%Y").strip()) < 2026
+    word = "w" + secrets.token_hex(5)
+    device.guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 3; rm /tmp/{word}")
+    device.expect_arrival(("attack.",), (word,))

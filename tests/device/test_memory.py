@@ -1,0 +1,54 @@
+"""A device of 128 MB outlives a storm of executions, and says what its processes take."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from tests.device._device import REPOSITORY, Device, data_of
+from tests.device._report import tell
+
+from vedette_dev.device import tests_disk
+from vedette_dev.device.site import Site
+from vedette_dev.guests import GuestSettings
+from vedette_dev.images import Image
+
+pytestmark = pytest.mark.device
+
+STORM = "i=0; while [ $i -lt 2000 ]; do /bin/true; i=$((i+1)); done"
+
+
+@pytest.fixture(scope="module")
+def settings(image: Image, site: Site) -> GuestSettings:
+    return GuestSettings(
+        memory_mb=128,
+        data=data_of(image, site),
+        drives=(tests_disk.make(REPOSITORY, site.folder),),
+        forwards=site.forwards,
+    )
+
+
+def test_nothing_is_ended_for_want_of_memory(device: Device) -> None:
+    before = device.guest.check("systemctl show -P MainPID vedette.service vedette-uplink.service")
+    device.guest.check(f"sh -c '{STORM}'", deadline_s=600)
+    said = device.guest.run("dmesg | grep -ciE 'out of memory|oom-kill|invoked oom'").output
+    assert said.strip() == "0"
+    after = device.guest.check("systemctl show -P MainPID vedette.service vedette-uplink.service")
+    assert after == before
+    word = "w" + secrets.token_hex(5)
+    device.guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 3; rm /tmp/{word}")
+    device.expect_arrival(("attack.",), (word,), timeout_s=120)
+    tell("memory of 128 MB", kb=device.memory_kb(), pss_kb=processes(device))
+
+
+def processes(device: Device) -> dict[str, int]:
+    """Pss in KB of each of the agent's processes."""
+    text = device.guest.check(
+        "for p in $(systemctl show -P MainPID vedette.service vedette-uplink.service); do "
+        "echo $(tr '\\0' ' ' </proc/$p/cmdline) $(grep ^Pss: /proc/$p/smaps_rollup); done"
+    )
+    found = {}
+    for line in text.splitlines():
+        name, _, figure = line.partition(" Pss: ")
+        found[name[-40:]] = int(figure.split()[0])
+    return found
