@@ -19,11 +19,16 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vedette.cli._options import add_config, add_json, summary
 from vedette.codec.text import escape
 
-PARTS = ("sentinel", "uplink")
+if TYPE_CHECKING:
+    from vedette.daemon.config import Config
+
+SENTINEL = "sentinel"
+PARTS = (SENTINEL, "uplink")
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,17 +48,26 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Let every sensor and responder undo what an instance of it left behind."""
-    from vedette import sensors  # noqa: PLC0415 (not for --help)
-    from vedette.daemon import assembly, config, keeper_report  # noqa: PLC0415
+    from vedette.daemon import config, keeper_report  # noqa: PLC0415 (not for --help)
+
+    settings = config.load(args.config)
+    try:
+        if args.after in {None, SENTINEL}:
+            _restore(settings, is_json=args.json)
+    finally:
+        if args.after:
+            end = keeper_report.end_by_systemd(os.environ)
+            keeper_report.note_end(Path(settings.paths.run), args.after, end)
+    return 0
+
+
+def _restore(settings: Config, *, is_json: bool) -> None:
+    from vedette import sensors  # noqa: PLC0415
+    from vedette.daemon import assembly  # noqa: PLC0415
     from vedette.errors import DeviceError  # noqa: PLC0415
     from vedette.ports.discover import sensor_classes  # noqa: PLC0415
 
-    settings = config.load(args.config)
     run_dir = Path(settings.paths.run)
-    if args.after:
-        keeper_report.note_end(run_dir, args.after, keeper_report.end_by_systemd(os.environ))
-        if args.after != PARTS[0]:
-            return 0
     undone: list[str] = []
     failed: list[str] = []
     for sensor_class in sensor_classes(sensors):
@@ -63,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             failed.append(f"{sensor_class.__module__.rpartition('.')[2]}: {error}")
     undone += assembly.recover(assembly.responders(settings))
     failed += assembly.leave_kernel(settings)
-    if args.json:
+    if is_json:
         print(json.dumps({"undone": undone, "failed": failed}))
     else:
         for line in undone:
@@ -72,4 +86,3 @@ def run(args: argparse.Namespace) -> int:
         raise DeviceError(
             "not everything could be put back; run it again as root\n" + "\n".join(failed)
         )
-    return 0

@@ -19,6 +19,8 @@ from vedette.daemon.keeper import REPORT, TOLD
 from vedette.errors import ParseError
 
 MAX_BYTES = 4096
+ENDED = "ended"
+"""In the run folder: the report of parts that systemd keeps."""
 
 _LINE = re.compile(r"([a-z]{1,32})\t(\d{1,9})\t(\d{1,9})\t([ -~]{0,200})", re.ASCII)
 
@@ -71,22 +73,26 @@ def end_by_systemd(environment: Mapping[str, str]) -> str:
 def note_end(run_dir: Path, name: str, last_end: str) -> None:
     """Count one more failure of a part; "" counts none.
 
+    In a folder of its own (`ENDED`, of tmpfiles.d): the sentinel watches who writes in its run
+    folder, and does not know the process that systemd starts for this.
+
     Raises:
-        OSError: the run folder cannot be written.
+        OSError: the folder is not there, or cannot be written.
     """
     if not last_end:
         return
-    folder = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    ended = run_dir / ENDED
+    folder = os.open(ended, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)  # two parts may end at once
-        _note(run_dir, name, last_end)
+        _note(ended, name, last_end)
     finally:
         os.close(folder)
 
 
-def _note(run_dir: Path, name: str, last_end: str) -> None:
+def _note(folder: Path, name: str, last_end: str) -> None:
     try:
-        parts = {part.name: part for part in read(run_dir)}
+        parts = {part.name: part for part in read(folder)}
     except ParseError:  # somebody wrote there: what is certain is told
         parts = {}
     before = parts.get(name, PartState(name, 0, "", 0.0))
@@ -95,9 +101,9 @@ def _note(run_dir: Path, name: str, last_end: str) -> None:
     lines = [
         f"{one.name}\t{one.restarts}\t{one.pause_s:.0f}\t{one.last_end}\n" for one in parts.values()
     ]
-    new = run_dir / f"{REPORT}.new"
+    new = folder / f"{REPORT}.new"
     new.write_text("".join(lines), "ascii")
-    new.replace(run_dir / REPORT)
+    new.replace(folder / REPORT)
 
 
 def take_new(run_dir: Path) -> tuple[PartState, ...]:

@@ -187,9 +187,13 @@ class OwnReports:
         )  # fmt: skip
 
     def parts(self) -> None:
-        """Parts that the keeper had to restart."""
-        with contextlib.suppress(OSError, ParseError):  # the keeper is optional
-            for part in keeper_report.take_new(self._run_dir):
+        """Parts that the keeper or systemd had to restart."""
+        for folder in (self._run_dir, self._run_dir / keeper_report.ENDED):
+            self._parts_in(folder)
+
+    def _parts_in(self, folder: Path) -> None:
+        with contextlib.suppress(OSError, ParseError):  # there is one of the two
+            for part in keeper_report.take_new(folder):
                 self._shell.report(
                     "part-restarted", f"{part.name} had to be restarted", Severity.HIGH,
                     {"Class": part.name, "Reason": part.last_end, "Restarts": str(part.restarts)},
