@@ -79,7 +79,8 @@ programs() {
         mapfile -t lacking < <(missing mosquitto:mosquitto busybox:busybox-static nft:nftables \
             fw_setenv:libubootenv-tool mkenvimage:u-boot-tools grub-editenv:grub-common rauc:rauc \
             dbus-daemon:dbus mksquashfs:squashfs-tools openssl:openssl losetup:mount \
-            gcc:gcc setpriv:util-linux ip:iproute2 softhsm2-util:softhsm2 pkcs11-tool:opensc)
+            gcc:gcc setpriv:util-linux ip:iproute2 softhsm2-util:softhsm2 pkcs11-tool:opensc \
+            lintian:lintian mmdebstrap:mmdebstrap nsenter:util-linux)
         install_packages optional "${lacking[@]}" || true
         ;;
     *)

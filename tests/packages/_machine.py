@@ -74,12 +74,12 @@ class Machine:
     """The running machine.
 
     Attributes:
-        log: what its systemd says at its start.
+        packages: what it is shown as /packages.
     """
 
-    def __init__(self, pid: int, log: Path) -> None:
+    def __init__(self, pid: int, packages: Path) -> None:
         self._pid = pid
-        self.log = log
+        self.packages = packages
 
     def run(self, *argv: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
         """Run a program there; what it says on both outputs is in `stdout`."""
@@ -148,7 +148,7 @@ def machine(folder: Path, packages: Path) -> Iterator[Machine]:
     with cgroup(folder.name) as group:
         started = _start(group, (root, base, packages), log)
         try:
-            yield _await_up(started, log)
+            yield _await_up(started, packages, log)
         finally:
             started.send_signal(signal.SIGKILL)
             started.wait(DEADLINE_S)
@@ -177,13 +177,13 @@ def _start(group: Path, folders: tuple[Path, Path, Path], log: Path) -> subproce
         )  # fmt: skip
 
 
-def _await_up(started: subprocess.Popen[bytes], log: Path) -> Machine:
+def _await_up(started: subprocess.Popen[bytes], packages: Path, log: Path) -> Machine:
     ends_s = time.monotonic() + DEADLINE_S
     while time.monotonic() < ends_s:
         assert started.poll() is None, f"it ended at its start: {log.read_text('utf-8', 'replace')}"
         pid = next(iter(children(started.pid)), 0)
         if pid:
-            running = Machine(pid, log)
+            running = Machine(pid, packages)
             state = running.run("systemctl", "is-system-running").stdout.strip()
             if state in {"running", "degraded"}:
                 return running

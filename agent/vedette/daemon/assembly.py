@@ -281,6 +281,13 @@ def capabilities(config: Config) -> frozenset[str]:
     return ALWAYS | needed
 
 
+def capabilities_at_start(config: Config) -> frozenset[str]:
+    """What the sentinel needs once, before it gives up all but `capabilities`."""
+    needed = {"sys_nice"} if config.response.nice else set()
+    needed |= {"chown"} if config.uplink.enabled else set()  # the uplink's socket is its user's
+    return frozenset(needed)
+
+
 def allowed_responders(config: Config) -> dict[str, type[Responder]]:
     """The responders that the configuration allows, by name."""
     return {

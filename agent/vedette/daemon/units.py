@@ -119,7 +119,7 @@ def _wanted(config: Config) -> list[str]:
 def _sentinel(config: Config) -> list[str]:
     responders = assembly.allowed_responders(config)
     changes_files = any(kind.capabilities >= CHANGES_FILES for kind in responders.values())
-    needed = assembly.capabilities(config) | ({"sys_nice"} if config.response.nice else set())
+    needed = assembly.capabilities(config) | assembly.capabilities_at_start(config)
     lines = [
         *_list("CapabilityBoundingSet", (f"CAP_{name.upper()}" for name in sorted(needed))),
         *_list("RestrictAddressFamilies", ("AF_UNIX", "AF_NETLINK", *INTERNET)),

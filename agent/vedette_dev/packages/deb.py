@@ -26,7 +26,7 @@ _INPUTS: Final = (
     "requirements.txt", "CHANGELOG.md",
 )  # fmt: skip
 """All that goes in: other commits leave the package as it is."""
-_OBJECT: Final = "agent/vedette/sensors/_ebpf/watch.bpf.o"
+OBJECT: Final = "agent/vedette/sensors/_ebpf/watch.bpf.o"
 
 
 def build(
@@ -97,8 +97,8 @@ def source_epoch_s(repository: Path) -> int:
 def _check(repository: Path, wanted: Target) -> None:
     if shutil.which("dpkg-deb") is None:
         raise DeviceError("dpkg-deb is missing: apt-get install dpkg")
-    if wanted.architecture.has_btf and not (repository / _OBJECT).exists():
-        raise DeviceError(f"{_OBJECT} is missing: run `make ebpf` (needs clang and libbpf-dev)")
+    if wanted.architecture.has_btf and not (repository / OBJECT).exists():
+        raise DeviceError(f"{OBJECT} is missing: run `make ebpf` (needs clang and libbpf-dev)")
 
 
 def _packed(root: Path, folder: Path, epoch_s: int) -> Path:

@@ -68,3 +68,50 @@ def test_what_was_taken_is_taken_again_when_the_note_about_it_is_damaged(tmp_pat
     keeper_report.take_new(tmp_path)
     (tmp_path / "keeper.told").write_bytes(b"sentinel\t3")
     assert keeper_report.take_new(tmp_path) == parse(REPORT)
+
+
+ENDS = {
+    "in good order": ({"SERVICE_RESULT": "success", "EXIT_CODE": "exited"}, ""),
+    "nobody says": ({}, ""),
+    "killed": (
+        {"SERVICE_RESULT": "signal", "EXIT_CODE": "killed", "EXIT_STATUS": "KILL"},
+        "was ended by SIGKILL",
+    ),
+    "an error": (
+        {"SERVICE_RESULT": "exit-code", "EXIT_CODE": "exited", "EXIT_STATUS": "2"},
+        "ended with exit code 2",
+    ),
+    "silent too long": (
+        {"SERVICE_RESULT": "watchdog", "EXIT_CODE": "dumped", "EXIT_STATUS": "ABRT"},
+        "hung and was ended by SIGABRT",
+    ),
+}
+
+
+@pytest.mark.parametrize(("environment", "words"), ENDS.values(), ids=ENDS)
+def test_what_systemd_says_of_an_end_is_told_as_the_keeper_would(
+    environment: dict[str, str], words: str
+) -> None:
+    assert keeper_report.end_by_systemd(environment) == words
+
+
+def test_ends_that_systemd_notes_are_counted_and_taken_once(tmp_path: Path) -> None:
+    ended = tmp_path / keeper_report.ENDED
+    ended.mkdir()
+    for name in ("uplink", "sentinel", "uplink"):
+        keeper_report.note_end(tmp_path, name, "was ended by SIGKILL")
+    keeper_report.note_end(tmp_path, "uplink", "")
+    found = {part.name: part.restarts for part in keeper_report.take_new(ended)}
+    assert found == {"uplink": 2, "sentinel": 1}
+    assert keeper_report.take_new(ended) == ()
+    keeper_report.note_end(tmp_path, "uplink", "broke\n\tits lines \u00e9")
+    (part,) = keeper_report.take_new(ended)
+    assert (part.restarts, part.last_end) == (1, "broke??its lines ?")
+
+
+def test_a_report_that_somebody_broke_does_not_hide_the_next_end(tmp_path: Path) -> None:
+    ended = tmp_path / keeper_report.ENDED
+    ended.mkdir()
+    (ended / "keeper.tsv").write_bytes(b"nonsense")
+    keeper_report.note_end(tmp_path, "sentinel", "ended with exit code 1")
+    assert [part.name for part in keeper_report.read(ended)] == ["sentinel"]

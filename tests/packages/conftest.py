@@ -1,0 +1,70 @@
+"""The package of this machine's own architecture and suite, and a machine it is installed on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import locked_kernel
+from tests.packages._device import Device
+from tests.packages._machine import Machine, machine
+
+from vedette.errors import DeviceError
+from vedette_dev import base_root
+from vedette_dev.cache import REPOSITORY
+from vedette_dev.packages import deb
+from vedette_dev.packages.target import SUITES, Target
+
+
+@pytest.fixture(scope="session")
+def native() -> Target:
+    """What this machine can install and run."""
+    suite = base_root.suite()
+    if os.uname().machine != "x86_64" or suite not in SUITES:
+        pytest.skip("the packages are installed on Debian 12 or 13, x86-64")
+    return Target("amd64", suite)
+
+
+@pytest.fixture(scope="session")
+def package(native: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of this checkout."""
+    return _built(native, tmp_path_factory.mktemp("deb"))
+
+
+@pytest.fixture(scope="session")
+def newer(native: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a higher version."""
+    return _built(native, tmp_path_factory.mktemp("newer"), "9.9.9")
+
+
+@pytest.fixture(scope="module")
+def bare(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine without Vedette, which is shown the package."""
+    folder = tmp_path_factory.mktemp("machine")
+    packages = folder / "packages"
+    packages.mkdir()
+    shutil.copy(package, packages)
+    # Its agent marks file systems and asks the kernel for connections: one at a time.
+    with locked_kernel(), machine(folder, packages) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def device(bare: Machine, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Device:
+    """A machine whose agent watches and reports to a broker beside it."""
+    made = Device(bare, tmp_path_factory.mktemp("keys"))
+    made.provision()
+    made.start_broker()
+    made.install(package)
+    made.await_watching()
+    return made
+
+
+def _built(target: Target, into: Path, version: str = "") -> Path:
+    try:
+        return deb.build(REPOSITORY, target, into, version=version, say=lambda _: None)
+    except DeviceError as error:
+        pytest.skip(str(error))
