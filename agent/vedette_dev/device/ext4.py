@@ -64,6 +64,15 @@ def has(image: Path, path: str) -> bool:
     return "Inode:" in _run(["debugfs", "-R", f"stat {path}", str(image)])
 
 
+def replay(image: Path) -> None:
+    """Carry out what the journal holds, as a mount does; nothing else is changed.
+
+    Raises:
+        DeviceError: it cannot be read.
+    """
+    _debugfs(image, ["journal_run"], is_writing=True)
+
+
 def take(image: Path, path: str, target: Path) -> None:
     """Copy a folder of an image to a new one here, with all that is in it.
 

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vedette.errors import VedetteError
+from vedette.errors import DeviceError, VedetteError
 from vedette.store.firmware import peek
 from vedette.store.journal_core import JournalCore, JournalPlace
 from vedette.store.state import FileState
@@ -35,8 +35,6 @@ from vedette_dev.images.layout import ENVIRONMENT_BYTES, Layout, Partition
 
 PIECE_BYTES = 1 << 22
 FSCK_TIMEOUT_S = 120.0
-_MENDED = 1
-"""e2fsck(8): errors were corrected; the replay of a journal is none."""
 _BOOT = "c" * 32
 _NEWEST = 100_000
 
@@ -171,6 +169,9 @@ class Judge:
         if problem:
             verdicts.problems.append(f"{cut}: the data partition: {problem}")
             return
+        if not ext4.has(image, "/vedette"):
+            verdicts.lost.append(f"{cut}: there is no folder of the agent on the data partition")
+            return
         ext4.take(image, "/vedette", folder / "out")
         promises = [one for one in self._promises if one.after <= cut.after]
         for line in _journal(folder / "out/vedette", promises):
@@ -191,18 +192,16 @@ class Judge:
 
 
 def _checked(image: Path) -> str:
-    """Replay the journal as a mount does, then look whether anything else is wrong."""
+    """Replay the journal as a mount does, then look whether anything is wrong; mends nothing."""
+    try:
+        ext4.replay(image)
+    except DeviceError as error:
+        return f"its journal cannot be replayed: {error}"
     path = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
-
-    def call(argv: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            argv, env=path, capture_output=True, text=True, check=False, timeout=FSCK_TIMEOUT_S
-        )
-
-    replayed = call(["e2fsck", "-y", "-E", "journal_only", str(image)])
-    if replayed.returncode > _MENDED:
-        return f"its journal cannot be replayed: {replayed.stdout[-300:]}"
-    found = call(["e2fsck", "-fn", str(image)])
+    found = subprocess.run(
+        ["e2fsck", "-fn", str(image)],
+        env=path, capture_output=True, text=True, check=False, timeout=FSCK_TIMEOUT_S,
+    )  # fmt: skip
     return "" if not found.returncode else found.stdout[-600:]
 
 
