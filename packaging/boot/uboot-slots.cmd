@@ -6,7 +6,8 @@
 #   slots_part            number of that partition
 # Sets `start` to a or b. Continue with, for example:
 #   setenv bootargs root=PARTLABEL=rootfs-${start} slot=${start} ro panic=10
-# A kernel that hangs needs a watchdog.
+# A kernel that hangs needs a watchdog. A try that cannot be counted is not made: it would be made for
+# ever. The images of vedette_dev run this script by a real U-Boot (qemu-images/boot/boot.cmd).
 setenv ea ${loadaddr}
 part start ${slots_if} ${slots_dev} ${slots_part} slots_first
 setexpr slots_second ${slots_first} + 8 || setenv slots_second ${slots_second_default}
@@ -24,5 +25,7 @@ if test -n "${tslot}"; then
   else setenv tslot; setenv tries; setenv rolledback 1; fi
   env export -c -s 0x1000 ${ea} bslot tslot tries rolledback
   ${slots_if} write ${ea} 0x${slots_second} 0x8
-  ${slots_if} write ${ea} 0x${slots_first} 0x8
+  if ${slots_if} write ${ea} 0x${slots_first} 0x8; then true; else
+    setenv start ${bslot}
+  fi
 fi

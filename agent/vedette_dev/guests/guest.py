@@ -92,8 +92,9 @@ class Guest:
     def __enter__(self) -> Self:
         for program in (self.image.target.emulator, "socat"):
             tools.find(program)
-        if not self.image.target.loader.exists():
-            raise DeviceError(f"{self.image.target.loader} is missing: apt-get install u-boot-qemu")
+        bios = self.image.bios
+        if bios is not None and not bios.exists():
+            raise DeviceError(f"{bios} is missing: apt-get install u-boot-qemu")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.console.write_bytes(b"")
@@ -314,6 +315,7 @@ class Guest:
             disk=self.disk,
             shell=self._socket("shell"),
             monitor=self._socket("monitor"),
+            bios=self.image.bios,
             console="mon:stdio" if settings.is_interactive else "chardev:console",
             memory_mb=settings.memory_mb,
             processors=settings.processors,

@@ -32,6 +32,7 @@ class Wiring:
         shell: socket of the root shell.
         monitor: socket of QEMU's monitor.
         console: where its serial port goes: "file:PATH", or "stdio" for a person.
+        bios: what QEMU starts: U-Boot; None for the machine's own.
         memory_mb: of MiB.
         processors: at least 1.
         drives: further disks, raw, only read.
@@ -46,6 +47,7 @@ class Wiring:
     shell: Path
     monitor: Path
     console: str
+    bios: Path | None = None
     memory_mb: int = 256
     processors: int = 2
     drives: Sequence[Path] = ()
@@ -71,7 +73,7 @@ def argv(target: Target, emulator: str, socat: str, wiring: Wiring) -> list[str]
     words = [
         emulator, *target.machine, "-accel", "tcg,thread=multi",
         "-smp", str(wiring.processors), "-m", str(wiring.memory_mb),
-        "-bios", str(target.loader), "-nodefaults", "-display", "none",
+        *(["-bios", str(wiring.bios)] if wiring.bios else []), "-nodefaults", "-display", "none",
         "-serial", wiring.console,
         "-chardev", f"socket,id=monitor,path={wiring.monitor},server=on,wait=off",
         "-mon", "chardev=monitor,mode=readline",

@@ -3,8 +3,19 @@
 What goes into them lies in qemu-images/; which guests they become, in vedette_dev.guests.
 """
 
-from vedette_dev.images.build import Image, built, export
+from vedette_dev.images.build import Image, Loader, built, export
 from vedette_dev.images.layout import Layout, Partition
 from vedette_dev.images.target import ARCHES, Arch, Target, target
 
-__all__ = ["ARCHES", "Arch", "Image", "Layout", "Partition", "Target", "built", "export", "target"]
+__all__ = [
+    "ARCHES",
+    "Arch",
+    "Image",
+    "Layout",
+    "Loader",
+    "Partition",
+    "Target",
+    "built",
+    "export",
+    "target",
+]

@@ -6,17 +6,21 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from vedette.errors import DeviceError
+from vedette.errors import DeviceError, RequestError
 from vedette_dev import cache
 from vedette_dev.cache import REPOSITORY
-from vedette_dev.images import boot_script, disk, kernel, product, root, tools
+from vedette_dev.images import boot_script, disk, grub, kernel, product, root, tools
 from vedette_dev.images.inputs import digest
 from vedette_dev.images.layout import MIB, Layout, layout
 from vedette_dev.images.target import Arch, Target, target
 
 NEEDED_BYTES = 4 << 30
 """On the cache's file system while an image is made: two trees, a slot, a disk."""
+GRUB_SLOTS = REPOSITORY / "packaging/boot/grub-slots.cfg"
+GRUB_TEMPLATE = product.SOURCES / "boot/grub.cfg"
+Loader = Literal["uboot", "grub"]
 SLOTS_SCRIPT = REPOSITORY / "packaging/boot/uboot-slots.cmd"
 _PACKAGE_INPUTS = (
     "agent/vedette", "agent/vedette_dev/packages", "packaging", "pyproject.toml",
@@ -40,34 +44,52 @@ class Image:
         disk: the whole disk, raw, with an empty slot b and an empty data partition.
         slot_image: the file system of slot a: what a release of firmware is.
         layout: where the disk's partitions are.
+        loader: what starts it.
     """
 
     arch: Arch
     disk: Path
     slot_image: Path
     layout: Layout
+    loader: Loader = "uboot"
 
     @property
     def target(self) -> Target:
         """Of its architecture."""
         return target(self.arch)
 
+    @property
+    def bios(self) -> Path | None:
+        """What QEMU starts instead of the PC's own BIOS, which starts GRUB."""
+        return self.target.loader if self.loader == "uboot" else None
 
-def built(arch: str, say: Callable[[str], None] = print) -> Image:
+
+def built(arch: str, say: Callable[[str], None] = print, *, loader: Loader = "uboot") -> Image:
     """The image of an architecture, built when something that goes into it has changed.
+
+    Args:
+        arch: as Debian calls it.
+        say: takes lines for people.
+        loader: "grub" only where there is a PC's BIOS.
 
     Raises:
         DeviceError: a tool is missing or fails, or the disk is full.
-        RequestError: there is no such architecture.
+        RequestError: there is no such architecture, or no such loader on it.
     """
     machine = target(arch)
+    if loader == "grub" and machine.arch != "amd64":
+        raise RequestError(f"GRUB: expected amd64, got {arch}: the others are started by U-Boot")
     log = _new_log(machine.arch)
     try:
         place = _place(machine, log, say)
+        slot = place / "slot.img"
+        where = layout(slot.stat().st_size)
+        disk_image = place / "disk.img"
+        if loader == "grub":
+            disk_image = _with_grub(disk_image, where, machine, log)
     except OSError as error:
         raise DeviceError(f"{error.filename or cache.root()}: {error.strerror}") from error
-    slot = place / "slot.img"
-    return Image(machine.arch, place / "disk.img", slot, layout(slot.stat().st_size))
+    return Image(machine.arch, disk_image, slot, where, loader)
 
 
 def export(image: Image, say: Callable[[str], None] = print) -> Path:
@@ -131,6 +153,21 @@ def _make(
     parts = {"rootfs-a": slot, "data": data}
     disk.make_disk(folder / "disk.img", where, parts, folder / "boot.scr", log)
     data.unlink()
+
+
+def _with_grub(source: Path, where: Layout, machine: Target, log: Path) -> Path:
+    texts = {
+        "grub.cfg": grub.configuration(GRUB_TEMPLATE.read_text(), where, machine.console),
+        "grub-slots.cfg": GRUB_SLOTS.read_text(),
+    }
+
+    def make(folder: Path) -> None:
+        copy(source, folder / "disk.img")
+        grub.install(folder / "disk.img", where, texts, folder, log)
+
+    # The source's name is the digest of all else.
+    inputs = digest(source.parent.name, *texts.values())
+    return cache.cached(f"image-grub-{machine.arch}", inputs, make) / "disk.img"
 
 
 def _slot_bytes(tree: Path) -> int:

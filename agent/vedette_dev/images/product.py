@@ -70,7 +70,7 @@ def furnish(tree: Path, machine: Target, kernel: Kernel, modules: ModuleList) ->
         wanted / f"vedette-test-console@{machine.console}.service",
         "/etc/systemd/system/vedette-test-console@.service",
     )
-    for line in [*lines("persistent.txt"), *lines("volatile.txt"), "- /data"]:
+    for line in [*lines("persistent.txt"), *lines("volatile.txt"), "- /data", "- /boot/grub"]:
         place = next(word for word in line.split() if word.startswith("/"))
         (tree / place.removeprefix("/")).mkdir(parents=True, exist_ok=True)
     _place_kernel(tree, kernel, modules)

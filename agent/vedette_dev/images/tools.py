@@ -22,6 +22,7 @@ _PACKAGES = {
     "depmod": "kmod",
     "dpkg-deb": "dpkg",
     "debugfs": "e2fsprogs",
+    "grub-mkimage": "grub-common",
     "mcopy": "mtools",
     "mke2fs": "e2fsprogs",
     "mkfs.vfat": "dosfstools",

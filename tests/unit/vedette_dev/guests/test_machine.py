@@ -12,7 +12,7 @@ from vedette_dev.images.target import ARCHES, target
 def _words(arch: str = "arm64", **more: object) -> list[str]:
     wired: dict[str, object] = {
         "disk": Path("/d/disk.img"), "shell": Path("/s/shell"), "monitor": Path("/s/monitor"),
-        "console": "chardev:console", **more,
+        "console": "chardev:console", "bios": target(arch).loader, **more,
     }  # fmt: skip
     return argv(target(arch), "/usr/bin/qemu", "/usr/bin/socat", Wiring(**wired))  # type: ignore[arg-type]
 
@@ -24,6 +24,10 @@ def test_a_device_is_emulated_and_started_by_its_boot_loader(arch: str) -> None:
     assert words[words.index("-bios") + 1] == str(target(arch).loader)
     assert "-no-reboot" in words
     assert ("i6300esb" in words) == target(arch).has_pci_watchdog
+
+
+def test_a_device_of_grub_is_started_by_its_own_bios() -> None:
+    assert "-bios" not in _words("amd64", bios=None)
 
 
 def test_a_device_reaches_nothing_but_what_is_forwarded() -> None:
