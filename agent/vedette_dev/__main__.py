@@ -236,6 +236,8 @@ def _images(options: argparse.Namespace) -> int:
 
     for arch in options.arch or images.ARCHES:
         images.export(images.built(arch))
+        if arch == "amd64":
+            images.export(images.built(arch, loader="grub"))
     return 0
 
 

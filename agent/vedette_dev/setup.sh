@@ -71,7 +71,8 @@ programs() {
             sfdisk:fdisk mkfs.vfat:dosfstools mcopy:mtools mke2fs:e2fsprogs depmod:kmod \
             qemu-aarch64-static:qemu-user-static update-binfmts:binfmt-support \
             qemu-system-aarch64:qemu-system-arm qemu-system-x86_64:qemu-system-x86 \
-            socat:socat fw_printenv:libubootenv-tool)
+            socat:socat fw_printenv:libubootenv-tool grub-mkimage:grub-common)
+        [[ -e /usr/lib/grub/i386-pc/boot.img ]] || lacking+=(grub-pc-bin)
         [[ -e /usr/lib/u-boot/qemu_arm64/u-boot.bin ]] || lacking+=(u-boot-qemu)
         install_packages required "${lacking[@]}"
         ;;

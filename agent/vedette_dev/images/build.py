@@ -16,6 +16,8 @@ from vedette_dev.images.inputs import digest
 from vedette_dev.images.layout import MIB, Layout, layout
 from vedette_dev.images.target import Arch, Target, target
 
+KEPT = 6
+"""Images of one kind in the cache, some 700 MB each: a handful of branches are worked on."""
 NEEDED_BYTES = 4 << 30
 """On the cache's file system while an image is made: two trees, a slot, a disk."""
 GRUB_SLOTS = REPOSITORY / "packaging/boot/grub-slots.cfg"
@@ -94,7 +96,8 @@ def built(arch: str, say: Callable[[str], None] = print, *, loader: Loader = "ub
 
 def export(image: Image, say: Callable[[str], None] = print) -> Path:
     """A copy of the disk for people, in build/images."""
-    place = REPOSITORY / "build/images" / image.arch / "disk.img"
+    name = "disk.img" if image.loader == "uboot" else f"disk-{image.loader}.img"
+    place = REPOSITORY / "build/images" / image.arch / name
     place.parent.mkdir(parents=True, exist_ok=True)
     copy(image.disk, place)
     say(f"image     {place} ({place.stat().st_blocks * 512 / 1e6:.0f} MB)")
@@ -126,7 +129,7 @@ def _place(machine: Target, log: Path, say: Callable[[str], None]) -> Path:
         found.image.parent.name, tar.parent.name, product.SOURCES, SLOTS_SCRIPT,
         *(REPOSITORY / name for name in _PACKAGE_INPUTS), Path(__file__).parent,
     )  # fmt: skip
-    return cache.cached(f"image-{machine.arch}", inputs, make)
+    return cache.cached(f"image-{machine.arch}", inputs, make, kept=KEPT)
 
 
 def _make(
@@ -167,7 +170,7 @@ def _with_grub(source: Path, where: Layout, machine: Target, log: Path) -> Path:
 
     # The source's name is the digest of all else.
     inputs = digest(source.parent.name, *texts.values())
-    return cache.cached(f"image-grub-{machine.arch}", inputs, make) / "disk.img"
+    return cache.cached(f"image-grub-{machine.arch}", inputs, make, kept=KEPT) / "disk.img"
 
 
 def _slot_bytes(tree: Path) -> int:
