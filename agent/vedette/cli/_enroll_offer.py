@@ -57,10 +57,18 @@ class Brought(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """All that is brought: words by (table, key) of the configuration, files by flag."""
+    """All that is brought.
+
+    Attributes:
+        words: by (table, key) of the configuration.
+        files: by flag.
+        spent: files of the device's own folder: once taken they are removed from it, so that the
+            next enrolment doesn't bring old ones again.
+    """
 
     words: Mapping[tuple[str, str], object]
     files: Mapping[str, Brought]
+    spent: tuple[Path, ...] = ()
 
 
 def read(args: argparse.Namespace, default: Path) -> Offer:
@@ -77,6 +85,7 @@ def read(args: argparse.Namespace, default: Path) -> Offer:
     mistakes: list[str] = []
     words: dict[str, object] = {}
     paths: dict[str, Path] = {}
+    names: frozenset[str] = frozenset()
     if folder is not None:
         names = _names(folder, mistakes)
         paths = {flag: folder / name for flag, name in FILES.items() if name in names}
@@ -95,7 +104,8 @@ def read(args: argparse.Namespace, default: Path) -> Offer:
             files[flag] = Brought(path, data)
     if mistakes:
         raise RequestError("\n".join(mistakes))
-    return Offer(found, files)
+    spent = [folder / name for name in sorted(names)] if args.folder is None and folder else []
+    return Offer(found, files, tuple(spent))
 
 
 def _names(folder: Path, mistakes: list[str]) -> frozenset[str]:

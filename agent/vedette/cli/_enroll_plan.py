@@ -36,7 +36,7 @@ _FOR_ALL, _FOR_ROOT, _FOR_UPLINK = 0o644, 0o600, 0o640
 
 
 class Written(NamedTuple):
-    """One file: "written" or "unchanged"."""
+    """One file: "written", "unchanged", or "removed" where it was brought in a folder of ours."""
 
     path: Path
     action: str
@@ -92,6 +92,7 @@ class Plan:
         self._tables = {name: dict(given.get(name, {})) for name in enrolled.KEYS}
         self._client_auth, self._is_new_key = client_auth, is_new_key
         self._files: Mapping[str, Brought] = {}
+        self._spent: tuple[Path, ...] = ()
         self._written: list[Written] = []
 
     def check(self, offer: Offer) -> None:
@@ -100,7 +101,7 @@ class Plan:
         Raises:
             RequestError: something may not be used; one line for each mistake.
         """
-        self._files = offer.files
+        self._files, self._spent = offer.files, offer.spent
         for (table, key), value in offer.words.items():
             self._tables[table][key] = list(value) if isinstance(value, tuple) else value
         mistakes: list[str] = []
@@ -134,6 +135,9 @@ class Plan:
         self._write(self._path.parent / PUBLIC_KEY, key_pem.encode_public(public_key), _FOR_ALL)
         text = enrolled.render(self._tables)
         self._write(configuration.enrolled_file(self._path), text.encode(), _FOR_ALL)
+        for path in self._spent:
+            durable.remove(path)
+            self._written.append(Written(path, "removed"))
         return self._result(public_key, is_new, certificate, request)
 
     def _check_signed(self) -> None:
@@ -162,14 +166,15 @@ class Plan:
         _, given = configuration.read_enrolled(configuration.enrolled_file(self._path))
         if not given.get("device", {}).get("id"):
             return
-        for word, before, now in (
-            ("device", self._config.device.id, self._tables["device"].get("id")),
-            ("tenant", self._config.device.tenant, self._tables["device"].get("tenant")),
+        for word, key, before in (
+            ("device", "id", self._config.device.id),
+            ("tenant", "tenant", self._config.device.tenant),
         ):
-            if now is not None and now != before:
+            now = self._tables["device"].get(key, before)
+            if now != before:
                 raise RequestError(
                     f"--{word}: this device is enrolled as {before}, not {now}: its readers know "
-                    f"it by that name. To rename it: remove {word} from "
+                    f"it by that name. To rename it: remove {key} from "
                     f"{configuration.enrolled_file(self._path)}, enroll again, and give the fleet "
                     "its new name"
                 )
@@ -179,6 +184,8 @@ class Plan:
         if "ca" in brought:
             _enroll_check.authority(brought["ca"])
         host = str(self._tables["uplink"].get("host", uplink.host))
+        if host and os.geteuid() == 0:
+            self._uplink_group()
         if host and "ca" not in brought and not uplink.ca and not is_loopback(host):
             raise RequestError(
                 f"--broker {host}: expected --ca FILE beside it: who signs its certificate"

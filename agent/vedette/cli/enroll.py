@@ -4,7 +4,7 @@ To be run once on the device, and again whenever something is to be added: what 
 what was asked before need not be asked again. The signing key is made here and never leaves it;
 so is the key of the TLS connection, for which a certificate is asked (a CSR) or made (self-signed).
 Everything else is brought by flags, or by files of these names in a folder (default: enroll.d
-beside the configuration, if it holds any):
+beside the configuration, from which they are removed once they are in place):
 
   enroll.toml       device = "cam-7", tenant = "acme", class = "camera", groups = [],
                     broker = "mqtt.example.org", port = 8883, updates = "https://..."; each optional

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from tests.simulators.failing_disk import FailingDisk
 from tests.system._site import Site, rule
 
 from vedette.cli import __main__ as cli
 from vedette.codec import key_pem
 from vedette.daemon import config as configuration
 from vedette.model.rule import Match
+from vedette.store import durable
 from vedette.trust.keyfile import key_id, load_signer
 from vedette_dev.certificates import Authority
 
@@ -119,6 +121,7 @@ def test_everything_is_taken_from_a_folder(
     assert (device.state / "rules.bundle").read_bytes() == fleet.bundle.read_bytes()
     assert told["certificate"] == "requested"
     assert not found.uplink.enabled
+    assert list(folder.iterdir()) == []
     (missing,) = told["missing"]
     assert missing.startswith("broker: mqtt.example.org: waits for a certificate: have device.csr")
 
@@ -236,6 +239,14 @@ def _new_name(device: Device, fleet: Site, folder: Path) -> list[str | Path]:
     return ["--device", "cam-8"]
 
 
+def _no_user(device: Device, fleet: Site, folder: Path) -> list[str | Path]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root: only root gives files to other users")
+    text = device.config.read_text().replace(str(UPLINK_UID), "vedette-nobody")
+    device.config.write_text(text)
+    return ["--broker", "b.example", "--ca", Authority(folder / "ca").file]
+
+
 def _lost_key(device: Device, fleet: Site, folder: Path) -> list[str | Path]:
     device.state.mkdir()
     (device.state / "state.a").touch()
@@ -292,6 +303,7 @@ REFUSED: dict[str, tuple[Prepare, str]] = {
         lambda device, fleet, folder: ["--device", "Cam_7"],
         "--device: expected 1 to 64 characters",
     ),
+    "an uplink without its user": (_no_user, 'there is no user "vedette-nobody"'),
     "another name": (_new_name, "this device is enrolled as cam-7, not cam-8"),
     "a key from elsewhere": (_private_key, "expected no private key"),
     "a file name with a slip": (_mistyped_name, 'did you mean "rules.bundle"?'),
@@ -355,3 +367,33 @@ def test_the_root_it_has_may_be_brought_again(
     actions = {Path(one["path"]).name: one["action"] for one in told["files"]}
     assert actions["trust.json"] == "unchanged"
     assert actions["rules.bundle"] == "written"
+
+
+def test_a_folder_that_is_named_keeps_its_files(
+    device: Device, fleet: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "usb"
+    folder.mkdir(mode=0o755)
+    (folder / "trust.json").write_bytes((fleet.folder / "trust.json").read_bytes())
+    device.told(capsys, "--from", folder)
+    assert [path.name for path in folder.iterdir()] == ["trust.json"]
+
+
+def test_a_full_disk_leaves_what_was_and_the_next_try_finishes(
+    device: Device, fleet: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = device.told(capsys)["public_key"]
+    words = ("--trust", fleet.folder / "trust.json", "--rules", fleet.bundle)
+    for number in range(1, 100):
+        disk = FailingDisk(number)
+        with monkeypatch.context() as patched:
+            patched.setattr(durable, "disk", disk)
+            code = device.enroll(*words)
+        assert configuration.load(device.config)
+        if code == 0:
+            break
+        assert "No space left on device" in capsys.readouterr().err
+    assert number > 5, disk.changes
+    told = device.told(capsys, *words)
+    assert told["public_key"] == key
+    assert {one["action"] for one in told["files"]} == {"unchanged"}
