@@ -119,12 +119,12 @@ class InotifySensor(Sensor):
 
     async def _open(self) -> None:
         try:
-            import inotify_simple  # noqa: PLC0415 (an unused tier costs no memory)
+            from vedette.sensors import _inotify  # noqa: PLC0415 (an unused tier costs no memory)
         except ImportError as error:
             raise SensorError("inotify: expected the package inotify-simple, got none") from error
         self._trees = Trees(self.context.watch)
-        self._inotify = inotify_simple.INotify(nonblocking=True)
-        self._parse = inotify_simple.parse_events
+        self._inotify = _inotify.INotify(nonblocking=True)
+        self._parse = _inotify.parse_events
         watches = WatchTree(self._inotify, _MASK, self._left_out())
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._add_all, watches)
