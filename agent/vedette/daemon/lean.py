@@ -13,12 +13,12 @@ import ctypes
 import importlib
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 UNUSED = (
-    "inspect", "ipaddress", "locale", "subprocess",
+    "inspect", "ipaddress", "locale",
     "asyncio.sslproto", "asyncio.streams", "asyncio.subprocess",
 )  # fmt: skip
 """What asyncio, dataclasses, subprocess and urllib import for a use that a resident has not: with
@@ -64,12 +64,18 @@ def later(*names: str) -> None:
     imports names from one loads it at once, except by `*`, which finds none: so a package that
     takes up all of its parts does not have those.
     """
-    _Finder.of_now().wanted.update(dict.fromkeys(names, ()))
+    for name in names:
+        partly(name)
+
+
+def partly(name: str, **known: object) -> None:
+    """Load a module later as well, and let these names of it be used before."""
+    _Finder.of_now().wanted[name] = known
 
 
 def at_call(name: str, *functions: str) -> None:
     """Let these functions be imported from a module, and load it when one of them is called."""
-    _Finder.of_now().wanted[name] = functions
+    partly(name, **{function: _calling(name, function) for function in functions})
 
 
 def now(*names: str) -> None:
@@ -85,7 +91,7 @@ class _Finder:
     """Finds what is to be put off, before others do (Python reference 5.3.1, sys.meta_path)."""
 
     def __init__(self) -> None:
-        self.wanted: dict[str, tuple[str, ...]] = {}
+        self.wanted: dict[str, Mapping[str, object]] = {}
 
     @classmethod
     def of_now(cls) -> _Finder:
@@ -100,18 +106,18 @@ class _Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        functions = self.wanted.get(name)
-        spec = None if functions is None else PathFinder.find_spec(name, path, target)
-        if spec is not None and spec.loader is not None and functions is not None:
-            spec.loader = _Waiting(spec.loader, functions)  # type: ignore[assignment] # no base
+        known = self.wanted.get(name)
+        spec = None if known is None else PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None and known is not None:
+            spec.loader = _Waiting(spec.loader, known)  # type: ignore[assignment] # no base
         return spec  # None where there is none: whoever imports it is told
 
 
 class _Waiting:
     """Makes a module whose content comes at the first look (PEP 562)."""
 
-    def __init__(self, loader: Loader, functions: tuple[str, ...]) -> None:
-        self._loader, self._functions = loader, functions
+    def __init__(self, loader: Loader, known: Mapping[str, object]) -> None:
+        self._loader, self._known = loader, known
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
@@ -133,20 +139,15 @@ class _Waiting:
                 raise AttributeError(f"module {module.__name__!r} has no {attribute!r}") from None
 
         module.__getattr__, module.__all__ = load, ()  # type: ignore[method-assign,attr-defined]
-        for function in self._functions:
-            setattr(module, function, _calling(module, load, function))
+        vars(module).update(self._known)
 
 
-def _calling(
-    module: ModuleType, load: Callable[[str], object], function: str
-) -> Callable[..., object]:
-    """Stands for a function of a module that is not loaded yet."""
+def _calling(name: str, function: str) -> Callable[..., object]:
+    """Stands for a function of a module that may not be loaded yet."""
 
     def call(*arguments: object, **named: object) -> object:
-        if getattr(module, function) is call:
-            with contextlib.suppress(AttributeError):
-                load("")
-        found: object = getattr(module, function)(*arguments, **named)
+        now(name)
+        found: object = getattr(sys.modules[name], function)(*arguments, **named)
         return found
 
     return call

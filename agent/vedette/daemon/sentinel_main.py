@@ -9,10 +9,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from vedette.daemon import bare_code, lean
+from vedette.daemon import bare_code, late_logging, lean
 
 NEVER = ("ssl",)
 """asyncio takes it where it is there: 0.8 MB, and 2 MB of libssl, for a process without network."""
+
+OF_TIERS = (
+    "vedette.codec.audit", "vedette.codec.audit_control", "vedette.codec.connector",
+    "vedette.codec.journal_export", "vedette.sensors._audit_link",
+    "vedette.sensors._audit_refusals", "vedette.sensors._audit_rules",
+    "vedette.sensors._audit_state", "vedette.sensors._flow_watch",
+    "vedette.sensors._proc_reader", "vedette.sensors._watch_tree",
+)  # fmt: skip
+"""What the sources need that are tried only where no better one works: 0.5 MB. All of them are
+imported to be listed (ports/sensor.py); these come when one is opened."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,8 +51,9 @@ def keep_lean() -> None:
     """
     lean.give_back()
     bare_code.forget_descriptions()
+    late_logging.put_off()
     lean.never(*NEVER)
-    lean.later(*lean.UNUSED)
+    lean.later(*lean.UNUSED, *OF_TIERS)
     lean.at_call("urllib.parse", "quote_from_bytes")
     lean.at_call("ctypes.util", "find_library")
 
