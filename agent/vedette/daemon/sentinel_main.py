@@ -24,6 +24,15 @@ OF_TIERS = (
 """What the sources need that are tried only where no better one works: 0.5 MB. All of them are
 imported to be listed (ports/sensor.py); these come when one is opened."""
 
+SELDOM = (
+    "vedette.codec.attack", "vedette.codec.command", "vedette.codec.good_copy",
+    "vedette.codec.learning_run", "vedette.codec.promotions", "vedette.codec.receipt",
+    "vedette.core.aims", "vedette.core.orders", "vedette.daemon.live_evidence",
+    "vedette.kernel.tracked_flows", "vedette.sensors._proc_net",
+)  # fmt: skip
+"""What findings, operators' commands, learning and responses need: 0.2 MB of a device on which
+nothing happens."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the sentinel until SIGTERM or SIGINT.
@@ -53,7 +62,7 @@ def keep_lean() -> None:
     bare_code.forget_descriptions()
     late_logging.put_off()
     lean.never(*NEVER)
-    lean.later(*lean.UNUSED, *OF_TIERS)
+    lean.later(*lean.UNUSED, *OF_TIERS, *SELDOM)
     lean.at_call("urllib.parse", "quote_from_bytes")
     lean.at_call("ctypes.util", "find_library")
 
