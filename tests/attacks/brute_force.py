@@ -67,4 +67,4 @@ def _free_port(stage: Stage, address: str) -> int:
     for port in stage.random.sample(LOGIN_PORTS, len(LOGIN_PORTS)):
         with contextlib.suppress(OSError), socket.create_server((address, port)):
             return port
-    raise DeviceError(f"expected one of the ports {LOGIN_PORTS} to be free, all are taken")
+    raise DeviceError(f"expected one of {LOGIN_PORTS} without a listener, all have one")

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from asyncio import streams  # not what asyncio takes from it: a resident has that later
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, Protocol
@@ -66,7 +67,7 @@ def listen(path: Path) -> socket.socket:
 async def served(listening: socket.socket, bans: Bans) -> AsyncIterator[None]:
     """Serve what `listen` made meanwhile; its file is gone afterwards."""
     path = Path(listening.getsockname())
-    server = await asyncio.start_unix_server(
+    server = await streams.start_unix_server(
         _Desk(bans).serve, sock=listening, limit=LINE_BYTES_MAX
     )
     try:
@@ -84,7 +85,7 @@ class _Desk:
     def __init__(self, bans: Bans) -> None:
         self._bans = bans
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: streams.StreamReader, writer: streams.StreamWriter) -> None:
         """Answer one request."""
         try:
             async with asyncio.timeout(REQUEST_S):

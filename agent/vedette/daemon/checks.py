@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from vedette.errors import RequestError
+from vedette.kernel.ticks import next_tick_s
 from vedette.model.event import TierChanged
 
 PERIOD_S = 300.0
@@ -37,10 +38,11 @@ class Checks:
 
     async def run(self) -> None:
         """Check until cancelled."""
+        loop = asyncio.get_running_loop()
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._period_s):
+                    async with asyncio.timeout_at(next_tick_s(loop.time(), self._period_s)):
                         await self._is_wanted.wait()
                 await self._turn()
         finally:

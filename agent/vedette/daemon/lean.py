@@ -10,25 +10,27 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib.util
-import operator
+import importlib
 import sys
 import threading
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from opcode import opmap
-from types import CodeType, ModuleType
+from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
-UNUSED = ("inspect", "ipaddress", "locale")
+UNUSED = (
+    "inspect", "ipaddress", "locale",
+    "asyncio.sslproto", "asyncio.streams", "asyncio.subprocess",
+)  # fmt: skip
 """What asyncio, dataclasses, subprocess and urllib import for a use that a resident has not: with
-ast and dis 1.6 MB. From 3.12 on dataclasses does use inspect, and it is loaded then."""
+ast and dis 1.8 MB. From 3.12 on dataclasses does use inspect, and it is loaded then."""
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # mallopt(3), malloc.h
 LARGE_BYTES = 32 * 1024
 KEPT_BYTES = 64 * 1024
 
-CO_FUNCTION = 0x1 | 0x2  # OPTIMIZED and NEWLOCALS, inspect(3): neither a module nor a class
-_DOCSTRING = 0  # a function's first constant is its docstring, or None (funcobject.c)
-_LOADS = tuple(bytes((opmap[name], 0)) for name in ("LOAD_CONST", "RETURN_CONST") if name in opmap)
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # neither typing nor importlib.abc is loaded before bare_code.py is at work
+    from importlib.abc import Loader
 
 _loading = threading.RLock()
 
@@ -46,26 +48,6 @@ def give_back() -> None:
         mallopt(TRIM_THRESHOLD, KEPT_BYTES)
 
 
-def forget_docstrings() -> None:
-    """Have what is imported from now on keep no docstrings of functions and modules.
-
-    Nobody asks a resident for help(). Not python -OO, whose compiled files no distribution ships:
-    each start would compile all of the library; it leaves out assertions and classes' texts too.
-    """
-    read, run = SourceFileLoader.get_code, SourceFileLoader.exec_module
-
-    def get_code(loader: SourceFileLoader, name: str) -> CodeType | None:
-        code = read(loader, name)
-        return code and _without_docstrings(code)
-
-    def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
-        run(loader, module)
-        module.__doc__ = None
-
-    SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
-    SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign,assignment]
-
-
 def never(*names: str) -> None:
     """Let imports of these modules fail with ImportError, unless they are loaded already.
 
@@ -78,67 +60,94 @@ def never(*names: str) -> None:
 def later(*names: str) -> None:
     """Load these modules when somebody first uses what is in them, instead of on import.
 
-    Not importlib.util.LazyLoader: there the second `import` of a module already loads it.
+    Not importlib.util.LazyLoader: there the second `import` of a module already loads it. Whoever
+    imports names from one loads it at once, except by `*`, which finds none: so a package that
+    takes up all of its parts does not have those.
     """
     for name in names:
-        if name not in sys.modules:
-            _put_off(name)
+        partly(name)
+
+
+def partly(name: str, **known: object) -> None:
+    """Load a module later as well, and let these names of it be used before."""
+    _Finder.of_now().wanted[name] = known
+
+
+def at_call(name: str, *functions: str) -> None:
+    """Let these functions be imported from a module, and load it when one of them is called."""
+    partly(name, **{function: _calling(name, function) for function in functions})
 
 
 def now(*names: str) -> None:
     """Load what was put off, before its files are out of reach."""
     for name in names:
-        load = vars(sys.modules[name]).get("__getattr__")
+        load = vars(importlib.import_module(name)).get("__getattr__")
         if load is not None:
             with contextlib.suppress(AttributeError):  # no module has a nameless attribute
                 load("")
 
 
-def _without_docstrings(code: CodeType) -> CodeType:
-    """The same code, of which no function holds a docstring that it does not use itself."""
-    consts = [
-        _without_docstrings(const) if isinstance(const, CodeType) else const
-        for const in code.co_consts
-    ]
-    if _has_docstring(code) and not any(load in code.co_code for load in _LOADS):
-        consts[_DOCSTRING] = None
-    if all(map(operator.is_, consts, code.co_consts)):
-        return code
-    return code.replace(co_consts=tuple(consts))
+class _Finder:
+    """Finds what is to be put off, before others do (Python reference 5.3.1, sys.meta_path)."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, Mapping[str, object]] = {}
+
+    @classmethod
+    def of_now(cls) -> _Finder:
+        """The one of this process."""
+        for finder in sys.meta_path:
+            if isinstance(finder, cls):
+                return finder
+        finder = cls()
+        sys.meta_path.insert(0, finder)
+        return finder
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        known = self.wanted.get(name)
+        spec = None if known is None else PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None and known is not None:
+            spec.loader = _Waiting(spec.loader, known)  # type: ignore[assignment] # no base
+        return spec  # None where there is none: whoever imports it is told
 
 
-def _has_docstring(code: CodeType) -> bool:
-    is_function = code.co_flags & CO_FUNCTION == CO_FUNCTION and not code.co_name.startswith("<")
-    return is_function and bool(code.co_consts) and isinstance(code.co_consts[_DOCSTRING], str)
+class _Waiting:
+    """Makes a module whose content comes at the first look (PEP 562)."""
+
+    def __init__(self, loader: Loader, known: Mapping[str, object]) -> None:
+        self._loader, self._known = loader, known
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        waiting = [self._loader]
+
+        def load(attribute: str) -> object:
+            if attribute.startswith("__"):  # only asked whether it is there, as importing does
+                raise AttributeError(attribute)
+            with _loading:
+                loader = waiting.pop() if waiting else None
+                if loader is not None:
+                    del module.__getattr__, module.__all__
+                    loader.exec_module(module)
+            try:
+                return vars(module)[attribute]
+            except KeyError:
+                raise AttributeError(f"module {module.__name__!r} has no {attribute!r}") from None
+
+        module.__getattr__, module.__all__ = load, ()  # type: ignore[method-assign,attr-defined]
+        vars(module).update(self._known)
 
 
-def _put_off(name: str) -> None:
-    spec = importlib.util.find_spec(name)  # imports the packages above it
-    if spec is None or spec.loader is None:
-        return  # whoever imports it is told
-    module = importlib.util.module_from_spec(spec)
-    vars(module)["__getattr__"] = _loader_of(module, spec)
-    sys.modules[name] = module
-    package, _, leaf = name.rpartition(".")
-    if package:
-        setattr(sys.modules[package], leaf, module)
+def _calling(name: str, function: str) -> Callable[..., object]:
+    """Stands for a function of a module that may not be loaded yet."""
 
+    def call(*arguments: object, **named: object) -> object:
+        now(name)
+        found: object = getattr(sys.modules[name], function)(*arguments, **named)
+        return found
 
-def _loader_of(module: ModuleType, spec: ModuleSpec) -> object:
-    """The `__getattr__` of a module (PEP 562) that fills it at the first look."""
-    waiting = [spec.loader]
-
-    def load(attribute: str) -> object:
-        if attribute.startswith("__"):  # only asked whether it is there, as importing does
-            raise AttributeError(attribute)
-        with _loading:
-            loader = waiting.pop() if waiting else None
-            if loader is not None:
-                loader.exec_module(module)
-                del vars(module)["__getattr__"]
-        try:
-            return vars(module)[attribute]
-        except KeyError:
-            raise AttributeError(f"module {module.__name__!r} has no {attribute!r}") from None
-
-    return load
+    return call

@@ -55,6 +55,7 @@ from vedette.daemon.shell import Shell, now
 from vedette.daemon.turns import in_loop
 from vedette.errors import ConfigError, StoreError, TrustError
 from vedette.kernel.priority import hasten
+from vedette.kernel.ticks import next_tick_s
 from vedette.model.finding import Incident
 from vedette.model.journal import Entry, EntryDraft
 from vedette.model.message import Identity
@@ -532,9 +533,10 @@ def _open(record: Path | None, settings: AgentSettings) -> BinaryIO | None:
 
 
 async def _every(period_s: float, act: Callable[[], object]) -> None:
-    """Call `act` at every period, first one period from now; a coroutine is awaited."""
+    """Call `act` at every tick of a period (kernel/ticks.py); a coroutine is awaited."""
+    loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(period_s)
+        await asyncio.sleep(next_tick_s(loop.time(), period_s) - loop.time())
         result = act()
         if asyncio.iscoroutine(result):
             await result

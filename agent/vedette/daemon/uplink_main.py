@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vedette.daemon import lean
+from vedette.daemon import bare_code, late_logging, lean
 
 if TYPE_CHECKING:
     from vedette.daemon.notify import Notifier
@@ -63,8 +63,10 @@ def main(arguments: Sequence[str]) -> int:
 def keep_lean() -> None:
     """Before anything imports asyncio, dataclasses or paho; for good."""
     lean.give_back()
-    lean.forget_docstrings()
+    bare_code.forget_descriptions()
+    late_logging.put_off()
     lean.later(*LATER)
+    lean.partly("subprocess", PIPE=-1)  # asyncio names it in signatures
 
 
 def settings_descriptor(settings: UplinkSettings) -> int:

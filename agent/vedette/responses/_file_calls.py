@@ -9,7 +9,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import platform
 import struct
 from contextlib import suppress
 from typing import Final
@@ -130,9 +129,9 @@ def _rename(name: str, folder: int, new_name: str, new_folder: int, flags: int) 
     if hasattr(_libc, "renameat2"):
         result = _libc.renameat2(*arguments)
     else:
-        number = _RENAMEAT2.get(platform.machine())
+        number = _RENAMEAT2.get(os.uname().machine)
         if number is None:
-            raise OSError(errno.ENOSYS, f"renameat2: number unknown on {platform.machine()}")
+            raise OSError(errno.ENOSYS, f"renameat2: number unknown on {os.uname().machine}")
         result = _libc.syscall(number, *arguments)
     if result < 0:
         code = ctypes.get_errno()

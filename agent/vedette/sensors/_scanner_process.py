@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
 from collections import deque
@@ -22,6 +23,7 @@ from vedette.errors import ParseError, SensorError
 
 SCANNER: Final = "vedette.daemon.scanner"
 COMPLAINT_BYTES_MAX: Final = 2048
+END_S: Final = 1.0
 
 
 RECENT_MAX: Final = 8
@@ -108,8 +110,9 @@ class ScannerProcess:
             self._process.stdout.close()
         if self._process.poll() is None:
             # It has told all, or nobody listens any more: either way it ends at its next write.
+            _await_end(self._process.pid, END_S)
             try:
-                self._process.wait(1.0)
+                self._process.wait(END_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -118,3 +121,17 @@ class ScannerProcess:
             complaint = os.read(self._complaint, COMPLAINT_BYTES_MAX)
         os.close(self._complaint)
         return complaint.decode("utf-8", "replace").strip() or "it said nothing"
+
+
+def _await_end(pid: int, timeout_s: float) -> None:
+    """Wait in one go: Popen.wait with a time-out looks again after each millisecond or two."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:  # Linux < 5.3, or no descriptor is left
+        return
+    try:
+        select.select([pidfd], [], [], timeout_s)  # pidfd_open(2): readable when it has ended
+    except ValueError:
+        return  # select(2) takes no descriptor above 1,023
+    finally:
+        os.close(pidfd)

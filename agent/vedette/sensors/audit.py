@@ -28,10 +28,7 @@ from vedette.errors import ParseError, SensorError
 from vedette.model.event import Event, EventClass, EventsLost, KernelActivity, ProcessStarted
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
-from vedette.sensors import _audit_state
-from vedette.sensors._audit_link import SO_RCVBUFFORCE, AuditLink, open_socket, register
-from vedette.sensors._audit_refusals import check_usable, explained
-from vedette.sensors._audit_rules import KEY, executions, guarding, rules
+from vedette.sensors import _audit_link, _audit_refusals, _audit_rules, _audit_state
 from vedette.sensors._child import Child
 from vedette.sensors._proof_program import harmless_program
 
@@ -117,6 +114,8 @@ class AuditSensor(Sensor):
     @classmethod
     def restore(cls, run_dir: Path) -> list[str]:
         """Undo what a killed instance left: its rules, its status, its slot."""
+        if not (run_dir / f"{NAME}.json").exists():
+            return []  # and nothing is loaded for it, at each start
         try:
             saved = _audit_state.load(run_dir)
             if saved is None or _audit_state.is_alive(saved):
@@ -134,9 +133,9 @@ class AuditSensor(Sensor):
         if self._saved is None:
             return ""
         abis = syscalls.abis(os.uname().machine)
-        wanted = set(self._wanted) | set(guarding(abis, self._guarded))
+        wanted = set(self._wanted) | set(_audit_rules.guarding(abis, self._guarded))
         if not self._has_executions:
-            wanted -= set(executions(abis))
+            wanted -= set(_audit_rules.executions(abis))
         return await asyncio.to_thread(_audit_state.difference, wanted)
 
     async def guard(self, pids: frozenset[int]) -> None:
@@ -144,7 +143,10 @@ class AuditSensor(Sensor):
         if self._saved is None or pids == self._guarded:
             return
         abis = syscalls.abis(os.uname().machine)
-        new, old = (guarding(abis, some) for some in (pids - self._guarded, self._guarded - pids))
+        new, old = (
+            _audit_rules.guarding(abis, some)
+            for some in (pids - self._guarded, self._guarded - pids)
+        )
         self._saved = _audit_state.extend(self.context.run_dir, self._saved, new)
         self._guarded = pids
         await asyncio.to_thread(_change_rules, new, old)
@@ -155,17 +157,23 @@ class AuditSensor(Sensor):
             raise SensorError(f"audit: expected an x86 or ARM machine, got {os.uname().machine}")
         run_dir = self.context.run_dir
         self.restore(run_dir)
-        with explained():
+        with _audit_refusals.explained():
             if (left := _audit_state.load(run_dir)) is not None:
                 raise SensorError(f"audit: pid {left.pid} already watches from {run_dir}")
-            with AuditLink() as link:
+            with _audit_link.AuditLink() as link:
                 found = link.status()
-                check_usable(found)
-                others = [rule for rule in link.rules() if control.parse_rule(rule).key != KEY]
-                self._begin(link, found, rules(abis, is_alone=not others))
+                _audit_refusals.check_usable(found)
+                others = [
+                    rule
+                    for rule in link.rules()
+                    if control.parse_rule(rule).key != _audit_rules.KEY
+                ]
+                self._begin(link, found, _audit_rules.rules(abis, is_alone=not others))
         asyncio.get_running_loop().add_reader(self._opened, self._readable)
 
-    def _begin(self, link: AuditLink, found: control.Status, wanted: list[bytes]) -> None:
+    def _begin(
+        self, link: _audit_link.AuditLink, found: control.Status, wanted: list[bytes]
+    ) -> None:
         given = {
             "failure": control.FAILURE_SILENT,
             "backlog_limit": max(found.backlog_limit, _affordable(BACKLOG_RECORDS, _RECORD_BYTES)),
@@ -173,9 +181,11 @@ class AuditSensor(Sensor):
             "enabled": 1,
         }
         self._saved = _audit_state.save(self.context.run_dir, found, given, wanted)
-        self._socket = open_socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _affordable(BUFFER_BYTES, 1))
-        register(self._socket, os.getpid())
+        self._socket = _audit_link.open_socket()
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, _audit_link.SO_RCVBUFFORCE, _affordable(BUFFER_BYTES, 1)
+        )
+        _audit_link.register(self._socket, os.getpid())
         for name, mask in _audit_state.FIELDS.items():
             if name != "enabled":
                 link.set(control.change(mask, **{name: given[name]}))
@@ -195,8 +205,8 @@ class AuditSensor(Sensor):
         if self._saved is None or not classes or has_executions == self._has_executions:
             return
         try:
-            with AuditLink() as link:
-                for rule in executions(syscalls.abis(os.uname().machine)):
+            with _audit_link.AuditLink() as link:
+                for rule in _audit_rules.executions(syscalls.abis(os.uname().machine)):
                     if has_executions:
                         link.add(rule)
                     else:
@@ -355,7 +365,7 @@ class AuditSensor(Sensor):
     def _lost_in_kernel(self) -> int:
         """Records that the kernel counted as lost since the last call."""
         try:
-            with AuditLink() as link:
+            with _audit_link.AuditLink() as link:
                 # What did not fit into our buffer waits in the kernel's retry queue until another
                 # record comes (kauditd_thread); a setting that changes nothing makes one.
                 link.set(control.change(control.STATUS_BACKLOG_WAIT_TIME))
@@ -382,7 +392,7 @@ class AuditSensor(Sensor):
 
 
 def _change_rules(new: Iterable[bytes], old: Iterable[bytes]) -> None:
-    with AuditLink() as link:
+    with _audit_link.AuditLink() as link:
         for rule in new:
             with contextlib.suppress(FileExistsError):
                 link.add(rule)

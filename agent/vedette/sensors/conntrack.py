@@ -22,9 +22,10 @@ from vedette.kernel.netlink_talk import NETLINK_NETFILTER, NetlinkTalk
 from vedette.model.event import Event, EventClass, EventsLost
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
-from vedette.sensors import _conntrack_table, _probe
+from vedette.sensors import _conntrack_table, _flow_watch, _probe
 from vedette.sensors._conntrack_table import ConntrackTable
-from vedette.sensors._flow_watch import NAME, FlowWatch
+
+NAME: Final = "conntrack"
 
 FILL_PERIOD_S: Final = 10.0
 FULL_PERCENT: Final = 80
@@ -62,7 +63,7 @@ class ConntrackSensor(Sensor):
     def __init__(self, context: SensorContext) -> None:
         super().__init__(context)
         self._opened = ExitStack()
-        self._watch: FlowWatch | None = None
+        self._watch: _flow_watch.FlowWatch | None = None
         self._guard: _FillGuard | None = None
         self._table: ConntrackTable | None = None
 
@@ -86,7 +87,7 @@ class ConntrackSensor(Sensor):
         control = NetlinkTalk(NETLINK_NETFILTER)
         self._opened.callback(control.close)
         _check_events_are_on(control)
-        self._watch = FlowWatch(self.emit, self._proved, self._opened)
+        self._watch = _flow_watch.FlowWatch(self.emit, self._proved, self._opened)
         table = self._table = ConntrackTable(self.context.run_dir)
         self._opened.callback(table.close)
         table.make()
@@ -114,7 +115,9 @@ class _FillGuard:
     noticed by the timer.
     """
 
-    def __init__(self, control: NetlinkTalk, table: ConntrackTable, watch: FlowWatch) -> None:
+    def __init__(
+        self, control: NetlinkTalk, table: ConntrackTable, watch: _flow_watch.FlowWatch
+    ) -> None:
         self._control = control
         self._table = table
         self._watch = watch

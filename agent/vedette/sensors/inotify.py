@@ -31,10 +31,10 @@ from vedette.errors import ParseError, SensorError
 from vedette.model.event import Event, EventClass, EventsLost
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
+from vedette.sensors import _watch_tree
 from vedette.sensors._file_events import changes, renamed
 from vedette.sensors._filesystems import read_mounts
 from vedette.sensors._trees import Trees, real_path
-from vedette.sensors._watch_tree import WatchTree
 
 TIER: Final = "inotify"
 BATCH_PAUSE_S: Final = 0.010
@@ -86,7 +86,7 @@ class InotifySensor(Sensor):
         self._inotify: Any = None
         self._parse: Any = None
         self._trees = Trees(("/",))
-        self._watches: WatchTree | None = None
+        self._watches: _watch_tree.WatchTree | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._proof_watch = -1
         self._half: _Half | None = None
@@ -119,13 +119,13 @@ class InotifySensor(Sensor):
 
     async def _open(self) -> None:
         try:
-            import inotify_simple  # noqa: PLC0415 (an unused tier costs no memory)
+            from vedette.sensors import _inotify  # noqa: PLC0415 (an unused tier costs no memory)
         except ImportError as error:
             raise SensorError("inotify: expected the package inotify-simple, got none") from error
         self._trees = Trees(self.context.watch)
-        self._inotify = inotify_simple.INotify(nonblocking=True)
-        self._parse = inotify_simple.parse_events
-        watches = WatchTree(self._inotify, _MASK, self._left_out())
+        self._inotify = _inotify.INotify(nonblocking=True)
+        self._parse = _inotify.parse_events
+        watches = _watch_tree.WatchTree(self._inotify, _MASK, self._left_out())
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._add_all, watches)
         if not len(watches):
@@ -142,7 +142,7 @@ class InotifySensor(Sensor):
             return frozenset(own)
         return frozenset(own | {m.point for m in mounts if m.kind in PSEUDO or is_remote(m.kind)})
 
-    def _add_all(self, watches: WatchTree) -> None:
+    def _add_all(self, watches: _watch_tree.WatchTree) -> None:
         for folder in self._trees.above():
             watches.add(folder)
         for _ in watches.add_trees(self._trees.roots, is_new=False):
@@ -205,7 +205,7 @@ class InotifySensor(Sensor):
             return
         self._take_in(folder, mask, cookie, name, at_s, batch)
 
-    def _give_up(self, watches: WatchTree, watch: int) -> None:
+    def _give_up(self, watches: _watch_tree.WatchTree, watch: int) -> None:
         """With its folder, as a rule; `taken_away` finds the others."""
         folder = watches.path(watch)
         watches.forget(watch)
@@ -300,7 +300,7 @@ class InotifySensor(Sensor):
         if half.is_directory and self._watches is not None:
             self._watches.drop(half.path)
 
-    def _overflow(self, watches: WatchTree, batch: list[Event]) -> None:
+    def _overflow(self, watches: _watch_tree.WatchTree, batch: list[Event]) -> None:
         self._counts["overflows"] += 1
         self._lose(
             batch, "kernel", "the kernel's inotify queue was full: scan to find what changed"
@@ -352,7 +352,7 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _first(watches: WatchTree) -> str:
+def _first(watches: _watch_tree.WatchTree) -> str:
     return "; ".join(watches.blind_spots[-1:]) or "none of the watched trees exists"
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar, Final
 
-from vedette.codec.journal_export import FIELDS, ExportParser
+from vedette.codec import journal_export
 from vedette.errors import ParseError, SensorError
 from vedette.model.event import Event, EventClass, EventsLost, LogLine
 from vedette.model.tier import Tier
@@ -58,7 +58,7 @@ class JournaldSensor(Sensor):
         self._opened = ExitStack()
         self._child: Child | None = None
         self._pipe = -1
-        self._parser = ExportParser()
+        self._parser = journal_export.ExportParser()
         self._timer: asyncio.TimerHandle | None = None
         self._failure = ""
         self._counts = dict.fromkeys(("in", "out", "dropped"), 0)
@@ -143,7 +143,7 @@ class JournaldSensor(Sensor):
 
 
 def _argv(program: Path) -> Sequence[str]:
-    fields = ",".join(FIELDS)
+    fields = ",".join(journal_export.FIELDS)
     return (
         str(program),
         "--follow",

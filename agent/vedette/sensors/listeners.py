@@ -18,6 +18,7 @@ from typing import ClassVar, Final, NamedTuple
 from vedette.codec import sock_diag
 from vedette.codec.addresses import address_text
 from vedette.errors import ParseError, SensorError
+from vedette.kernel.ticks import next_tick_s
 from vedette.model.event import Event, EventClass, EventsLost, ListenerOpened, Protocol
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
@@ -98,7 +99,8 @@ class ListenersSensor(Sensor):
         self._schedule()
 
     def _schedule(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(PERIOD_S, self._look_again)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(next_tick_s(loop.time(), PERIOD_S), self._look_again)
 
     def _look_again(self) -> None:
         self._schedule()

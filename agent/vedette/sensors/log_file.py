@@ -94,7 +94,7 @@ class LogFileSensor(Sensor):
 
     def _watch(self, path: Path) -> None:
         """Be told of growth, and of a new file in its place. Adding a watch again is harmless."""
-        from inotify_simple import flags  # noqa: PLC0415 - rule 5 of ports/sensor.py
+        from vedette.sensors._inotify import flags  # noqa: PLC0415 - rule 5 of ports/sensor.py
 
         if self._inotify is None:
             return
@@ -187,7 +187,7 @@ class LogFileSensor(Sensor):
 
 def _inotify() -> INotify:
     try:
-        from inotify_simple import INotify  # noqa: PLC0415 - rule 5 of ports/sensor.py
+        from vedette.sensors._inotify import INotify  # noqa: PLC0415 - rule 5 of ports/sensor.py
     except ImportError as error:
         raise SensorError("log_file: the package inotify-simple is not installed") from error
     return INotify(inheritable=False, nonblocking=True)

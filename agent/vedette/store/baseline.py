@@ -176,7 +176,7 @@ class SqliteBaseline(Baseline):
 
     def _open_to_write(self) -> sqlite3.Connection:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        connection = _connect(f"{self.path.absolute().as_uri()}?mode=rw")
+        connection = _connect(f"{_uri(self.path)}?mode=rw")
         try:
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -195,7 +195,7 @@ class SqliteBaseline(Baseline):
 
     def _open_read_only(self) -> sqlite3.Connection:
         """Pin what the file holds now; a disk that allows no -shm file is read as it stands."""
-        uri = self.path.absolute().as_uri()
+        uri = _uri(self.path)
         error: sqlite3.Error | UnicodeError | None = None
         for mode in ("mode=ro", "mode=ro&immutable=1"):
             connection = _connect(f"{uri}?{mode}")
@@ -239,6 +239,12 @@ class SqliteBaseline(Baseline):
 
     def _failure(self, error: Exception | None) -> StoreError:
         return StoreError(f"{self.path}: {error}; check that the disk is writable and not full")
+
+
+def _uri(path: Path) -> str:
+    """A path as SQLite reads it (sqlite.org/uri.html 3.1); not as_uri, for 0.15 MB of imports."""
+    escaped = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file://{escaped}"
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from vedette.codec import link
 from vedette.errors import UplinkError
+from vedette.kernel.ticks import next_tick_s
 from vedette.model.event import Event, NameQueried, NameResolved
 from vedette.model.message import Outcome, SessionChanged
 from vedette.uplink import tls
@@ -221,7 +222,8 @@ class Bridge:
         if self._dns is None:
             return
         loop = asyncio.get_running_loop()
-        self._loss_timer = loop.call_later(LOSS_PERIOD_S, self._tell_losses)
+        due_s = next_tick_s(loop.time(), LOSS_PERIOD_S)
+        self._loss_timer = loop.call_at(due_s, self._tell_losses)
         if (losses := self._dns.losses()) is not None:
             self._send_hints(losses.lost)
 

@@ -33,6 +33,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from vedette.codec import cloudevents, topics
 from vedette.codec.link import MAX_DOWN_BYTES, Open
 from vedette.errors import UplinkError
+from vedette.kernel.ticks import next_tick_s
 from vedette.model.message import Message, Outcome, SessionChanged
 from vedette.uplink.settings import UplinkSettings
 
@@ -341,7 +342,8 @@ class Session:
         period_s = self._settings.keepalive_s / _TICKS
         if self._in_flight:
             period_s = min(period_s, self._settings.puback_timeout_s / _TICKS)
-        self._tick_timer = self._loop.call_later(period_s, self._tick)
+        due_s = next_tick_s(self._loop.time(), period_s)
+        self._tick_timer = self._loop.call_at(due_s, self._tick)
         self._check(self._client.loop_misc())
         self._check_acknowledgements()
 

@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import platform
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from tests.simulators.interpreter import run
 
-AGENT = Path(__file__).parents[3] / "agent"
+from vedette.daemon import lean, sentinel_main, uplink_main
 
 EVERYWHERE = frozenset(
     {
         "argparse", "cryptography", "difflib", "gettext", "lzma", "psutil", "pyroute2", "secrets",
-        "shutil", "tempfile",
+        "shutil", "tempfile", "bz2", "random", "ctypes.util",
     }
 )  # fmt: skip
 INSPECT = frozenset({"ast", "dis"} if sys.version_info < (3, 12) else ())
 """What inspect imports; from 3.12 on dataclasses uses it for every class it makes."""
 
 RESIDENTS = {
-    "sentinel": ("sentinel_main", "vedette.daemon.sentinel", {"_ssl", "paho", "random"}),
+    "sentinel": ("sentinel_main", "vedette.daemon.sentinel", {"_ssl", "paho", "platform"}),
     "uplink": ("uplink_main", "vedette.uplink.process", {"sqlite3", "email", "pathlib"}),
     "keeper": ("keeper", "vedette.daemon.keeper", {"asyncio", "typing", "socket", "ctypes"}),
 }
 
-
-def run(code: str) -> object:
-    """What a fresh interpreter writes as JSON, with the agent on its path and no other settings."""
-    command = [
-        sys.executable,
-        "-I",
-        "-c",
-        f"import sys; sys.path.insert(0, {str(AGENT)!r})\n{code}",
-    ]
-    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
-    return json.loads(done.stdout)
+LATER = {
+    "sentinel": (*lean.UNUSED, *sentinel_main.OF_TIERS, *sentinel_main.SELDOM, "logging"),
+    "uplink": (*uplink_main.LATER, "logging", "subprocess"),
+    "keeper": (),
+}
+"""What comes when it is used: not by being imported or listed."""
 
 
 @pytest.mark.parametrize("name", RESIDENTS)
@@ -53,10 +46,12 @@ def test_a_resident_process_loads_nothing_that_it_does_not_use(name: str) -> Non
         "    sensor_classes(sys.modules['vedette.sensors'])\n"
         "import json\n"
         "print(json.dumps([name for name in sys.modules"
-        " if name not in before and sys.modules[name] is not None]))"
+        " if name not in before and sys.modules[name] is not None"
+        " and '__getattr__' not in vars(sys.modules[name])]))"
     )
     assert isinstance(loaded, list)
     assert main in loaded
+    assert not set(LATER[name]).intersection(loaded), "put off, and loaded all the same"
     assert not (EVERYWHERE | INSPECT | own).intersection(loaded)
 
 
@@ -84,6 +79,45 @@ def test_what_was_put_off_can_be_loaded_before_its_files_are_out_of_reach() -> N
     assert found == [True, True]
 
 
+def test_what_a_package_takes_up_of_its_parts_is_put_off_with_them() -> None:
+    found = run(
+        "from vedette.daemon import lean\n"
+        "lean.later(*lean.UNUSED)\n"
+        "import asyncio, json\n"
+        "from asyncio import streams\n"
+        "print(json.dumps([hasattr(asyncio, 'open_connection'), callable(asyncio.run),\n"
+        "                  streams.open_connection.__module__, streams.__all__[0]]))"
+    )
+    assert found == [False, True, "asyncio.streams", "StreamReader"]
+
+
+def test_a_function_put_off_loads_its_module_when_it_is_called() -> None:
+    found = run(
+        "from vedette.daemon import lean\n"
+        "lean.at_call('urllib.parse', 'quote_from_bytes')\n"
+        "from urllib.parse import quote_from_bytes as quote\n"
+        "import urllib.parse, json\n"
+        "was_there = 'urlsplit' in vars(urllib.parse)\n"
+        "print(json.dumps([was_there, quote(b'a b', safe=''), quote(b'c/d'),\n"
+        "                  'urlsplit' in vars(urllib.parse),\n"
+        "                  urllib.parse.quote_from_bytes is not quote]))"
+    )
+    assert found == [False, "a%20b", "c/d", True, True]
+
+
+def test_a_module_that_is_put_off_and_not_there_is_missed_by_who_imports_it() -> None:
+    found = run(
+        "from vedette.daemon import lean\n"
+        "lean.later('no_such_module')\n"
+        "import json\n"
+        "try:\n"
+        "    import no_such_module\n"
+        "except ModuleNotFoundError as error:\n"
+        "    print(json.dumps(error.name))"
+    )
+    assert found == "no_such_module"
+
+
 def test_a_module_refused_is_not_there_and_one_loaded_before_stays() -> None:
     found = run(
         "import json\n"
@@ -96,47 +130,6 @@ def test_a_module_refused_is_not_there_and_one_loaded_before_stays() -> None:
         "    print(json.dumps([asyncio.sslproto.ssl]))"
     )
     assert found == [None]
-
-
-DOCUMENTED = '''
-"""What it is for."""
-
-class Kind:
-    """A class keeps its text: dataclasses asks inspect for one where there is none."""
-
-    def tell(self):
-        """Twice."""
-        return (lambda: "a constant")()
-
-def echo():
-    """The same text."""
-    return "The same text."
-
-def listed():
-    """Inner functions too."""
-    def inner():
-        """Hidden."""
-        return "found"
-    return [text for text in ("one", "two")], next(str(one) for one in "x"), inner.__doc__, inner()
-'''
-
-
-def test_what_is_imported_keeps_no_docstring_of_a_function_and_works_the_same(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "documented.py").write_text(DOCUMENTED)
-    found = run(
-        f"sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from vedette.daemon import lean\n"
-        "lean.forget_docstrings()\n"
-        "import documented as d, json\n"
-        "print(json.dumps([d.__doc__, d.Kind.tell.__doc__, d.listed.__doc__, bool(d.Kind.__doc__),"
-        " d.Kind().tell(), d.echo(), d.listed()]))"
-    )
-    assert found == [
-        None, None, None, True, "a constant", "The same text.",
-        [["one", "two"], "x", None, "found"],
-    ]  # fmt: skip
 
 
 BLOCKS = """
