@@ -170,7 +170,7 @@ def _start(disk: CutDisk, cut: Cut, guest: Guest, site: Site) -> list[str]:
         subprocess.run(argv, check=True)
     try:
         guest.boot()
-        guest.await_true("systemctl is-active -q vedette.service", READY_S)
+        guest.check("systemctl start vedette.service vedette-uplink.service", READY_S)
         word = "w" + secrets.token_hex(5)
         guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 2; rm /tmp/{word}")
         if site.arrivals.wait_for(partial(_holds, word), HEARD_S) is None:

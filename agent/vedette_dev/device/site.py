@@ -39,7 +39,7 @@ UNWELL = "/usr/lib/firmware-unwell"
 """A firmware that has this file says of itself that its service does not work."""
 STAGE = "/data/stage"
 """The watched throwaway tree of a guest: on the data partition, where it may be changed."""
-STEP_PATIENCE_S = 150.0
+STEP_PATIENCE_S = 420.0
 
 
 class Owners(NamedTuple):
@@ -179,7 +179,7 @@ class Site:
                 "root": "/etc/vedette/root.json", "hardware": [self.hardware], "every_m": 0,
             },
             "firmware": {
-                "backend": "uboot", "settle_s": 5, "trial_s": 40, "look_s": 2,
+                "backend": "uboot", "settle_s": 5, "trial_s": 240, "look_s": 3,
                 "restart": ["/usr/bin/systemctl", "reboot"],
             },
             "firmware.health.service": {"command": ["/usr/bin/test", "!", "-e", UNWELL]},

@@ -68,9 +68,14 @@ class DeviceModels(ModelsInUse):
     def recover(self) -> dict[str, str]:
         """After a start: end trials that were cut; why the user of each could not be told, or "".
 
+        Where there are no models no folder is made: a device without them may have no place for it,
+        and its firmware must come all the same.
+
         Raises:
             StoreError: the disk does not allow it.
         """
+        if not Path(self._models.folder).is_dir():
+            return {}
         return {name: self._tell(name) for name in self.store.recover()}
 
     def use_of(self, name: str) -> ModelUse:
