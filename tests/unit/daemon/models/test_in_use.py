@@ -9,7 +9,7 @@ from vedette.daemon.models.in_use import DeviceModels
 
 
 def test_a_device_without_models_needs_no_place_for_them(tmp_path: Path) -> None:
-    """On a read-only root the folder cannot be made, and updates of firmware recover all the same."""
+    """On a read-only root it cannot be made, and updates of firmware recover all the same."""
     folder = tmp_path / "models"
     models = DeviceModels(Models(folder=str(folder)))
     assert models.recover() == {}
