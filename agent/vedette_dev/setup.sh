@@ -81,7 +81,7 @@ programs() {
             fw_setenv:libubootenv-tool mkenvimage:u-boot-tools grub-editenv:grub-common rauc:rauc \
             dbus-daemon:dbus mksquashfs:squashfs-tools openssl:openssl losetup:mount \
             gcc:gcc setpriv:util-linux ip:iproute2 softhsm2-util:softhsm2 pkcs11-tool:opensc \
-            lintian:lintian mmdebstrap:mmdebstrap nsenter:util-linux)
+            lintian:lintian mmdebstrap:mmdebstrap nsenter:util-linux shellcheck:shellcheck make:make)
         install_packages optional "${lacking[@]}" || true
         ;;
     *)
