@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.system._site import Site, rule
 from vedette.cli import __main__ as cli
 from vedette.codec import key_pem
 from vedette.daemon import config as configuration
+from vedette.daemon import folders
 from vedette.model.rule import Match
 from vedette.store import durable
 from vedette.trust.keyfile import key_id, load_signer
@@ -27,11 +28,16 @@ SHELL = rule("one", "process_creation", Match("Image", "endswith", "/sh", is_cas
 
 
 class Device:
-    """A device of which the package was just installed, below a folder."""
+    """A device of which the package was just installed, below a folder.
+
+    Attributes:
+        held: the lock of an agent that runs, or -1.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.etc, self.state = folder, folder / "etc", folder / "state"
         self.etc.mkdir(parents=True)
+        self.held = -1
         self.config = self.etc / "vedette.toml"
         user = UPLINK_UID if os.geteuid() == 0 else os.geteuid()
         self.config.write_text(
@@ -62,8 +68,11 @@ class Device:
 
 
 @pytest.fixture
-def device(tmp_path: Path) -> Device:
-    return Device(tmp_path / "device")
+def device(tmp_path: Path) -> Iterator[Device]:
+    made = Device(tmp_path / "device")
+    yield made
+    if made.held >= 0:
+        os.close(made.held)
 
 
 @pytest.fixture
@@ -253,6 +262,12 @@ def _lost_key(device: Device, fleet: Site, folder: Path) -> list[str | Path]:
     return []
 
 
+def _running_agent(device: Device, fleet: Site, folder: Path) -> list[str | Path]:
+    assert device.enroll() == 0
+    device.held = folders.hold(device.state)
+    return ["--new-key"]
+
+
 def _unsigned_root(device: Device, fleet: Site, folder: Path) -> list[str | Path]:
     (folder / "root.json").write_text('{"signed": {"_type": "root"}, "signatures": []}')
     return ["--root", folder / "root.json"]
@@ -314,6 +329,7 @@ REFUSED: dict[str, tuple[Prepare, str]] = {
         "none: expected a folder to enroll from: No such file",
     ),
     "a fifo": (_fifo, "fifo: expected a file, got p"),
+    "a new key while the agent runs": (_running_agent, "is in use by another sentinel"),
     "a key that is lost": (_lost_key, "although it had one"),
 }
 
