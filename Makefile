@@ -66,8 +66,10 @@ lint: $(VENV)/ready
 	@echo "import contracts" && mkdir -p build && { $(PY) -c 'from importlinter.cli import lint_imports_command as c; c()' \
 		--no-cache > build/contracts.txt || { cat build/contracts.txt; exit 1; }; } && tail -n 6 build/contracts.txt
 
-check: lint ## style, types, import contracts, unit tests (under a minute)
-	@$(PY) -m pytest $(ON_ALL_CORES)
+check: $(VENV)/ready ## style, types, import contracts, unit tests (about a minute)
+	@mkdir -p build; { $(MAKE) --silent lint; echo $$? > build/lint.code; } > build/lint.txt 2>&1 & \
+		$(PY) -m pytest $(ON_ALL_CORES); tests=$$?; wait; cat build/lint.txt; \
+		exit $$((tests | $$(cat build/lint.code)))
 
 test: lint ebpf ## everything this machine can run; what it cannot is skipped with its reason
 	@$(SETUP) programs tests

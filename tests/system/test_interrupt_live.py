@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,8 @@ MOMENTS = 8
 LATEST_S = 2.0
 """By then it watches: the later moments interrupt a whole agent."""
 STOP_S = 30.0
+BEGUN = re.compile(r'/vedette/.*", line [0-9]+, in (?!<module>)')
+"""A frame of ours in a traceback that is no import."""
 MARKED = rule("marked", "file_event", Match("TargetFilename", "endswith", ".marked", False))
 
 
@@ -40,11 +43,10 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_behind(
     site.write_config('[uplink]\nhost = "127.0.0.1"\nport = 9\nuser = "61875"\n')
     before = kernel_state()
     seed = random.randrange(2**32)
-    log = tmp_path / "agent.log"
     for moment_s in moments(seed):
         said = f"interrupted after {moment_s:.3f} s (seed {seed})"
-        with log.open("ab") as stream:
-            stream.write(f"--- {said}\n".encode())
+        log = tmp_path / f"agent-{moment_s:.3f}.log"
+        with log.open("wb") as stream:
             agent = subprocess.Popen(
                 [sys.executable, "-I", "-m", "vedette.cli", "run", "--config", str(site.config)],
                 stdin=subprocess.DEVNULL,
@@ -57,11 +59,14 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_behind(
         except subprocess.TimeoutExpired:
             os.killpg(agent.pid, signal.SIGINT)  # as a terminal does it
         code = agent.wait(STOP_S)
-        told = f"{said}, left with {code}:\n{log.read_text('utf-8', 'replace')[-3000:]}"
-        # 130: before it had begun to start anything; 0: stopped in good order.
-        assert code in {0, 130, -signal.SIGINT}, told
+        logged = log.read_text("utf-8", "replace")
+        told = f"{said}, left with {code}:\n{logged[-3000:]}"
         assert not processes_with(str(site.config)), told
         assert not list(site.run.glob("*.sock")), told
         assert kernel_state() == before, told
-        assert "Traceback" not in told, told
+        if "KeyboardInterrupt" in logged and not BEGUN.search(logged):
+            continue  # Python was still importing: it says so in its own way
+        # 130: before it had begun to start anything; 0: stopped in good order.
+        assert code in {0, 130, -signal.SIGINT}, told
+        assert "Traceback" not in logged, told
     shutil.rmtree(site.run, ignore_errors=True)

@@ -30,8 +30,8 @@ EXIT_FAILED = 2
 LATER = (*lean.UNUSED, "urllib.parse", "urllib.request", "uuid")
 """paho imports these three for WebSockets and for clients without a name: 2 MB."""
 
-WANTED = ("inspect", "ipaddress", "urllib.parse")
-"""Those of them that something may use: asyncio in what it logs, our connector, pathlib."""
+WANTED = ("inspect", "ipaddress", "logging", "urllib.parse")
+"""What of all that something may use: asyncio in what it logs, our connector, pathlib."""
 
 _MODULE = "vedette.daemon.uplink_main"
 """This module; `__name__` is "__main__" when it was started by its name."""

@@ -243,7 +243,7 @@ class ScanSensor(Sensor):
             hint = self.who(difference.path)
             if len(self._found) < KEPT_MAX:
                 self._found.append(_named(difference, hint))
-            mark = hash(difference[:5])
+            mark = _mark(difference)
             if mark not in self._told:
                 batch.append(_event(difference, hint))
             if len(self._telling) < TOLD_MAX:
@@ -296,6 +296,13 @@ def _run(scan: ScanPass, reason: str) -> ScanReport:
     return ScanReport(
         reason, started_s, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s, outcome
     )
+
+
+def _mark(difference: Difference) -> int:
+    """What two scans of one state agree on: the time of a fresh change is not kept at first."""
+    records = (difference.expected, difference.found)
+    timeless = tuple(record and record._replace(ctime_ns=0) for record in records)
+    return hash((difference.change, difference.path, difference.words, timeless))
 
 
 def _named(difference: Difference, hint: Hint | None) -> Difference:

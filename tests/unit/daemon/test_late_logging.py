@@ -46,3 +46,17 @@ def test_what_the_loop_reports_of_a_callback_that_fails_has_its_traceback() -> N
         "print(json.dumps([said.partition('(')[0], said.splitlines()[-1]]))"
     )
     assert found == ["Exception in callback fail", "ValueError: told"]
+
+
+def test_an_uplink_whose_files_will_be_out_of_reach_can_log() -> None:
+    found = run(
+        "import io, json, vedette.daemon.uplink_main as main\n"
+        "main.keep_lean()\n"
+        "import asyncio\n"
+        "main._load_what_comes_late()\n"
+        "sys.path.clear(), sys.path_importer_cache.clear()\n"
+        "sys.stderr = io.StringIO()\n"
+        "asyncio.log.logger.error('%s is gone', 'it')\n"
+        "print(json.dumps(sys.stderr.getvalue()))"
+    )
+    assert found == "it is gone\n"
