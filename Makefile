@@ -6,7 +6,8 @@ SETUP := PYTHON="$(PYTHON)" agent/vedette_dev/setup.sh
 LOCK := build/lock
 EBPF := agent/vedette/sensors/_ebpf
 CHEAP := tests/unit tests/playbook
-ON_ALL_CORES := -q -n auto --dist worksteal $(CHEAP)
+ON_ALL_CORES := -q -n auto --dist worksteal
+THE_REST := $(addprefix --ignore=,$(CHEAP) tests/conformance) tests
 
 # Tests start Python some thousand times: what it compiled is kept, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -68,13 +69,13 @@ lint: $(VENV)/ready
 
 check: $(VENV)/ready ## style, types, import contracts, unit tests (about a minute)
 	@mkdir -p build; { $(MAKE) --silent lint; echo $$? > build/lint.code; } > build/lint.txt 2>&1 & \
-		$(PY) -m pytest $(ON_ALL_CORES); tests=$$?; wait; cat build/lint.txt; \
+		$(PY) -m pytest $(ON_ALL_CORES) $(CHEAP); tests=$$?; wait; cat build/lint.txt; \
 		exit $$((tests | $$(cat build/lint.code)))
 
 test: lint ebpf ## everything this machine can run; what it cannot is skipped with its reason
 	@$(SETUP) programs tests
-	@$(if $(ARGS),$(PY) -m pytest $(ARGS) tests,$(PY) -m pytest $(ON_ALL_CORES) tests/conformance && \
-		$(PY) -m pytest $(addprefix --ignore=,$(CHEAP) tests/conformance) tests)
+	@$(if $(ARGS),$(PY) -m pytest $(ARGS) tests,$(PY) -m pytest $(ON_ALL_CORES) -m "not (kernel or system or device)" tests && \
+		$(PY) -m pytest -m "kernel or system" $(THE_REST))
 
 qemu-test: $(VENV)/ready ebpf ## real boots: attacks, updates, failures (ARCH=arm64; SCOPE=acceptance for what .ci/run plays)
 	@$(SETUP) programs images

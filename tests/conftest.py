@@ -18,6 +18,14 @@ settings.load_profile("untimed")
 KERNEL_LOCK = Path("/tmp/vedette-kernel.lock")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who holds the kernel runs alone: nobody has to remember the mark."""
+    for item in items:
+        if "kernel" in getattr(item, "fixturenames", ()):
+            item.add_marker("kernel")
+
+
 def pytest_collection_finish() -> None:
     """Spare the collector what stays until the end: modules and tests, a tenth of all time."""
     gc.collect()
