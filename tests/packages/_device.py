@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.packages._machine import Machine
+from tests.packages._machine import DEADLINE_S, Machine
 
 from vedette.daemon import config as configuration
 from vedette.daemon import privileges
@@ -14,7 +17,6 @@ from vedette.daemon.config import Config
 from vedette.daemon.privileges import Privileges
 from vedette_dev import identity
 from vedette_dev.cache import REPOSITORY
-from vedette_dev.rules import build_rules
 from vedette_dev.workbench import Workbench
 
 SENTINEL, UPLINK = "vedette.service", "vedette-uplink.service"
@@ -29,6 +31,18 @@ host = "127.0.0.1"
 port = 1883
 """
 """Sources that a kernel gives only to its first pid namespace stay out."""
+
+_SIGN = """
+import sys
+from pathlib import Path
+from vedette_dev import identity, rules
+from vedette_dev.workbench import Workbench
+bench = Workbench(Path(sys.argv[1]), Path(sys.argv[1]))
+identity.make_trust(bench)
+rules.build_rules(bench, Path(sys.argv[2]), print)
+identity.signer(bench.keys / identity.DEVICE)
+"""
+"""Runs with the code of any checkout."""
 
 _BROKER = b"listener 1883 127.0.0.1\nallow_anonymous true\n"
 
@@ -46,14 +60,21 @@ class Device:
         self.config: Config = configuration.parse(CONFIGURATION, "a test")
         self._folder = folder
 
-    def provision(self) -> None:
-        """Give it a key, a root of trust, rules and its configuration."""
+    def provision(self, source: Path = REPOSITORY) -> None:
+        """Give it a key, a root of trust, rules and its configuration.
+
+        Args:
+            source: the checkout whose code signs rules and trust, in the formats of its time.
+        """
         self._folder.chmod(0o700)
-        (self._folder / "keys").mkdir()
+        (self._folder / "keys").mkdir(exist_ok=True)
+        made = subprocess.run(
+            [sys.executable, "-c", _SIGN, self._folder, source / "rules/persistence"],
+            env={**os.environ, "PYTHONPATH": str(source / "agent")},
+            capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
         bench = Workbench(self._folder, self._folder)
-        identity.make_trust(bench)
-        build_rules(bench, REPOSITORY / "rules/persistence", lambda _: None)
-        identity.signer(bench.keys / identity.DEVICE)
         key = (bench.keys / identity.DEVICE).read_bytes()
         self.machine.check("install", "-d", "-m", "700", "/var/lib/vedette")
         self.machine.write("/var/lib/vedette/identity.key", key, 0o600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from vedette_dev import base_root
 from vedette_dev.cache import REPOSITORY
 from vedette_dev.packages import deb
 from vedette_dev.packages.target import SUITES, Target
+
+OLD = "902e0c783ffd0b5505e8e374e1db63d8f1670363"
+"""The last commit before bundles of rules had format 2."""
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +42,35 @@ def package(native: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def newer(native: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a higher version."""
     return _built(native, tmp_path_factory.mktemp("newer"), "9.9.9")
+
+
+@pytest.fixture(scope="session")
+def old_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This checkout with the agent of `OLD`, and today's packaging."""
+    made = tmp_path_factory.mktemp("old")
+    archive = subprocess.run(
+        ["git", "-C", REPOSITORY, "archive", OLD, "agent", "rules"],
+        capture_output=True,
+        check=False,
+    )
+    if archive.returncode:
+        pytest.skip(f"commit {OLD[:12]}, whose state is upgraded, is not in this clone")
+    subprocess.run(["tar", "-C", made, "-x"], input=archive.stdout, check=True)
+    for name in ("packaging", "pyproject.toml", "requirements.txt", "CHANGELOG.md"):
+        (made / name).symlink_to(REPOSITORY / name)
+    kernel_programs = REPOSITORY / deb.OBJECT
+    if kernel_programs.exists():
+        (made / deb.OBJECT).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(kernel_programs, made / deb.OBJECT)
+    return made
+
+
+@pytest.fixture(scope="session")
+def old_package(native: Target, old_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package of that agent."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1")  # it is no clone
+        return _built(native, tmp_path_factory.mktemp("old-deb"), "0.0.1", old_source)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +96,8 @@ def device(bare: Machine, package: Path, tmp_path_factory: pytest.TempPathFactor
     return made
 
 
-def _built(target: Target, into: Path, version: str = "") -> Path:
+def _built(target: Target, into: Path, version: str = "", repository: Path = REPOSITORY) -> Path:
     try:
-        return deb.build(REPOSITORY, target, into, version=version, say=lambda _: None)
+        return deb.build(repository, target, into, version=version, say=lambda _: None)
     except DeviceError as error:
         pytest.skip(str(error))

@@ -68,3 +68,31 @@ def test_a_device_keeps_what_it_knows_until_it_is_purged(
     for gone in ("/usr/lib/vedette", "/run/vedette", STATE, "/etc/vedette", "/usr/bin/vedette"):
         assert not exists(bare, gone), gone
     assert "vedette" not in bare.check("systemctl", "list-unit-files")
+
+
+def test_an_upgrade_from_an_agent_of_old_formats_keeps_its_state(
+    bare: Machine, old_source: Path, old_package: Path, package: Path, tmp_path: Path
+) -> None:
+    device = Device(bare, tmp_path)
+    shutil.copy(old_package, bare.packages)
+    device.provision(old_source)
+    device.start_broker()
+    device.install(old_package)
+    device.await_watching()
+    assert "0.0.1" in bare.check("dpkg-query", "-W", "vedette")
+    bare.check("sh", "-c", "mkdir -p /root/.ssh && echo ssh-rsa AA >>/root/.ssh/authorized_keys")
+    bare.until(lambda: "SSH key added to an account" in device.incidents(), "an incident")
+    key, before = bare.check("sha256sum", f"{STATE}/identity.key"), device.journal()
+
+    device.install(package)
+    device.await_watching()
+    assert bare.check("sha256sum", f"{STATE}/identity.key") == key
+    after = device.journal()
+    assert after["epoch"] == before["epoch"], "the journal was begun anew"
+    assert after["entries"] > before["entries"]
+    assert "SSH key added to an account" in device.incidents()
+    said = bare.run("vedette", "status").stdout
+    assert "of bundle workbench" in said, "the old bundle of rules does not load any more"
+    told = [one for one in device.incidents() if any(word in one for word in CRITICAL)]
+    assert not told, told
+    bare.check("dpkg", "--purge", "vedette")

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from vedette.daemon import config, units  # noqa: PLC0415
 
-    given = config.load(args.config)
+    given = config.load_unnamed(args.config)
     if args.print:
         made = units.drop_ins(given)
         parts = (f"# {name}\n{text}" for name, text in made.items())

@@ -274,11 +274,20 @@ def load(path: Path) -> Config:
     Raises:
         ConfigError: a file cannot be read or used; one line for each mistake.
     """
-    config = _with_enrolled(path, _text(path))
+    config = load_unnamed(path)
     if config.device.id:
         return config
     device = dataclasses.replace(config.device, id=derived_device_id())
     return dataclasses.replace(config, device=device)
+
+
+def load_unnamed(path: Path) -> Config:
+    """As `load`, but a device without an id has none: where an image is made, there is no device.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    return _with_enrolled(path, _text(path))
 
 
 def enrolled_file(path: Path) -> Path:

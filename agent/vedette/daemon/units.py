@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from vedette.daemon import assembly
+from vedette.daemon import assembly, enrolled
 from vedette.daemon.config import Config
 from vedette.store import durable
 
@@ -40,7 +40,7 @@ SOURCE: Final = "source"
 """In `FOLDER`: of what its drop-ins were made."""
 BUILD: Final = "build"
 """In the folder of the package: which build of the agent it holds."""
-CONFIGURATION: Final = ("vedette.toml", "enrolled.toml")
+CONFIGURATION: Final = ("vedette.toml", enrolled.NAME)
 DROP_IN: Final = "50-vedette.conf"
 
 _HEAD: Final = "# Written by `vedette units` from the configuration: change that, not this.\n"
