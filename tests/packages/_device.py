@@ -60,11 +60,12 @@ class Device:
         self.config: Config = configuration.parse(CONFIGURATION, "a test")
         self._folder = folder
 
-    def provision(self, source: Path = REPOSITORY) -> None:
+    def provision(self, source: Path = REPOSITORY, configuration: str = CONFIGURATION) -> None:
         """Give it a key, a root of trust, rules and its configuration.
 
         Args:
             source: the checkout whose code signs rules and trust, in the formats of its time.
+            configuration: that its agent understands.
         """
         self._folder.chmod(0o700)
         (self._folder / "keys").mkdir(exist_ok=True)
@@ -80,7 +81,7 @@ class Device:
         self.machine.write("/var/lib/vedette/identity.key", key, 0o600)
         self.machine.write("/var/lib/vedette/rules.bundle", bench.bundle.read_bytes())
         self.machine.write("/etc/vedette/trust.json", bench.trust.read_bytes())
-        self.machine.write("/etc/vedette/vedette.toml", CONFIGURATION.encode())
+        self.machine.write("/etc/vedette/vedette.toml", configuration.encode())
 
     def start_broker(self) -> None:
         """Listen for its uplink."""

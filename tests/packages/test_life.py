@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.packages._device import SENTINEL, UPLINK, Device
+from tests.packages._device import CONFIGURATION, SENTINEL, UPLINK, Device
 from tests.packages._machine import Machine
 
 pytestmark = [pytest.mark.system, pytest.mark.kernel, pytest.mark.timeout(300)]
@@ -75,7 +75,7 @@ def test_an_upgrade_from_an_agent_of_old_formats_keeps_its_state(
 ) -> None:
     device = Device(bare, tmp_path)
     shutil.copy(old_package, bare.packages)
-    device.provision(old_source)
+    device.provision(old_source, CONFIGURATION.replace('"ebpf", ', ""))  # it knew no eBPF
     device.start_broker()
     device.install(old_package)
     device.await_watching()
@@ -84,6 +84,7 @@ def test_an_upgrade_from_an_agent_of_old_formats_keeps_its_state(
     bare.until(lambda: "SSH key added to an account" in device.incidents(), "an incident")
     key, before = bare.check("sha256sum", f"{STATE}/identity.key"), device.journal()
 
+    bare.write("/etc/vedette/vedette.toml", CONFIGURATION.encode())
     device.install(package)
     device.await_watching()
     assert bare.check("sha256sum", f"{STATE}/identity.key") == key
