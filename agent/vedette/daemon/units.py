@@ -13,6 +13,7 @@ generator compares `source_digest`, and has them made anew.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -43,6 +44,7 @@ BUILD: Final = "build"
 CONFIGURATION: Final = ("vedette.toml", enrolled.NAME)
 DROP_IN: Final = "50-vedette.conf"
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/_.@:+,-]+")
 _HEAD: Final = "# Written by `vedette units` from the configuration: change that, not this.\n"
 
 
@@ -130,18 +132,20 @@ def _sentinel(config: Config) -> list[str]:
         f"RestrictRealtime={_word(not _is_realtime(config))}",
     ]
     if not changes_files:
-        lines += _list("ReadWritePaths", (config.paths.state, config.paths.run))
+        lines += _list("ReadWritePaths", map(_quoted, (config.paths.state, config.paths.run)))
     return lines
 
 
 def _update(config: Config) -> list[str]:
     """Only firmware is written outside the agent's own folders: slots, boot environments."""
     has_firmware = bool(config.firmware.backend)
-    folders = (config.paths.state, config.paths.run, f"-{config.models.folder}")
+    models = config.models.folder
+    folders = (config.paths.state, config.paths.run, f"-{models}")
     return [
+        *_list("ExecStartPre", ("+/bin/mkdir", "-p", _quoted(models).replace("$", "$$"))),
         f"ProtectSystem={_word(not has_firmware, 'strict')}",
         f"DevicePolicy={'auto' if has_firmware else 'closed'}",
-        *_list("ReadWritePaths", folders),
+        *_list("ReadWritePaths", map(_quoted, folders)),
     ]
 
 
@@ -157,6 +161,14 @@ def _is_realtime(config: Config) -> bool:
 
 def _word(is_on: bool, on: str = "yes") -> str:  # noqa: FBT001 (a truth value in systemd's words)
     return on if is_on else "no"
+
+
+def _quoted(path: str) -> str:
+    """One word of a unit file (systemd.syntax(7)), in which % begins a specifier."""
+    if _PLAIN.fullmatch(path):
+        return path
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
 
 
 def _list(name: str, words: Iterable[str]) -> tuple[str, str]:

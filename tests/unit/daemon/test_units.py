@@ -61,6 +61,12 @@ def test_the_file_system_is_read_only_where_no_response_changes_files() -> None:
     assert found["ReadWritePaths"] == "/data/v /run/vedette"
 
 
+def test_a_path_stays_one_word_and_no_specifier() -> None:
+    text = "[models]\nfolder = '/data/my %h \"models\"'\n"
+    written = '"-/data/my %%h \\"models\\""'
+    assert settings(units.UPDATE, text)["ReadWritePaths"].endswith(f" {written}")
+
+
 def test_only_probed_addresses_are_open() -> None:
     assert settings(units.SENTINEL)["IPAddressAllow"] == "localhost"
     text = '[essential.page]\naddress = "192.0.2.7"\nport = 80\n'
