@@ -8,7 +8,7 @@ from tests.system._proc import socket_families
 
 from vedette.daemon import assembly
 
-pytestmark = [pytest.mark.system, pytest.mark.kernel, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 
 def test_it_watches_with_the_sandbox_on(device: Device) -> None:

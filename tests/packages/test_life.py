@@ -9,7 +9,7 @@ import pytest
 from tests.packages._device import CONFIGURATION, SENTINEL, UPLINK, Device
 from tests.packages._machine import Machine
 
-pytestmark = [pytest.mark.system, pytest.mark.kernel, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 STATE = "/var/lib/vedette"
 CRITICAL = ("journal", "Somebody else writes", "state folder")

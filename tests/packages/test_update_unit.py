@@ -12,7 +12,7 @@ from tests.packages._machine import Machine
 from vedette_dev.cache import REPOSITORY
 from vedette_dev.release_desk import Desk
 
-pytestmark = [pytest.mark.system, pytest.mark.kernel, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 SERVED = "/packages/served"
 UPDATES = f"""
