@@ -94,11 +94,15 @@ class Device:
             "dpkg", "--force-confold", "--install", f"/packages/{package.name}"
         )
 
-    def await_watching(self) -> None:
-        """Until the sentinel said that it is ready and the broker took what it told."""
+    def await_sentinel(self) -> None:
+        """Until the sentinel said that it is ready."""
         machine = self.machine
         machine.until(lambda: machine.show(SENTINEL, "ActiveState") == "active", "a ready sentinel")
-        machine.until(lambda: self._uplink().startswith("up"), "a connected uplink")
+
+    def await_watching(self) -> None:
+        """Until the sentinel is ready, and the uplink connected to the broker."""
+        self.await_sentinel()
+        self.machine.until(lambda: self._uplink().startswith("up"), "a connected uplink")
 
     def journal(self) -> dict[str, int]:
         """The epoch of the journal, and how many entries it has."""

@@ -78,7 +78,7 @@ def test_an_upgrade_from_an_agent_of_old_formats_keeps_its_state(
     device.provision(old_source, CONFIGURATION.replace('"ebpf", ', ""))  # it knew no eBPF
     device.start_broker()
     device.install(old_package)
-    device.await_watching()
+    device.await_sentinel()  # nothing of that day fitted units to a configuration
     assert "0.0.1" in bare.check("dpkg-query", "-W", "vedette")
     bare.check("sh", "-c", "mkdir -p /root/.ssh && echo ssh-rsa AA >>/root/.ssh/authorized_keys")
     bare.until(lambda: "SSH key added to an account" in device.incidents(), "an incident")

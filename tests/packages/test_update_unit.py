@@ -45,7 +45,8 @@ def test_rules_are_released_to_a_device_that_runs_by_its_units(
     device.install(package)
     device.await_watching()
 
-    # The sentinel asks at its start, the path unit hears, the service does it.
+    # As the sentinel does at its times: the path unit hears of the request, the service does it.
+    bare.write("/run/vedette/update.request", b"schedule\n", 0o600)
     bare.until(lambda: "counter 2" in bare.run("vedette", "status").stdout, "the released rules")
     bare.until(lambda: bare.show("vedette-update.service", "ActiveState") == "inactive", "its end")
     assert bare.show("vedette-update.service", "Result") == "success", bare.journal()
