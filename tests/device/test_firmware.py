@@ -23,7 +23,6 @@ LAUNCHES = 6
 Make = Callable[[Path, Path, str], Path]
 
 
-@pytest.mark.acceptance
 def test_a_good_firmware_is_tried_and_committed(
     device: Device, image: Image, tmp_path: Path
 ) -> None:
@@ -36,7 +35,6 @@ def test_a_good_firmware_is_tried_and_committed(
     assert plan(device) == {"bslot": "b", "tslot": "", "tries": ""}
 
 
-@pytest.mark.acceptance
 def test_a_firmware_that_fails_its_health_gate_goes_back(
     device: Device, image: Image, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,11 +79,14 @@ def check(args: argparse.Namespace) -> int:
 
 def begin_run(args: argparse.Namespace) -> int:
     """Look, and apply what is due."""
-    from vedette.daemon import update_request  # noqa: PLC0415 (not for --help)
+    from vedette.daemon import update_request, update_run  # noqa: PLC0415 (not for --help)
 
     if not args.by_request:
         return _update(args, args.by, is_urgent=args.now, is_boot=args.by == "boot")
     config = _config(args)
+    # Before the request is touched: to the sentinel whoever else writes there is an intruder, a
+    # critical incident, and no firmware on trial would be committed.
+    update_run.announce(config, "request", os.getpid())
     wish = update_request.take(config.update_request)
     if wish is None:
         return 0  # somebody else took it

@@ -35,6 +35,8 @@ from vedette_dev.images.layout import ENVIRONMENT_BYTES, Layout, Partition
 
 PIECE_BYTES = 1 << 22
 FSCK_TIMEOUT_S = 120.0
+JOURNAL = "journal"
+"""Its folder below the state's (daemon/config.py)."""
 _BOOT = "c" * 32
 _NEWEST = 100_000
 
@@ -211,7 +213,10 @@ def _journal(state: Path, promises: Sequence[Promise]) -> list[str]:
     run.mkdir()
     key = Ed25519Signer(bytes(32))  # signs a frontier only where something is pruned: never here
     core = JournalCore(
-        JournalPlace(state, run, _BOOT), state=FileState(state), signer=key, wall=lambda: 0.0
+        JournalPlace(state / JOURNAL, run, _BOOT),
+        state=FileState(state),
+        signer=key,
+        wall=lambda: 0.0,
     )
     core.open(0.0)
     try:

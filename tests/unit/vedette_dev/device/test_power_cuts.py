@@ -20,7 +20,7 @@ from vedette_dev.device import ext4
 from vedette_dev.device.block_log import BlockLog
 from vedette_dev.device.campaign import positions
 from vedette_dev.device.cut_disk import Cut, CutDisk
-from vedette_dev.device.power_cuts import Judge, Promise, Verdicts
+from vedette_dev.device.power_cuts import JOURNAL, Judge, Promise, Verdicts
 from vedette_dev.images import environment
 from vedette_dev.images.layout import MIB, Layout, layout
 
@@ -37,10 +37,10 @@ LAYOUT: Layout = layout(MIB, 8 * MIB)
 def disk(tmp_path: Path) -> Path:
     """Slot a holds the old firmware, slot b nothing; the journal has one entry, "told"."""
     data = tmp_path / "data"
-    (data / "vedette").mkdir(parents=True)
+    (data / "vedette" / JOURNAL).mkdir(parents=True)
     (tmp_path / "run").mkdir()
     core = JournalCore(
-        JournalPlace(data / "vedette", tmp_path / "run", "b" * 32),
+        JournalPlace(data / "vedette" / JOURNAL, tmp_path / "run", "b" * 32),
         state=FileState(data / "vedette"), signer=signer(1), wall=lambda: 0.0,
     )  # fmt: skip
     core.open(0.0)
@@ -126,7 +126,7 @@ def test_a_commit_that_was_told_stands(disk: Path, tmp_path: Path) -> None:
 
 def test_a_journal_that_is_gone_is_a_loss(disk: Path, tmp_path: Path) -> None:
     """A file system made anew: whole, and empty."""
-    (tmp_path / "empty/vedette").mkdir(parents=True)
+    (tmp_path / "empty/vedette" / JOURNAL).mkdir(parents=True)
     ext4.make(tmp_path / "empty", tmp_path / "new.img", LAYOUT.data.size_bytes, "data")
     wiped = (LAYOUT.data.start_bytes, (tmp_path / "new.img").read_bytes(), 0)
     assert judged(disk, tmp_path, wiped, promises=[Promise(1, "told")]).lost
