@@ -30,13 +30,13 @@ def guest(tmp_path: Path) -> Iterator[Guest]:
 
 def test_a_trial_that_is_committed_stays(guest: Guest) -> None:
     assert backend(guest, "grub", "backend.booted(), backend.plan()") == (
-        "a BootPlan(committed='a', trial='', tries=0)"
+        "a BootPlan(committed='a', trial='', tries_left=0)"
     )
     backend(guest, "grub", "backend.arm('b')")
     guest.reboot()
     assert guest.slot() == "b"
     assert backend(guest, "grub", "backend.booted(), backend.plan()") == (
-        "b BootPlan(committed='a', trial='b', tries=2)"
+        "b BootPlan(committed='a', trial='b', tries_left=2)"
     )
     backend(guest, "grub", "backend.commit('b')")
     guest.shut_down()

@@ -190,7 +190,7 @@ def test_our_back_end_arms_and_commits_what_u_boot_starts(bare: Guest) -> None:
     bare.reboot()
     assert bare.slot() == "b"
     assert backend(bare, "uboot", "backend.booted(), backend.plan()") == (
-        "b BootPlan(committed='a', trial='b', tries=2)"
+        "b BootPlan(committed='a', trial='b', tries_left=2)"
     )
     backend(bare, "uboot", "backend.commit('b')")
     bare.shut_down()
