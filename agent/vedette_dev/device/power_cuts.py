@@ -220,8 +220,10 @@ def _journal(state: Path, promises: Sequence[Promise]) -> list[str]:
     )
     core.open(0.0)
     try:
-        if core.reports or core.status().is_degraded:
-            return [f"the journal: {core.reports or core.status().reason}"]
+        status = core.status()
+        # Before anything was told, a journal that was cut while it was made may begin again.
+        if promises and (core.reports or status.is_degraded):
+            return [f"the journal: {core.reports or status.reason}"]
         text = b"\n".join(entry.draft.body for entry in core.entries("", _NEWEST))
     finally:
         core.close(0.0)
