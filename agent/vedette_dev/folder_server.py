@@ -102,8 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
         stream.seek(start)
         left = stop - start
         while left and (piece := stream.read(min(PIECE_BYTES, left))):
+            self.server.owner.sent_bytes += len(
+                piece
+            )  # first: who has read it all may look at once
             self.wfile.write(piece)
-            self.server.owner.sent_bytes += len(piece)
             left -= len(piece)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)

@@ -61,7 +61,8 @@ def write(root: Path, repository: Path, target: Target, version: str, epoch_s: i
     (documents / "copyright").chmod(0o644)
     debian = root / "DEBIAN"
     sums, size_kb = _sums(root)
-    debian.mkdir(mode=0o755)
+    debian.mkdir()
+    debian.chmod(0o755)  # whatever the umask
     files = {
         "control": _control(target, version, size_kb),
         "conffiles": f"/{CONFIGURATION}\n",
