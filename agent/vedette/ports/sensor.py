@@ -25,11 +25,13 @@ from vedette.ports.baseline import Baseline
 
 Emit = Callable[[Sequence[Event]], None]
 
-PROOF_TIMEOUT_S = 15.0
-"""How long a sensor may take to see its own event.
+PROOF_TIMEOUT_S = 3.0
+"""How long a sensor that has seen may take to see its own event: audit needs 20 ms, a poll its
+period."""
 
-Audit needs 20 ms, a poll its period; but a small device that starts needs seconds to start the
-proof's program, and has worse sources for an hour where one is given up. A source that cannot work
+FIRST_PROOF_S = 15.0
+"""The same for one that was just opened. A small device that starts needs seconds to start the
+proof's program, and has worse sources for an hour where one is given up; a source that cannot work
 mostly fails when it is opened.
 """
 
@@ -75,6 +77,7 @@ class Sensor(ABC):
         self.context = context
         self._proof: asyncio.Future[None] | None = None
         self._token = ""
+        self._has_seen = False
         self._narrowed_to: frozenset[EventClass] | None = None
 
     @final
@@ -101,18 +104,21 @@ class Sensor(ABC):
             token: at least 8 random letters; makes this proof's event unlike any other.
 
         Raises:
-            SensorError: the event did not arrive within `proof_timeout_s`.
+            SensorError: the event did not arrive within `proof_timeout_s`, the first one since it
+                was opened within `first_proof_timeout_s`.
         """
         self._token = token
         self._proof = asyncio.get_running_loop().create_future()
+        patience_s = self.proof_timeout_s if self._has_seen else self.first_proof_timeout_s
         try:
-            async with asyncio.timeout(self.proof_timeout_s):
+            async with asyncio.timeout(patience_s):
                 await self._provoke(token)
                 await self._proof
+            self._has_seen = True
         except TimeoutError as error:
             raise SensorError(
                 f"{type(self).__name__}: expected to see its own test event within "
-                f"{self.proof_timeout_s:g} s, saw none"
+                f"{patience_s:g} s, saw none"
             ) from error
         except OSError as error:
             raise SensorError(f"{type(self).__name__}: the test event failed: {error}") from error
@@ -138,6 +144,11 @@ class Sensor(ABC):
     def proof_timeout_s(self) -> float:
         """Seconds that `prove` waits; a polling sensor needs more than its period."""
         return PROOF_TIMEOUT_S
+
+    @property
+    def first_proof_timeout_s(self) -> float:
+        """Seconds that the first `prove` waits."""
+        return max(self.proof_timeout_s, FIRST_PROOF_S)
 
     def counters(self) -> Mapping[str, int]:
         """What this stage counted: "in", "out", "dropped" and its own words."""

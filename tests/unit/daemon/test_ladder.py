@@ -49,6 +49,10 @@ class Simulated(Sensor):
     def proof_timeout_s(self) -> float:
         return 0.01
 
+    @property
+    def first_proof_timeout_s(self) -> float:
+        return 0.02
+
 
 def sensor(name: str, *tiers: Tier, **attributes: object) -> type[Simulated]:
     made = type(name, (Simulated,), {"tiers": tiers, "life": [], **attributes})
@@ -68,6 +72,23 @@ def run(awaitable: Awaitable[T]) -> T:
         return await awaitable
 
     return asyncio.run(wait())
+
+
+def test_a_sensor_that_was_just_opened_has_more_time_than_one_that_has_seen() -> None:
+    blind = sensor("blind", tier(PROCESS, "blind", 80), is_blind=True)
+    context = SensorContext(lambda batch: None, Path("/nonexistent"), Path("/nonexistent"))
+
+    async def story() -> None:
+        one = blind(context)
+        with pytest.raises(SensorError, match=r"within 0\.02 s"):
+            await one.prove("first")
+        blind.is_blind = False
+        await one.prove("second")
+        blind.is_blind = True
+        with pytest.raises(SensorError, match=r"within 0\.01 s"):
+            await one.prove("third")
+
+    asyncio.run(story())
 
 
 PROCESS, KERNEL, FILE = EventClass.PROCESS, EventClass.KERNEL, EventClass.FILE
