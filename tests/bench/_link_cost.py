@@ -54,7 +54,8 @@ async def _links(folder: Path, run: Path) -> list[int]:
         identity = Identity("bench", "bench", BOOT)
         checkpoints = Checkpoints(
             journal, identity, signer, folder,
-            baseline=lambda: "ab" * 32, report=_refused, wall=time.time,
+            baseline=lambda: "ab" * 32, report=_refused, added=lambda: None,
+            wall=time.time,
         )  # fmt: skip
         found = []
         for _ in range(WARM + LINKS):

@@ -41,6 +41,7 @@ class Checkpoints:
         folder: where the evolving key lies.
         baseline: the file baseline's digest, or "".
         report: takes what is wrong with the chain: condition and reason.
+        added: told of each link that the disk took: it is to leave the device at once.
         wall: Unix time in seconds.
     """
 
@@ -53,10 +54,12 @@ class Checkpoints:
         *,
         baseline: Callable[[], str],
         report: Callable[[str, str], None],
+        added: Callable[[], None],
         wall: Callable[[], float],
     ) -> None:
         self._journal, self._identity, self._signer = journal, identity, signer
         self._folder, self._baseline, self._report, self._wall = folder, baseline, report, wall
+        self._added = added
         self._key: EvolvingKey | None = None
         self._last: Link | None = None
         self._trouble = ""
@@ -98,6 +101,7 @@ class Checkpoints:
         if self._journal.status().is_degraded:
             raise StoreError("the disk did not take the link of the checkpoints")
         self._last = chain_link.decode_note(data)[1]
+        self._added()
         await asyncio.to_thread(key.evolve)
 
     async def _opened(self) -> EvolvingKey:

@@ -218,7 +218,7 @@ class Sentinel:
         self.checkpoints = Checkpoints(
             self.journal, self.identity, self.signer, self._state_dir,
             baseline=lambda: self._heart.baseline_digest, report=self._own.checkpoints,
-            wall=lambda: now()[1],
+            added=self._poke, wall=lambda: now()[1],
         )  # fmt: skip
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()

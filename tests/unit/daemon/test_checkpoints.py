@@ -29,12 +29,14 @@ class World:
         self.folder = folder
         self.journal = MemoryJournal()
         self.reports: list[tuple[str, str]] = []
+        self.told: list[int] = []
         self.checkpoints = self.restarted()
 
     def restarted(self) -> Checkpoints:
         self.checkpoints = Checkpoints(
             self.journal, IDENTITY, DEVICE, self.folder, baseline=lambda: "ab" * 32,
             report=lambda condition, reason: self.reports.append((condition, reason)),
+            added=lambda: self.told.append(self.journal.status().newest_sequence),
             wall=lambda: 1_790_000_000.0,
         )  # fmt: skip
         return self.checkpoints
@@ -73,6 +75,7 @@ def test_links_over_a_growing_journal_are_a_chain(tmp_path: Path) -> None:
 
     world = play(tmp_path, story)
     assert world.verdicts() == [Verdict.BEGUN, *[Verdict.HOLDS] * 3]
+    assert world.told == [e.sequence for e in world.journal.recorded if e.draft.kind == KIND]
     assert world.reports == []
 
 
