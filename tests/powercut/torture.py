@@ -85,9 +85,9 @@ class SentinelRounds:
         library: the recorder.
     """
 
-    VICTIM: Final = "vedette.cli sentinel"
-    CHANGES: Final = 110
-    SECONDS: Final = 4.0
+    VICTIM: Final = "vedette.daemon.sentinel_main"
+    CHANGES: Final = 150
+    SECONDS: Final = 2.7
 
     def __init__(self, folder: Path, library: Path) -> None:
         self._folder, self._library = folder, library
