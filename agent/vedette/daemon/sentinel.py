@@ -25,7 +25,7 @@ from vedette.codec import ocsf
 from vedette.codec.bundle import decode_in_slices
 from vedette.core.agent import Agent, AgentSettings
 from vedette.core.recording import encode_header
-from vedette.daemon import assembly, collector, device_key, folders, guard, heartbeat, signals
+from vedette.daemon import assembly, collector, device_key, folders, guard, heartbeat, lean, signals
 from vedette.daemon import config as configuration
 from vedette.daemon.answers import Answers
 from vedette.daemon.beating import Heart, Vitals
@@ -348,6 +348,7 @@ class Sentinel:
         await self._climb()
         await self.watching.look()
         self.notifier.ready(self.answers.headline())
+        lean.settle()
         await self._heart.beat()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.checks.run())

@@ -108,6 +108,7 @@ def _run(settings: UplinkSettings, dns_fd: int | None) -> int:
     from vedette.uplink import process  # noqa: PLC0415 (paho and ssl)
 
     context = process.make_context(settings)
+    lean.settle()
     if must_become:
         _load_what_comes_late()
         _say(f"user {settings.user} cannot read {sys.prefix}: going on in root's memory, dropped")

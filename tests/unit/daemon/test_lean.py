@@ -159,3 +159,31 @@ def test_large_blocks_between_small_ones_that_stay_are_given_back() -> None:
     assert isinstance(given_back, int)
     assert kept > 7000, "nothing was to be gained"
     assert given_back < 2000
+
+
+SETTLED = """
+import json
+import platform
+from vedette.daemon import lean
+
+def anonymous_kib():
+    with open("/proc/self/smaps_rollup") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Anonymous"))
+
+lean.give_back()
+small, middling = [], []
+for number in range(400):
+    middling.append(b"x" * (20_000 + number))
+    small.append(b"y" * (600 + number))
+middling.clear()
+before = anonymous_kib()
+lean.settle()
+print(json.dumps(before - anonymous_kib()))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do so anyway")
+def test_pages_between_what_stays_are_given_back_when_a_start_is_over() -> None:
+    given_back = run(SETTLED)
+    assert isinstance(given_back, int)
+    assert given_back > 4000
