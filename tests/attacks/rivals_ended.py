@@ -6,7 +6,7 @@ ATT&CK T1489. Cleanup: the throwaway root is removed.
 
 from __future__ import annotations
 
-from vedette_dev.stage import LINGER_S, Drawn, Stage
+from vedette_dev.stage import LINGER_S, Drawn, Stage, wanted
 
 TECHNIQUE = "T1489"
 EXPECTS = ("attack.t1489",)
@@ -23,4 +23,6 @@ def act(stage: Stage) -> str:
 
 
 def _is_rival(drawn: Drawn) -> bool:
-    return "attack.t1489" in drawn.rule.tags and drawn.match.value.isalpha()
+    """A name, in a rule about the tool that is used here: others list words of a firewall."""
+    is_of_killall = any(match.value == "/killall" for match in wanted(drawn.rule.condition))
+    return is_of_killall and "attack.t1489" in drawn.rule.tags and drawn.match.value.isalpha()

@@ -130,6 +130,7 @@ class SentinelRounds:
     def _work(self) -> None:
         status = sentinel.require_good(self._site, Promises(self._promised()))
         self._marks = [f"sequence {status['uplink']['newest']}"]
+        self._marks.append(f"epoch {status['journal']['epoch']}")
         self._marks += [f"{word} {status['rules']['counter']}" for word in ("begun", "done")]
         self._number += 1
         sentinel.work(self._site, self._number, self._mark)

@@ -77,7 +77,9 @@ def require_good(site: Site, promises: Promises) -> dict[str, Any]:
     status = site.ask("status")
     journal, rules = status["journal"], status["rules"]
     require(not journal["degraded"], f"the journal is degraded: {journal['reason']}")
-    require(journal["epoch"] == 1 or not promises.last("done"), "a new epoch was begun")
+    known = promises.last("epoch") or 1
+    has_promised = promises.last("done") or promises.last("epoch")
+    require(journal["epoch"] == known or not has_promised, "a new epoch was begun")
     newest = status["uplink"]["newest"]
     require(newest >= promises.last("sequence"), f"sequence {newest}: entries are lost")
     promises.require(rules["counter"], "rules")
