@@ -96,15 +96,13 @@ class Job:
             found = self._opened.trust.refresh()
         except RefusedError as error:
             self._teller.metadata(error.cause, str(error))
-            self._memory.look = before._replace(
-                at_s=now_s, result="refused", reason=_short(error), failures=0
-            )
+            self._memory.look = before._replace(at_s=now_s, result="refused", reason=_short(error))
             return False
         except FetchError as error:
             self._unreachable(now_s, before, error)
             return False
         result = "fresh" if found.is_new else "nothing new"
-        self._memory.look = Look(now_s, result, "", found.expires_s, 0)
+        self._memory.look = Look(now_s, result, "", found.expires_s)
         return True
 
     def _unreachable(self, now_s: int, before: Look, error: FetchError) -> None:
@@ -114,9 +112,7 @@ class Job:
         if is_stale and before.result != "unreachable":
             words = f"nothing fresh could be fetched, and what is trusted has expired: {error}"
             self._teller.metadata(Cause.FREEZE, words)
-        self._memory.look = before._replace(
-            at_s=now_s, result="unreachable", reason=_short(error), failures=before.failures + 1
-        )
+        self._memory.look = before._replace(at_s=now_s, result="unreachable", reason=_short(error))
 
     def _releases(self, wish: Wish) -> Iterator[Release]:
         """The newest release of each name, in the order in which they are applied."""

@@ -25,7 +25,7 @@ MAX_BYTES = 256 << 10
 MAX_RELEASES = 256
 MAX_REASON = 1000
 
-_LOOK = frozenset({"at_s", "result", "reason", "expires_s", "failures"})
+_LOOK = frozenset({"at_s", "result", "reason", "expires_s"})
 _WORD = re.compile(r"[a-z0-9 :./_-]{0,1000}")
 
 
@@ -37,14 +37,12 @@ class Look(NamedTuple):
         result: "fresh", "nothing new", "refused" or "unreachable"; "" before the first.
         reason: for people.
         expires_s: Unix time at which the metadata that is trusted goes stale; 0 for none.
-        failures: looks in a row that reached nothing.
     """
 
     at_s: int = 0
     result: str = ""
     reason: str = ""
     expires_s: int = 0
-    failures: int = 0
 
 
 class Memory:
@@ -107,7 +105,6 @@ class Memory:
             matched(look["result"], "a result", _WORD),
             visible(look["reason"], "a reason", MAX_REASON),
             number(look["expires_s"], "a time", 0),
-            number(look["failures"], "failures", 0),
         )
         self._told = {
             str(key): matched(value, "what was told", _WORD) for key, value in told.items()
