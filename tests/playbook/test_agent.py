@@ -24,6 +24,7 @@ from vedette.core.inputs import (
     Stopping,
     Swept,
     Ticked,
+    UpdateAnnounced,
 )
 from vedette.core.process_table import MAX_TEXT
 from vedette.core.recording import decode, encode_header, encode_input
@@ -35,6 +36,7 @@ from vedette.model.event import (
     FileChanged,
     ListenerOpened,
     NameResolved,
+    ProcessExited,
     ProcessStarted,
     TierChanged,
 )
@@ -62,6 +64,7 @@ RULES = (
     rule("listener", "listener_opened", Match("Port", "startswith", "444", False)),
     rule("sweep", "network_sweep", Match("DistinctCount", "gte", "16", False)),
     rule("key", "file_event", Match("TargetFilename", "endswith", "/authorized_keys", False)),
+    rule("ours", "process_creation", Match("ParentIsUpdate", "equals", "true", False)),
 )  # fmt: skip
 BUNDLE = Bundle("test", 1, 0, 2**40, RULES, (r"password=(\S+)",), "ab" * 32)
 
@@ -284,6 +287,42 @@ def test_what_was_looked_up_is_known_but_not_judged() -> None:
     story.see(2.0, shell)
     story.answer(2.1)
     assert [i.finding.rule_id for i in story.incidents()] == ["shell"]
+
+
+def child_of_update(story: Story, at_s: float, ppid: int = 50) -> list[str]:
+    """The rules of incidents that a tool's start leads to, of this parent."""
+    story.commands.clear()
+    story.see(at_s, started(60, ppid, "/usr/bin/fw_setenv", at_s, "fw_setenv -s -"))
+    story.answer(at_s)
+    return [one["finding_info"]["analytic"]["uid"] for one in story.documents()]
+
+
+def test_a_child_of_an_announced_update_is_known_as_that() -> None:
+    story = Story()
+    story.see(1.0, started(50, 1, "/usr/bin/python3", 1.0))
+    assert not child_of_update(story, 2.0)
+    story.tell(UpdateAnnounced(3.0, WALL, (50,)))
+    assert child_of_update(story, 4.0)
+
+
+NO_UPDATE: dict[str, tuple[int, tuple[Event, ...]]] = {
+    "a pid that is used again": (
+        50, (ProcessExited(4.0, "audit", 50), started(50, 1, "/usr/bin/python3", 5.0)),
+    ),
+    "another program executed by it": (50, (started(50, 1, "/bin/sh", 5.0),)),
+    "a shell that it began": (51, (started(51, 50, "/bin/sh", 5.0),)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("ppid", "events"), NO_UPDATE.values(), ids=NO_UPDATE.keys())
+def test_whoever_comes_after_an_announced_update_is_none(
+    ppid: int, events: tuple[Event, ...]
+) -> None:
+    story = Story()
+    story.see(1.0, started(50, 1, "/usr/bin/python3", 1.0))
+    story.tell(UpdateAnnounced(3.0, WALL, (50,)))
+    story.see(5.0, *events)
+    assert not child_of_update(story, 6.0, ppid)
 
 
 def test_what_the_shell_reports_is_an_incident_of_ours() -> None:

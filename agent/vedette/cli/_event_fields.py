@@ -17,7 +17,7 @@ EVENT_FIELDS: Mapping[str, frozenset[str]] = {
     "process_creation": frozenset((
         *_PROCESS, "Argv0", "ParentImage", "ParentImageAlias", "ParentCommandLine",
         "ParentProcessId", "CurrentDirectory", "UserId", "LogonId", "CommandLineIncomplete",
-        "Arguments", "Environment", *ARGUMENTS,
+        "Arguments", "Environment", "ParentIsUpdate", *ARGUMENTS,
     )),
     "file_event": frozenset((
         *_PROCESS, "TargetFilename", "Action", "OldFilename", "Mode", "Setuid", "Setgid",

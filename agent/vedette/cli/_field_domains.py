@@ -42,6 +42,7 @@ DOMAINS: Mapping[str, Domain] = {
     "LogonId": _NUMBER,
     "Mode": Domain("mode"),
     "OldFilename": _PATH,
+    "ParentIsUpdate": _FLAG,
     "ParentProcessId": _NUMBER,
     "Port": _NUMBER,
     "ProcessId": _NUMBER,

@@ -37,6 +37,7 @@ from vedette.core.inputs import (
     Stopping,
     Swept,
     Ticked,
+    UpdateAnnounced,
     UsersChanged,
 )
 from vedette.core.ledger import Ledger
@@ -45,6 +46,7 @@ from vedette.core.process_table import ProcessTable
 from vedette.core.profile import ProfileWatch
 from vedette.core.sweep import Sweep, SweepWatch
 from vedette.core.tamper import TamperWatch
+from vedette.core.update_family import UpdateFamily
 from vedette.model.baseline import Hint
 from vedette.model.event import (
     ConnectionOpened,
@@ -92,6 +94,7 @@ class Agent:
         self._findings = Findings(settings, self.processes, self.ledger, self._commands)
         self.incidents = self._findings.incidents
         self.tamper = TamperWatch(self._findings, self.processes)
+        self.updates = UpdateFamily()
         self.profile = ProfileWatch(self._findings, self._commands)
         self.defence = Defence(settings, self._findings, self.processes, self._commands)
         self._findings.answer = self.defence.found
@@ -164,8 +167,8 @@ class Agent:
                 self.detection.slow(given)
             case Reported():
                 self._reported(given)
-            case OwnProcesses():
-                self.tamper.learn(given.pids)
+            case OwnProcesses() | UpdateAnnounced():
+                self._learn_ours(given)
             case DrillBegun():
                 self.detection.drills.begin(given)
             case DrillEnded():
@@ -195,6 +198,12 @@ class Agent:
         for process in sorted(processes, key=lambda process: process.start_ticks):
             known = self.processes.start(process)  # parents began before their children
             self.profile.standing(known, self.processes.get(known.ppid), at_s)
+
+    def _learn_ours(self, given: OwnProcesses | UpdateAnnounced) -> None:
+        if isinstance(given, OwnProcesses):
+            self.tamper.learn(given.pids)
+        else:
+            self.updates.announce(given.pids, given.at_s)
 
     def _hold_standing(self, at_s: float) -> None:
         """A profile, and whoever learns one, begins with the processes there are."""
@@ -227,6 +236,8 @@ class Agent:
         process = self.processes.start(event)
         parent = self.processes.get(process.ppid)
         fields = enrich.process_creation(event, process, parent, self._findings.users)
+        if parent is not None and self.updates.has(parent):
+            enrich.mark_of_update(fields)
         self.detection.judge("process_creation", EventClass.PROCESS, event, fields, process)
         if self.profile.is_on:
             self.profile.process_started(event, process, parent, fields)

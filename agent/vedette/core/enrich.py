@@ -64,6 +64,11 @@ def process_creation(
     return fields
 
 
+def mark_of_update(fields: Fields) -> None:
+    """Say of a process that a process of the device's own update began it."""
+    fields["ParentIsUpdate"] = "true"
+
+
 def _mark_incomplete(fields: Fields) -> None:
     """Say that arguments were cut, or ended before they could be read; drop what is unknown."""
     fields["CommandLineIncomplete"] = "true"

@@ -156,6 +156,14 @@ class OwnProcesses(NamedTuple):
     pids: frozenset[int]
 
 
+class UpdateAnnounced(NamedTuple):
+    """These processes belong to an update of the device's own, and the journal says so."""
+
+    at_s: float
+    wall_s: float
+    pids: tuple[int, ...]
+
+
 class Reported(NamedTuple):
     """The shell noticed something about the agent itself that people must know.
 
@@ -349,4 +357,5 @@ Input: TypeAlias = (
     | DrillEnded
     | DefenceInput
     | OwnProcesses
+    | UpdateAnnounced
 )

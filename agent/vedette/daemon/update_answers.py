@@ -32,6 +32,7 @@ from vedette.codec import strict_json, update_report
 from vedette.codec.ocsf import canonical
 from vedette.codec.strict_json import Json
 from vedette.core import updates
+from vedette.core.inputs import Input, UpdateAnnounced
 from vedette.core.outbox import Condition
 from vedette.daemon import update_pids
 from vedette.daemon.control import Answer, Params, number, text
@@ -74,6 +75,7 @@ class Device(NamedTuple):
         journal: is read.
         record: records at once; raises StoreError where the disk refuses.
         report: takes a finding about the agent itself (daemon/shell.py: Shell.report).
+        tell: gives the core an input.
         tiers: what watches each class of events now.
         rules: digest and counter of those in use; "" and 0 for none.
         way: how the way out is now.
@@ -85,6 +87,7 @@ class Device(NamedTuple):
     journal: Journal
     record: Callable[[EntryDraft], Awaitable[Entry]]
     report: Callable[..., None]
+    tell: Callable[[Input], None]
     tiers: Callable[[], Sequence[TierReport]]
     rules: Callable[[], tuple[str, int]]
     way: Callable[[], Way]
@@ -106,7 +109,7 @@ def device_of(sentinel: Sentinel) -> Device:
 
     return Device(
         sentinel.identity, sentinel.journal, sentinel.record, sentinel.shell.report,
-        sentinel.ladder.reports, rules, way, sentinel.rules_trials.give_back,
+        sentinel.shell.tell, sentinel.ladder.reports, rules, way, sentinel.rules_trials.give_back,
     )  # fmt: skip
 
 
@@ -134,6 +137,7 @@ class UpdateAnswers:
             EntryDraft("update-begun", Severity.LOW, now()[1], body, "", "", is_routine=True)
         )
         update_pids.announce(found)
+        self._device.tell(UpdateAnnounced(*now(), tuple(found)))
         return {}
 
     async def _tell(self, params: Params) -> Answer:

@@ -143,7 +143,9 @@ def enriched(category: str, event: Event) -> dict[str, str]:
     match event:
         case ProcessStarted() if category == "process_creation":
             process = processes.start(event)
-            return enrich.process_creation(event, process, processes.get(event.ppid), USERS)
+            fields = enrich.process_creation(event, process, processes.get(event.ppid), USERS)
+            enrich.mark_of_update(fields)
+            return fields
         case FileChanged() if category == "file_event":
             return enrich.file_event(event, processes, USERS)
         case ConnectionOpened() if category == "network_connection":

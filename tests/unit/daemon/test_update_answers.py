@@ -12,6 +12,7 @@ from tests.simulators.memory_journal import MemoryJournal
 
 from vedette.codec import ocsf, update_report
 from vedette.codec.strict_json import Json
+from vedette.core.inputs import Input, UpdateAnnounced
 from vedette.daemon.update_answers import Device, UpdateAnswers, Way
 from vedette.errors import RequestError, StoreError, TrustError
 from vedette.model.event import EventClass
@@ -37,6 +38,7 @@ class Stage:
 
     journal: MemoryJournal = field(default_factory=lambda: MemoryJournal(boot=NOW))
     findings: list[tuple[str, Severity, tuple[str, ...]]] = field(default_factory=list)
+    core: list[Input] = field(default_factory=list)
     tiers: Sequence[TierReport] = (WATCHED,)
     rules: tuple[str, int] = ("cd" * 32, 7)
     way: Way = REACHED
@@ -66,7 +68,7 @@ class Stage:
     def ask(self, name: str, **params: Json) -> dict[str, Any]:
         identity = Identity("acme", "cam-7", NOW)
         device = Device(
-            identity, self.journal, self.record, self.report,
+            identity, self.journal, self.record, self.report, self.core.append,
             lambda: self.tiers, lambda: self.rules, lambda: self.way, self.give_back,
         )  # fmt: skip
         return dict(asyncio.run(UpdateAnswers(device).answer(name, params)))
@@ -85,6 +87,21 @@ class Stage:
 @pytest.fixture
 def stage() -> Stage:
     return Stage()
+
+
+def test_who_updates_is_on_record_before_the_core_believes_it(stage: Stage) -> None:
+    stage.ask("begin", by="schedule", pids=[77, 1, 0, True])
+    assert [entry.draft.kind for entry in stage.journal.recorded] == ["update-begun"]
+    (told,) = stage.core
+    assert isinstance(told, UpdateAnnounced)
+    assert told.pids == (77,)
+
+
+def test_nobody_is_an_update_where_the_disk_does_not_take_it(stage: Stage) -> None:
+    stage.journal.is_degraded = True
+    with pytest.raises(StoreError):
+        stage.ask("begin", by="schedule", pids=[77])
+    assert not stage.core
 
 
 def test_a_step_is_in_the_journal_when_it_is_answered(stage: Stage) -> None:
