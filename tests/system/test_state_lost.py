@@ -131,6 +131,14 @@ def test_a_state_folder_that_is_removed_is_a_critical_incident(site: Site) -> No
         site.until_incident("seen")
 
 
+def test_a_state_that_lies_in_memory_is_told_at_the_start(
+    as_root: None, site: Site, tmp_path: Path
+) -> None:
+    with mounted(site.state, "16m"), Running(site):
+        told = site.until_incident("vedette:state-in-memory")
+        assert str(site.state) in told["evidences"][0]["data"]["Reason"]
+
+
 def test_a_run_folder_that_is_removed_is_told_and_the_watch_goes_on(site: Site) -> None:
     with Running(site) as running:
         remove(site.run)

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from vedette.codec.mountinfo import Mount, parse_mounts
+from vedette.codec.mountinfo import Mount
 from vedette.codec.text import human_size
 from vedette.daemon.build import BUILD_S
 from vedette.daemon.config import Config
-from vedette.errors import ParseError
+from vedette.daemon.mounts import MOUNTINFO, mount_of
 
 NEEDED_RAM_BYTES = 64_000_000
 """Sentinel and uplink take at most 42 MB; the rest is for a scan and for what runs beside them."""
@@ -92,12 +92,12 @@ def memory(meminfo: str) -> Fact:
     return Fact("memory", is_good=is_good, found=found, advice=advice)
 
 
-def flash(state_dir: Path, journal_bytes: int, mountinfo: Path | None = None) -> Fact:
+def flash(state_dir: Path, journal_bytes: int, mountinfo: Path = MOUNTINFO) -> Fact:
     """Whether what must be kept can be kept: room, writable, and still there after a reboot."""
     there = next(path for path in (state_dir, *state_dir.parents) if path.exists())
     sizes = os.statvfs(there)
     free = sizes.f_bavail * sizes.f_frsize
-    mount = _mount_of(there, mountinfo or Path("/proc/self/mountinfo"))
+    mount = mount_of(there, mountinfo)
     kind = mount.kind if mount else "unknown file system"
     found = f"{human_size(free)} free for {state_dir} ({kind})"
     advice = _flash_advice(mount, free, journal_bytes)
@@ -174,17 +174,6 @@ def trees(watch: Iterable[str]) -> Fact:
     if missing:
         return Fact("trees", is_good=True, found=f"not on this device: {', '.join(missing)}")
     return Fact("trees", is_good=True, found="all watched trees exist")
-
-
-def _mount_of(path: Path, mountinfo: Path) -> Mount | None:
-    try:
-        mounts = parse_mounts(mountinfo.read_bytes())
-    except (OSError, ParseError):
-        return None
-    number = path.stat().st_dev
-    device = f"{os.major(number)}:{os.minor(number)}"
-    same = [mount for mount in mounts if mount.device == device]
-    return same[-1] if same else None
 
 
 def _text(path: Path) -> str:

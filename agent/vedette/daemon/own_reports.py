@@ -66,6 +66,16 @@ class OwnReports:
             "out who did it, and restart the agent",
         )  # fmt: skip
 
+    def state_in_memory(self, folder: Path) -> None:
+        """The state does not outlive this start of the device."""
+        self._finding(
+            "state-in-memory", "The agent's state lies in memory and is lost at the next start",
+            Severity.HIGH,
+            f"{folder} is on a file system in memory: key, trust and journal do not outlive this "
+            "start; find out why the device's data partition is not mounted there (its console "
+            "says what was tried)",
+        )  # fmt: skip
+
     def left(self, problems: Sequence[str]) -> None:
         """What a source could not put back in the kernel when it was closed."""
         if problems:

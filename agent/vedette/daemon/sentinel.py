@@ -44,6 +44,7 @@ from vedette.daemon.kept_responses import CHECKPOINT_S
 from vedette.daemon.ladder import Ladder
 from vedette.daemon.learning import LOOK_S
 from vedette.daemon.live_config import live_changes
+from vedette.daemon.mounts import is_in_memory
 from vedette.daemon.notify import Notifier
 from vedette.daemon.operators import Operators
 from vedette.daemon.own_reports import OwnReports, told_before
@@ -282,6 +283,8 @@ class Sentinel:
         self.shell.note("start", ocsf.canonical(start))
         self._own.mended(problems)
         self._own.parts()
+        if is_in_memory(self._state_dir):
+            self._own.state_in_memory(self._state_dir)
         await self.rules_trials.start()
         await self._choose_content()
         self.profiles.learning.open()

@@ -107,3 +107,11 @@ def test_a_report_that_is_not_the_keepers_is_left_alone(tmp_path: Path) -> None:
     reports(told, tmp_path).parts()
     assert not told.findings
     assert len(CONDITIONS) < own_reports.REMEMBERED
+
+
+def test_a_state_that_lies_in_memory_is_a_finding_with_its_folder(tmp_path: Path) -> None:
+    told = Told()
+    reports(told, tmp_path).state_in_memory(tmp_path)
+    [(condition, severity, fields)] = told.findings
+    assert (condition, severity) == ("state-in-memory", Severity.HIGH)
+    assert str(tmp_path) in fields["Reason"]
