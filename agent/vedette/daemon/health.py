@@ -14,11 +14,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from vedette import slots
 from vedette.codec.mountinfo import Mount
 from vedette.codec.text import human_size
 from vedette.daemon.build import BUILD_S
 from vedette.daemon.config import Config
 from vedette.daemon.mounts import MOUNTINFO, mount_of
+from vedette.ports.discover import slot_backend_classes
 
 NEEDED_RAM_BYTES = 64_000_000
 """Sentinel and uplink take at most 42 MB; the rest is for a scan and for what runs beside them."""
@@ -66,6 +68,7 @@ def facts(config: Config) -> list[Fact]:
         clock(time.time(), is_synchronised()),
         kernel(os.uname().release, kernel_options(os.uname().release)),
         trees(config.files.watch),
+        firmware(config.firmware.backend),
     ]
 
 
@@ -174,6 +177,18 @@ def trees(watch: Iterable[str]) -> Fact:
     if missing:
         return Fact("trees", is_good=True, found=f"not on this device: {', '.join(missing)}")
     return Fact("trees", is_good=True, found="all watched trees exist")
+
+
+def firmware(backend: str) -> Fact:
+    """How this device takes a firmware, and whether anybody has seen that on a booted device."""
+    if not backend:
+        return Fact("firmware", is_good=True, found="none is taken ([firmware] backend)")
+    found = slot_backend_classes(slots)[backend]
+    if not found.unproven:
+        return Fact("firmware", is_good=True, found=f"by {backend}")
+    words = f"by {backend}, experimental; not proven: {found.unproven}"
+    advice = "try an update, a roll-back and a power cut on this device before you rely on it"
+    return Fact("firmware", is_good=False, found=words, advice=advice)
 
 
 def _text(path: Path) -> str:

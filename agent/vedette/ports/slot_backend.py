@@ -49,6 +49,8 @@ class SlotBackend(ABC):
 
     options: ClassVar[Mapping[str, str]] = {}
     """What may be configured, by name, with what is taken where nothing is."""
+    unproven: ClassVar[str] = ""
+    """What of it nobody has seen on a booted device; where that is not "", it is experimental."""
 
     def __init__(self, context: SlotContext) -> None:
         self.context = context

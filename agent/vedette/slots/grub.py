@@ -28,6 +28,9 @@ _COUNTS = {"": 0, "0": 0, "1": 1, "2": 2, "3": 3}
 class GrubBackend(SlotBackend):
     """Options: where the block is, both slots' partitions, and the word that names the slot."""
 
+    unproven: ClassVar[str] = (
+        "a whole update on a booted device; arming, tries and commit were started by the real GRUB"
+    )
     options: ClassVar[Mapping[str, str]] = {
         "environment": "/boot/grub/grubenv",
         "slot_a": "/dev/disk/by-partlabel/rootfs-a",

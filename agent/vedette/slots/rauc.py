@@ -34,6 +34,7 @@ _SLOTS = 2
 class RaucBackend(SlotBackend):
     """Option `rauc`: the program, where it is not in the system's folders."""
 
+    unproven: ClassVar[str] = "all of it with a real RAUC; it was tried with a simulated one"
     options: ClassVar[Mapping[str, str]] = {"rauc": ""}
 
     def slots(self) -> tuple[str, str]:

@@ -16,11 +16,12 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from vedette.errors import DeviceError
+from vedette_dev.device import page as table
 from vedette_dev.device import recording
 from vedette_dev.device.block_log import BlockLog, Entry
 from vedette_dev.device.cut_disk import Cut, CutDisk, choose
@@ -36,6 +37,11 @@ AROUND = 3
 """Entries before and after a write of the environment that are cut at."""
 HEARD_S = 240.0
 READY_S = 240.0
+HEAD = (
+    "| architecture | requests recorded | MB | cuts judged | they start slot | of them started "
+    "| bricks | lost entries | data partitions mended | problems in all | when (UTC) |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|\n"
+)
 _SHARES = (0.4, 0.35)
 """Of all cuts: at the environment, at the data partition; the rest anywhere."""
 
@@ -65,7 +71,7 @@ def run(
     """
     shutil.rmtree(folder, ignore_errors=True)
     began_s = time.monotonic()
-    with Site(folder / "site", f"cut-{image.arch}", rules=repository / "rules/persistence") as site:
+    with Site(folder / "site", f"cut-{image.arch}", rules=repository / "rules/execution") as site:
         settings = GuestSettings(data=site.data(owners_of(image)), forwards=site.forwards)
         with Guest(image, folder / "guest", settings) as guest:
             say("recording  a firmware's whole way")
@@ -84,6 +90,7 @@ def run(
         "written_mb": round(sum(entry.size for entry in log.entries) / 1e6),
         **report,
         "took_s": round(time.monotonic() - began_s),
+        "when": time.strftime("%Y-%m-%d", time.gmtime()),
     }
 
 
@@ -120,8 +127,9 @@ def _play(
         cut = choose(log, after, disk.forward(after), chance)
         judge.judge(cut, verdicts)
         if number in started:
-            failed += _start(disk, cut, guest, site)
-            say(f"started    cut {number + 1} of {len(places)}: {failed[-1] if failed else 'well'}")
+            wrong = _start(disk, cut, guest, site)
+            failed += wrong
+            say(f"started    cut {number + 1} of {len(places)}: {wrong[0] if wrong else 'well'}")
         elif number % 50 == 0:
             say(f"judged     {number + 1} of {len(places)} cuts")
     return {
@@ -130,6 +138,7 @@ def _play(
         "bricks": len(verdicts.bricks) + len(failed),
         "lost_entries": len(verdicts.lost),
         "by_slot": verdicts.by_slot,
+        "mended": verdicts.mended,
         "problems": [*verdicts.bricks, *verdicts.lost, *verdicts.problems, *failed][:50],
     }
 
@@ -186,7 +195,25 @@ def _holds(word: str, arrival: Arrival) -> bool:
     return is_of(arrival.incident, ("attack.",), (word,))
 
 
-def tell(report: dict[str, object], path: Path) -> None:
-    """Write the report."""
+def tell(report: Mapping[str, object], path: Path, page: Path) -> None:
+    """Write the report to a file, and a line of it into a page.
+
+    Raises:
+        DeviceError: the page has no marks for it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n")
+    table.put(page, "cuts", "make qemu-cuts", HEAD, [row(report)])
+
+
+def row(report: Mapping[str, object]) -> str:
+    """As Markdown."""
+    slots = report["by_slot"]
+    chosen = ", ".join(f"{k} {v}" for k, v in slots.items()) if isinstance(slots, dict) else ""
+    cells = (
+        *(report[name] for name in ("arch", "entries", "written_mb", "cuts")), chosen,
+        *(report[name] for name in ("boots", "bricks", "lost_entries", "mended")),
+        len(problems) if isinstance(problems := report["problems"], list) else "",
+        report["when"],
+    )  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |"

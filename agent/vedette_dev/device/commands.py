@@ -20,8 +20,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 def _add_qemu_bench(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = commands.add_parser("qemu-bench", help="measure the agent on booted images")
     _add_arch(parser)
-    page = REPOSITORY / "agent/docs/images.md"
-    parser.add_argument("--page", type=Path, metavar="FILE", default=page)
+    _add_page(parser)
     _add_scratch(parser, "qemu-bench")
     parser.set_defaults(call=_qemu_bench)
 
@@ -34,6 +33,7 @@ def _add_qemu_cuts(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--cuts", type=int, metavar="N", default=500, help="judged (500)")
     parser.add_argument("--boots", type=int, metavar="N", default=40, help="of these, started (40)")
     parser.add_argument("--seed", type=int, metavar="N", default=1, help="of chance (1)")
+    _add_page(parser)
     _add_scratch(parser, "qemu-cuts")
     parser.set_defaults(call=_qemu_cuts)
 
@@ -42,6 +42,13 @@ def _add_arch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--arch", choices=("arm64", "amd64", "armhf"), action="append", default=[],
         help="one or more (default: arm64)",
+    )  # fmt: skip
+
+
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", default=REPOSITORY / "agent/docs/images.md",
+        help="where the tables go (agent/docs/images.md)",
     )  # fmt: skip
 
 
@@ -71,7 +78,7 @@ def _qemu_cuts(options: argparse.Namespace) -> int:
     is_good = True
     for arch in options.arch or ["arm64"]:
         report = campaign.run(REPOSITORY, options.folder / arch, built(arch), request, print)
-        campaign.tell(report, options.folder / f"{arch}.json")
+        campaign.tell(report, options.folder / f"{arch}.json", options.page)
         print(json.dumps(report, indent=1))
         is_good = is_good and not report["problems"]
     return 0 if is_good else 1

@@ -17,6 +17,9 @@ from vedette.errors import DeviceError
 TIMEOUT_S = 120.0
 _MENDED = 1
 """e2fsck(8): something was done, and all is well."""
+_UNMENDED = 4
+BACKUPS = (32768, 98304)
+"""Blocks with superblocks of a file system whose blocks have 4096 bytes (mke2fs(8))."""
 _PATH = {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin", "LC_ALL": "C"}
 
 
@@ -77,6 +80,22 @@ def replay(image: Path) -> None:
     done = _call(["e2fsck", "-p", "-E", "journal_only", str(image)])
     if done.returncode > _MENDED:
         raise DeviceError(f"{image}: e2fsck -p: {(done.stdout + done.stderr).strip()[-300:]}")
+
+
+def mend(image: Path) -> None:
+    """Mend a file system as the initrd does where it cannot be mounted (qemu-images/initrd/init).
+
+    Raises:
+        DeviceError: it cannot be mended.
+    """
+    ways = [["-y"], *(["-y", "-B", "4096", "-b", str(backup)] for backup in BACKUPS)]
+    said = ""
+    for way in ways:
+        done = _call(["e2fsck", "-f", *way, str(image)])
+        if done.returncode < _UNMENDED:
+            return
+        said = (done.stdout + done.stderr).strip()[-300:]
+    raise DeviceError(f"{image}: e2fsck -y: {said}")
 
 
 def take(image: Path, path: str, target: Path) -> None:

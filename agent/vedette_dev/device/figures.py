@@ -19,6 +19,7 @@ from pathlib import Path
 from vedette.errors import DeviceError
 from vedette.model.update import Step
 from vedette_dev.device import firmwares
+from vedette_dev.device import page as table
 from vedette_dev.device.owners import owners_of
 from vedette_dev.device.site import Site
 from vedette_dev.guests import Guest, GuestSettings
@@ -33,7 +34,6 @@ TELLINGS = 7
 CLOCK_TRIES = 5
 UPDATE_S = 900.0
 UNITS = ("vedette.service", "vedette-uplink.service")
-BEGIN, END = "<!-- figures: written by `make qemu-bench` -->", "<!-- /figures -->"
 HEAD = "| architecture | figure | value | beside | ratio |\n|---|---|---|---|---|\n"
 
 
@@ -229,25 +229,18 @@ def read(path: Path) -> list[Figure]:
 
 
 def put(figures: Sequence[Figure], page: Path) -> None:
-    """Write the table into a page, between its two marks.
+    """Write the table into a page.
 
     Raises:
-        DeviceError: the page has no such marks.
+        DeviceError: the page has no marks for it.
     """
-    text = page.read_text()
-    if BEGIN not in text or END not in text:
-        raise DeviceError(f"{page}: expected the lines {BEGIN} and {END}")
-    head, _, rest = text.partition(BEGIN)
-    page.write_text(f"{head}{BEGIN}\n{table(figures)}{END}{rest.partition(END)[2]}")
+    table.put(page, "figures", "make qemu-bench", HEAD, [row(one) for one in figures])
 
 
-def table(figures: Sequence[Figure]) -> str:
+def row(one: Figure) -> str:
     """As Markdown."""
-    return HEAD + "".join(
-        f"| {one.arch} | {one.name} | {one.value:g} {one.unit} | {one.beside} | "
-        f"{'' if one.ratio is None else f'{one.ratio:.2f}'} |\n"
-        for one in sorted(figures, key=lambda one: one.arch)
-    )
+    ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
+    return f"| {one.arch} | {one.name} | {one.value:g} {one.unit} | {one.beside} | {ratio} |"
 
 
 def _holds(word: str, arrival: Arrival) -> bool:

@@ -3,7 +3,8 @@
 What must hold after any cut, as U-Boot, the kernel and the agent would find it at the next start:
 - one copy of the boot loader's environment at least is whole, and it names a slot to start;
 - that slot holds a firmware to the last byte: the one from before, or the new one;
-- the data partition is a whole file system once its journal was replayed;
+- the data partition is a whole file system once its journal was replayed; where that is not
+  possible, once the initrd has mended it, which is counted;
 - the agent's journal opens without a new epoch, and holds everything that had arrived at the broker
   before the cut: what was published was on the disk first;
 - the floor of the firmware is not below what had been told as committed.
@@ -14,6 +15,7 @@ on copies.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -63,6 +65,7 @@ class Verdicts:
     Attributes:
         cuts: how many were judged.
         by_slot: how many would start which slot.
+        mended: how many data partitions the initrd must mend before it can mount them.
         bricks: those that start no whole firmware.
         lost: entries that had arrived and are not in the journal.
         problems: whatever else does not hold, one line each.
@@ -70,6 +73,7 @@ class Verdicts:
 
     cuts: int = 0
     by_slot: dict[str, int] = field(default_factory=dict)
+    mended: int = 0
     bricks: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -167,6 +171,7 @@ class Judge:
         folder.mkdir(parents=True)
         image = folder / "data.img"
         self._copy(self._layout.data, image)
+        verdicts.mended += not _is_replayed(image)
         problem = _checked(image)
         if problem:
             verdicts.problems.append(f"{cut}: the data partition: {problem}")
@@ -193,12 +198,19 @@ class Judge:
             stream.truncate(part.size_bytes)
 
 
-def _checked(image: Path) -> str:
-    """Replay the journal as a mount does, then look whether anything is wrong; mends nothing."""
+def _is_replayed(image: Path) -> bool:
+    """Replay the journal as a mount does; where that fails, mend as the initrd does."""
     try:
         ext4.replay(image)
-    except DeviceError as error:
-        return f"its journal cannot be replayed: {error}"
+    except DeviceError:
+        with contextlib.suppress(DeviceError):  # the next look says what is wrong with it
+            ext4.mend(image)
+        return False
+    return True
+
+
+def _checked(image: Path) -> str:
+    """Look whether anything is wrong with a file system; mends nothing."""
     path = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
     found = subprocess.run(
         ["e2fsck", "-fn", str(image)],

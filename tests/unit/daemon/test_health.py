@@ -11,6 +11,7 @@ import pytest
 from vedette.daemon import health
 from vedette.daemon.build import BUILD_S
 from vedette.daemon.config import Config
+from vedette.daemon.firmware_options import BACKENDS
 
 
 def meminfo(available_kb: int) -> str:
@@ -97,4 +98,12 @@ def test_missing_kernel_options_are_named_with_what_they_give() -> None:
 
 def test_a_round_over_this_machine_finishes() -> None:
     names = [fact.name for fact in health.facts(Config())]
-    assert names == ["user", "memory", "flash", "clock", "kernel", "trees"]
+    assert names == ["user", "memory", "flash", "clock", "kernel", "trees", "firmware"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_back_end_that_nobody_saw_on_a_booted_device_is_called_experimental(backend: str) -> None:
+    fact = health.firmware(backend)
+    assert fact.is_good is (backend not in {"grub", "rauc"})
+    assert ("experimental" in fact.found) is not fact.is_good
+    assert backend in fact.found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.skipif(
 
 OLD, NEW = b"old firmware".ljust(MIB, b"o"), b"new firmware".ljust(MIB, b"n")
 FIRMWARES = {hashlib.sha256(OLD).digest(): "old", hashlib.sha256(NEW).digest(): "new"}
-LAYOUT: Layout = layout(MIB, 8 * MIB)
+LAYOUT: Layout = layout(MIB, 16 * MIB)
+"""Its data partition has a second group of blocks, and so a second superblock."""
 
 
 @pytest.fixture
@@ -132,10 +134,27 @@ def test_a_journal_that_is_gone_is_a_loss(disk: Path, tmp_path: Path) -> None:
     assert judged(disk, tmp_path, wiped, promises=[Promise(1, "told")]).lost
 
 
-def test_a_file_system_that_is_damaged_is_told(disk: Path, tmp_path: Path) -> None:
+def test_a_torn_superblock_is_mended_as_the_initrd_does_and_loses_nothing(
+    disk: Path, tmp_path: Path
+) -> None:
+    at = LAYOUT.data.start_bytes + 1024
+    torn_half = (at + SECTOR, b"\xff" * SECTOR, 0)
+    found = judged(disk, tmp_path, torn_half, promises=[Promise(0, "told")])
+    assert (found.is_good, found.mended) == (True, 1), found
+
+
+def test_a_file_system_that_has_lost_its_root_is_a_loss(disk: Path, tmp_path: Path) -> None:
     # Of ext4: the table of inodes follows the bitmaps; zeroes there are no root folder.
     spoilt = (LAYOUT.data.start_bytes + 16 * 1024, b"\0" * (512 * 1024), 0)
-    assert judged(disk, tmp_path, spoilt).problems
+    assert judged(disk, tmp_path, spoilt).lost
+
+
+def test_a_file_system_that_is_wrong_without_looking_so_is_told(disk: Path, tmp_path: Path) -> None:
+    image = tmp_path / "data.img"
+    argv = ["debugfs", "-w", "-R", "set_inode_field /vedette links_count 7", str(image)]
+    subprocess.run(argv, check=True, env={"PATH": "/usr/sbin:/sbin"}, capture_output=True)
+    [problem] = judged(disk, tmp_path, (LAYOUT.data.start_bytes, image.read_bytes(), 0)).problems
+    assert "the data partition" in problem
 
 
 def test_cuts_come_where_it_is_dangerous(disk: Path, tmp_path: Path) -> None:
