@@ -121,7 +121,8 @@ def _await(
     settled_s = float("inf")
     found: list[Mapping[str, Json]] = []
     while time.monotonic() < min(ends_s, settled_s):
-        now_found = [one for one in responses.outcomes(since_wall_s) if _is_of(one, words)]
+        told = responses.outcomes(since_wall_s)
+        now_found = [one for one in told if _is_of(one, words, responses.word)]
         if len(now_found) > len(found):
             found = now_found
             if any(one.get("status") in _CARRIED_OUT for one in found):
@@ -130,11 +131,17 @@ def _await(
     return found
 
 
-def _is_of(outcome: Mapping[str, Json], words: Sequence[str]) -> bool:
-    """Whether it is about this attack: a file of an earlier one may be told of late."""
+def _is_of(outcome: Mapping[str, Json], words: Sequence[str], run: str) -> bool:
+    """Whether it is about this attack: a file with an earlier one's word may be told of late.
+
+    Args:
+        outcome: an entry of the journal.
+        words: of the attack.
+        run: what all words of the run begin with; the name of a file such as /etc/passwd has none.
+    """
     target = outcome.get("target")
     path = str(target.get("path", "")) if isinstance(target, dict) else ""
-    return not path or any(word in path for word in words)
+    return run not in path or any(word in path for word in words)
 
 
 def _by(outcome: Mapping[str, Json]) -> str:
@@ -160,7 +167,9 @@ def _judge(
         return Contained(attack, 0.0, (), undone, reason, is_missed=False)
     if problem:
         return Contained(attack, 0.0, (), undone, f"not played: {problem}", is_missed=True)
-    reason = "nothing to act on: its finding names no process, no file and no peer"
+    reason = (
+        f"no response was tried within {DEADLINE_S:.0f} s: its finding was late, or names nothing"
+    )
     return Contained(attack, 0.0, (), undone, reason, is_missed=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import threading
 
@@ -16,7 +17,8 @@ def serving(address: str, body: bytes) -> http.server.HTTPServer:
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # who asked was killed by the agent
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -44,7 +44,7 @@ def test_an_attack_that_could_not_be_played_is_a_miss() -> None:
 def test_an_attack_that_no_response_can_act_on_is_a_miss() -> None:
     found = judge()
     assert found.is_missed
-    assert "nothing to act on" in found.reason
+    assert "no response was tried within" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,6 @@ def test_a_file_of_an_earlier_attack_is_not_taken_for_this_ones() -> None:
     late: dict[str, Json] = {**GONE, "target": {"path": "/tmp/runearlier/file"}}
     own: dict[str, Json] = {**DONE, "target": {"path": "/tmp/runword/file"}}
     process: dict[str, Json] = {**DONE, "target": {"pid": 7, "image": "/bin/sh"}}
-    assert [_is_of(one, ["runword"]) for one in (late, own, process)] == [False, True, True]
+    system: dict[str, Json] = {**GONE, "target": {"path": "/root/etc/passwd"}}
+    told = [_is_of(one, ["runword"], "run") for one in (late, own, process, system)]
+    assert told == [False, True, True, True]
