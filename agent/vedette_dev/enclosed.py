@@ -35,6 +35,7 @@ _READ_ONLY_PROC = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "
 _HIDDEN_PROC = ("kcore", "keys", "kmsg", "timer_list", "latency_stats", "sched_debug")
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _MAX_FILE_BYTES = 64 << 20
+_PIPE_BYTES = 64 << 10
 _POLL_S = 0.01
 
 
@@ -226,10 +227,7 @@ def _serve(spec: Enclosed) -> int:
 def _become(spec: Enclosed) -> NoReturn:
     try:
         os.setsid()
-        script = os.memfd_create("script")
-        os.write(script, spec.script.encode())
-        os.lseek(script, 0, os.SEEK_SET)
-        os.dup2(script, 0)
+        os.dup2(_piped(spec.script.encode()), 0)
         os.dup2(2, 1)  # what it says goes where its mistakes go; stdout is for "ready"
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         home = spec.environment.get("HOME", "/")
@@ -238,6 +236,15 @@ def _become(spec: Enclosed) -> NoReturn:
         os.execve(spec.launcher, [spec.launcher], spec.environment)  # noqa: S606 (its purpose)
     finally:
         os._exit(CANNOT_START)
+
+
+def _piped(script: bytes) -> int:
+    """The end of a pipe that holds a script: a file in memory would be an attack of its own."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, max(len(script), _PIPE_BYTES))
+    os.write(writing, script)
+    os.close(writing)
+    return reading
 
 
 def _refuse(error: OSError) -> int:
