@@ -28,7 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_qemu(commands)
     _add_firmware_source(commands)
     device.add(commands)
-    _add_docker_test(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "call"):
         parser.print_help()
@@ -140,6 +139,9 @@ def _add_deb(commands: argparse._SubParsersAction[Parser]) -> None:
 def _add_images(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = commands.add_parser("images", help="build disks of devices, with real A/B boot")
     parser.add_argument("--arch", action="append", metavar="ARCH", help="default: all there are")
+    parser.add_argument(
+        "--check", action="store_true", help="build nothing; say what this machine lacks for it"
+    )
     parser.set_defaults(call=_images)
 
 
@@ -163,17 +165,6 @@ def _add_firmware_source(commands: argparse._SubParsersAction[Parser]) -> None:
         help="default: build/firmware",
     )  # fmt: skip
     parser.set_defaults(call=_firmware_source)
-
-
-def _add_docker_test(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = commands.add_parser("docker-test", help="make qemu-test in containers")
-    parser.add_argument("--arch", action="append", metavar="ARCH", help="default: all there are")
-    parser.add_argument("words", nargs="*", metavar="NAME=VALUE", help="for make qemu-test")
-    parser.add_argument(
-        "--folder", type=Path, metavar="DIR", default=REPOSITORY / "build/docker-test",
-        help="for the report (default: build/docker-test of this clone)",
-    )  # fmt: skip
-    parser.set_defaults(call=_docker_test)
 
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:
@@ -247,6 +238,9 @@ def _images(options: argparse.Namespace) -> int:
     from vedette_dev import images  # noqa: PLC0415
 
     for arch in options.arch or images.ARCHES:
+        if options.check:
+            images.check(arch)
+            continue
         images.export(images.built(arch))
         if arch == "amd64":
             images.export(images.built(arch, loader="grub"))
@@ -264,13 +258,6 @@ def _firmware_source(options: argparse.Namespace) -> int:
 
     source_archive.build(REPOSITORY, options.into, say=print)
     return 0
-
-
-def _docker_test(options: argparse.Namespace) -> int:
-    from vedette_dev.docker import device_tests  # noqa: PLC0415
-
-    request = device_tests.Request(options.arch or (), options.words, options.folder)
-    return device_tests.run(request)
 
 
 def _matrix(options: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from vedette_dev.certificates import Authority, KeyPair
+from vedette_dev.children import mortal
 
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
@@ -117,7 +118,7 @@ class Broker:
         config = self._write_config()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._program, "-c", str(config)],
+                mortal([self._program, "-c", str(config)]),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

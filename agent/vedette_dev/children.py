@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,15 @@ from vedette.errors import DeviceError
 
 STOP_TIMEOUT_S = 20.0
 """The agent flushes for up to 10 s and its uplink for 3 more; after that something is wrong."""
+
+
+def mortal(argv: Sequence[str]) -> list[str]:
+    """The command of a child that the kernel ends (SIGKILL) when the thread that starts it ends.
+
+    Whoever is killed cleans nothing up; without setpriv(1) of util-linux the child is left then.
+    """
+    setpriv = shutil.which("setpriv")
+    return [*([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *argv]
 
 
 class Child:

@@ -7,6 +7,7 @@ Rule 2: only the hardware is played: two files are its slots, a boot loader in P
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
@@ -133,17 +134,18 @@ class Steps:
             heard, self._heard = self._heard, []
         return heard
 
-    def await_incident(self, rule_id: str) -> Mapping[str, Any]:
-        """Wait for an incident of a rule.
+    def await_incident(self, rule_id: str, word: str = "") -> Mapping[str, Any]:
+        """Wait for an incident of a rule, with this text somewhere in it.
 
         Raises:
             DeviceError: it does not come.
         """
 
         def found() -> list[Mapping[str, Any]]:
-            return [one for one in self._incidents if _rule_of(one) == rule_id]
+            ours = (one for one in self._incidents if _rule_of(one) == rule_id)
+            return [one for one in ours if word in json.dumps(one)]
 
-        self._await(lambda: bool(found()), f"an incident of {rule_id}")
+        self._await(lambda: bool(found()), f"an incident of {rule_id} {word}".rstrip())
         return found()[0]
 
     def has_incident(self, rule_id: str) -> bool:

@@ -27,6 +27,13 @@ UNIT, UPLINK = "vedette.service", "vedette-uplink.service"
 ARCH = os.environ.get("VEDETTE_QEMU_ARCH", "")
 """Set by `make qemu-test`."""
 
+BEST = {
+    "arm64": {"process": "ebpf", "kernel": "ebpf", "network": "ebpf", "file": "fanotify"},
+    "amd64": {"process": "ebpf", "kernel": "ebpf", "network": "ebpf", "file": "fanotify"},
+    "armhf": {"process": "audit", "kernel": "audit", "network": "conntrack", "file": "fanotify"},
+}
+"""The best source of each class: Debian's 6.1 has BTF on 64-bit machines alone."""
+
 
 class Device:
     """A guest whose agent is ready, and the site that hears it."""

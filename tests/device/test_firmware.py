@@ -5,11 +5,11 @@ Each test goes on where the one before ended: the device has the firmware that i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.device._device import Device
+from tests.device._firmware import UPDATE_S, back_on, plan, release, version
 
 from vedette.model.update import Cause, Step
 from vedette_dev.device import firmwares
@@ -17,10 +17,8 @@ from vedette_dev.images import Image
 
 pytestmark = pytest.mark.device
 
-UPDATE_S = 900.0
-LAUNCHES = 6
-"""A try each for three starts of the new firmware, one for the old, and some to spare."""
-Make = Callable[[Path, Path, str], Path]
+BOOT_CHANGED = "e1c0b017-fc9d-4793-b7ca-33b7c069e532"
+"""Rules of ours tell who writes U-Boot's environment; an update of the device's own is nobody."""
 
 
 def test_a_good_firmware_is_tried_and_committed(
@@ -33,6 +31,7 @@ def test_a_good_firmware_is_tried_and_committed(
     assert version(device) == "2.0"
     device.site.steps.await_step(Step.COMMITTED, "firmware")
     assert plan(device) == {"bslot": "b", "tslot": "", "tries": ""}
+    assert not device.site.steps.has_incident(BOOT_CHANGED)
 
 
 def test_a_firmware_that_fails_its_health_gate_goes_back(
@@ -41,8 +40,9 @@ def test_a_firmware_that_fails_its_health_gate_goes_back(
     release(device, firmwares.unwell, image, tmp_path, "3.0")
     heard = device.site.steps.await_step(Step.ROLLED_BACK, "firmware", Cause.HEALTH)
     assert "service" in heard[-1].reason
-    device.site.steps.await_incident("vedette:update-health")
-    back_on_b(device)
+    device.site.steps.await_incident("vedette:update-health", " 3.0")
+    back_on("b", device)
+    assert version(device) == "2.0"
 
 
 def test_a_firmware_whose_kernel_panics_goes_back(
@@ -50,8 +50,9 @@ def test_a_firmware_whose_kernel_panics_goes_back(
 ) -> None:
     release(device, firmwares.panics, image, tmp_path, "4.0")
     device.site.steps.await_step(Step.ROLLED_BACK, "firmware", Cause.TIMEOUT)
-    device.site.steps.await_incident("vedette:update-timeout")
-    back_on_b(device)
+    device.site.steps.await_incident("vedette:update-timeout", " 4.0")
+    back_on("b", device)
+    assert version(device) == "2.0"
 
 
 def test_a_firmware_that_hangs_is_ended_by_the_watchdog_and_goes_back(
@@ -59,7 +60,9 @@ def test_a_firmware_that_hangs_is_ended_by_the_watchdog_and_goes_back(
 ) -> None:
     release(device, firmwares.hangs, image, tmp_path, "5.0")
     device.site.steps.await_step(Step.ROLLED_BACK, "firmware", Cause.TIMEOUT)
-    back_on_b(device)
+    device.site.steps.await_incident("vedette:update-timeout", " 5.0")
+    back_on("b", device)
+    assert version(device) == "2.0"
 
 
 def test_a_repository_of_before_the_newest_firmware_is_refused(device: Device) -> None:
@@ -68,36 +71,3 @@ def test_a_repository_of_before_the_newest_firmware_is_refused(device: Device) -
     device.site.steps.await_step(Step.REFUSED, "", Cause.OLDER)
     device.site.steps.await_incident("vedette:update-older")
     assert version(device) == "2.0"
-
-
-def release(device: Device, make: Make, image: Image, folder: Path, name: str) -> None:
-    """Publish a firmware, have the device take it, and start until somebody answers."""
-    made = make(image.slot_image, folder / f"{name}.img", name)
-    device.site.desk.release_firmware(made, name)
-    made.unlink()
-    # In a unit of its own: the device starts anew in the middle of an answer otherwise.
-    device.guest.check("systemd-run --quiet --no-block vedette update run --now")
-    device.guest.await_reset(UPDATE_S)
-    device.start_until_shell(LAUNCHES)
-    device.await_agent()
-
-
-def back_on_b(device: Device) -> None:
-    if device.guest.slot() != "b":  # the health gate has just asked for the start
-        device.guest.await_reset(180)
-        device.start_until_shell(LAUNCHES)
-        device.await_agent()
-    assert device.guest.slot() == "b"
-    assert version(device) == "2.0"
-    assert plan(device)["bslot"] == "b"
-
-
-def version(device: Device) -> str:
-    return device.guest.check(f"cat {firmwares.VERSION}").strip()
-
-
-def plan(device: Device) -> dict[str, str]:
-    """What U-Boot reads next."""
-    text = device.guest.check("fw_printenv -c /etc/fw_env.config")
-    found = dict(line.partition("=")[::2] for line in text.splitlines())
-    return {name: found.get(name, "") for name in ("bslot", "tslot", "tries")}

@@ -7,27 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.device._device import ARCH, REPOSITORY, Device, chosen_attacks
+from tests.device._device import ARCH, BEST, REPOSITORY, Device, chosen_attacks
 
 from vedette_dev.player import Attack, attacks
 
 pytestmark = pytest.mark.device
 
-BEST = {
-    "arm64": {"process": "ebpf", "kernel": "ebpf", "network": "ebpf", "file": "fanotify"},
-    "amd64": {"process": "ebpf", "kernel": "ebpf", "network": "ebpf", "file": "fanotify"},
-    "armhf": {"process": "audit", "kernel": "audit", "network": "conntrack", "file": "fanotify"},
-}
-"""Debian's 6.1 has BTF on 64-bit machines alone."""
-QUICK = {
-    "cron drop", "download and run", "port sweep", "memory execution", "account added", "tunnel",
-}  # fmt: skip
-"""What `.ci/run` plays; all of them are played by hand and before a release."""
 MODULES = ("attack.t1547", "attack.t1014")
 KEYS = ("attack.t1098",)
 
 
-@pytest.mark.acceptance
 def test_the_best_sources_watch_and_doctor_says_so(device: Device) -> None:
     tiers = device.tiers()
     assert {name: tiers.get(name) for name in BEST[ARCH]} == BEST[ARCH]
@@ -38,13 +27,7 @@ def played(device: Device, request: pytest.FixtureRequest) -> Mapping[str, dict[
     return device.play(chosen_attacks(request, test_an_attack_arrives_at_the_broker))
 
 
-@pytest.mark.parametrize(
-    "attack",
-    [
-        pytest.param(one, marks=pytest.mark.acceptance if one.name in QUICK else (), id=one.name)
-        for one in attacks(REPOSITORY)
-    ],
-)
+@pytest.mark.parametrize("attack", attacks(REPOSITORY), ids=lambda one: one.name)
 def test_an_attack_arrives_at_the_broker(
     attack: Attack, played: Mapping[str, dict[str, Any]], device: Device
 ) -> None:

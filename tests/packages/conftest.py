@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.packages._container import container
 from tests.packages._device import Device
 from tests.packages._machine import Machine, machine
 
@@ -82,8 +81,7 @@ def bare(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
     shutil.copy(package, packages)
     # Without the kernel's lock: processes, network and file systems are its own, and Device leaves
     # out the sources of which a kernel has only one.
-    boot = container if os.environ.get("VEDETTE_MACHINE") == "docker" else machine
-    with boot(folder, packages) as running:
+    with machine(folder, packages) as running:
         yield running
 
 

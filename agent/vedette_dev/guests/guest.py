@@ -22,6 +22,7 @@ from typing import NoReturn, Self
 
 from vedette.codec.text import escape
 from vedette.errors import DeviceError
+from vedette_dev.children import mortal
 from vedette_dev.guests.machine import Wiring, argv
 from vedette_dev.guests.root_shell import Ended, NoAnswerError, RootShell
 from vedette_dev.images import Image, build, disk, tools
@@ -146,7 +147,7 @@ class Guest:
         self.boots += 1
         with (self.folder / "qemu.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._argv(),
+                mortal(self._argv()),
                 stdin=None if self.settings.is_interactive else subprocess.DEVNULL,
                 stdout=None if self.settings.is_interactive else log,
                 stderr=log,

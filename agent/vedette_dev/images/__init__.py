@@ -3,7 +3,7 @@
 What goes into them lies in qemu-images/; which guests they become, in vedette_dev.guests.
 """
 
-from vedette_dev.images.build import Image, Loader, built, export
+from vedette_dev.images.build import Image, Loader, built, check, export
 from vedette_dev.images.layout import Layout, Partition
 from vedette_dev.images.target import ARCHES, Arch, Target, target
 
@@ -16,6 +16,7 @@ __all__ = [
     "Partition",
     "Target",
     "built",
+    "check",
     "export",
     "target",
 ]

@@ -29,6 +29,7 @@ _PACKAGE_INPUTS = (
     "requirements.txt",
 )  # fmt: skip
 """What decides about our .deb: it is built only where one of them is new."""
+_PROGRAMS = ("mmdebstrap", "mke2fs", "sfdisk", "mkfs.vfat", "mcopy", "depmod", "zstd", "socat")
 _SPARE_PERCENT = 10
 """Of a slot: room for a firmware that is a little larger."""
 _EXT4_BYTES = 24 * MIB
@@ -94,6 +95,19 @@ def built(arch: str, say: Callable[[str], None] = print, *, loader: Loader = "ub
     return Image(machine.arch, disk_image, slot, where, loader)
 
 
+def check(arch: str) -> None:
+    """See whether an image of this architecture could be built and booted here; builds nothing.
+
+    Raises:
+        DeviceError: what is missing, and how to get it.
+        RequestError: there is no such architecture.
+    """
+    machine = target(arch)
+    root.can_run(machine, _new_log(machine.arch))
+    for program in (machine.emulator, *_PROGRAMS):
+        tools.find(program)
+
+
 def export(image: Image, say: Callable[[str], None] = print) -> Path:
     """A copy of the disk for people, in build/images."""
     name = "disk.img" if image.loader == "uboot" else f"disk-{image.loader}.img"
@@ -126,7 +140,7 @@ def _place(machine: Target, log: Path, say: Callable[[str], None]) -> Path:
         _make(folder, machine, (found, modules), tar, log, say)
 
     inputs = digest(
-        found.image.parent.name, tar.parent.name, *product.inputs(), SLOTS_SCRIPT,
+        found.image.parent.name, tar.parent.name, product.SOURCES, SLOTS_SCRIPT,
         *(REPOSITORY / name for name in _PACKAGE_INPUTS), Path(__file__).parent,
     )  # fmt: skip
     return cache.cached(f"image-{machine.arch}", inputs, make, kept=KEPT)

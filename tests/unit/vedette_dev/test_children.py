@@ -1,0 +1,40 @@
+"""What we start ends with us, also where nobody could clean up."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+_PARENT = """
+import subprocess
+from vedette_dev.children import mortal
+command = mortal(["/bin/sh", "-c", "echo $$; exec /bin/sleep 600"])
+subprocess.Popen(command, start_new_session=True).wait()
+"""
+PATIENCE_MS = 20_000
+
+
+@pytest.mark.skipif(
+    shutil.which("setpriv") is None, reason="no setpriv: apt-get install util-linux"
+)
+def test_a_child_ends_with_a_parent_that_is_killed() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        child = os.pidfd_open(int(parent.stdout.readline()))
+    try:
+        parent.kill()
+        parent.wait()
+        ended = select.poll()
+        ended.register(child, select.POLLIN)  # pidfd_open(2): readable when it has ended
+        assert ended.poll(PATIENCE_MS), "the child outlived its parent"
+    finally:
+        if not ended.poll(0):
+            signal.pidfd_send_signal(child, signal.SIGKILL)
+        os.close(child)
