@@ -1,13 +1,16 @@
-"""`python -m vedette_dev power-cuts`: a firmware update recorded once, cut in hundreds of ways.
+"""`python -m vedette_dev qemu-cuts`: a firmware update recorded once, cut in hundreds of ways.
 
 Rule 1: most cuts are judged on the disk alone (device/power_cuts.py); some are started, and their
 device must watch, sign and be heard again.
 Rule 2: cuts come where it is dangerous: around each write of the boot loader's environment and of
 the data partition; the rest by chance. The same seed, the same cuts.
+Rule 3: all are judged before any is started, and those that are started go through the log several
+times: a campaign that a person ends (Ctrl-C) has a report of what it did, from all of the update.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -19,6 +22,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from vedette.errors import DeviceError
 from vedette_dev.device import page as table
@@ -35,6 +39,11 @@ from vedette_dev.player import Arrival, is_of
 
 AROUND = 3
 """Entries before and after a write of the environment that are cut at."""
+SWEEPS = 4
+"""How often the cuts that are started go through the log."""
+JUDGED_STEP = 50
+LAUNCHES = 6
+"""Three tries of a firmware, one start of the old one, and some to spare."""
 HEARD_S = 240.0
 READY_S = 240.0
 HEAD = (
@@ -79,9 +88,10 @@ def run(
             made.boot()
             new = recording.play_update(made, guest, site, image)
             recorded_s = time.monotonic() - began_s
-            with BlockLog(*made.logs) as log, CutDisk(made.disk, log) as disk:
-                judge = _judge(disk, log, image, new, made, folder)
-                report = _play(judge, disk, log, guest, site, request, say)
+            with BlockLog(*made.logs) as log:
+                disk = _Disks(made.disk, folder / "cut.img", log)
+                judge = partial(_judge, log, image, new, made, folder)
+                report = _play(judge, disk, guest, site, request, say)
     return {
         "arch": image.arch,
         "recorded_s": round(recorded_s),
@@ -94,8 +104,26 @@ def run(
     }
 
 
+class _Disks(NamedTuple):
+    """A recorded disk that may go through its log again."""
+
+    before: Path
+    place: Path
+    log: BlockLog
+
+    def again(self) -> CutDisk:
+        """The disk as it was when the recording began."""
+        subprocess.run(["cp", "--sparse=always", "--", self.before, self.place], check=True)
+        return CutDisk(self.place, self.log)
+
+
 def _judge(
-    disk: CutDisk, log: BlockLog, image: Image, new: Path, made: recording.Recording, folder: Path
+    log: BlockLog,
+    image: Image,
+    new: Path,
+    made: recording.Recording,
+    folder: Path,
+    disk: CutDisk,
 ) -> Judge:
     known = {hashlib.sha256(image.slot_image.read_bytes()).digest(): "old"}
     known[hashlib.sha256(new.read_bytes()).digest()] = "new"
@@ -111,30 +139,35 @@ def _judge(
 
 
 def _play(
-    judge: Judge,
-    disk: CutDisk,
-    log: BlockLog,
+    judge: Callable[[CutDisk], Judge],
+    disks: _Disks,
     guest: Guest,
     site: Site,
     request: Request,
     say: Callable[[str], None],
 ) -> dict[str, object]:
     chance = random.Random(request.seed)  # noqa: S311 (the same seed, the same cuts)
-    places = positions(log.entries, guest.image.layout, request.cuts, chance)
-    started = set(chance.sample(range(len(places)), min(request.boots, len(places))))
-    verdicts, failed = Verdicts(), list[str]()
-    for number, after in enumerate(places):
-        cut = choose(log, after, disk.forward(after), chance)
-        judge.judge(cut, verdicts)
-        if number in started:
-            wrong = _start(disk, cut, guest, site)
-            failed += wrong
-            say(f"started    cut {number + 1} of {len(places)}: {wrong[0] if wrong else 'well'}")
-        elif number % 50 == 0:
-            say(f"judged     {number + 1} of {len(places)} cuts")
+    places = positions(disks.log.entries, guest.image.layout, request.cuts, chance)
+    cuts, verdicts, outcomes = list[Cut](), Verdicts(), list[list[str]]()
+    with contextlib.suppress(KeyboardInterrupt):
+        with disks.again() as disk:
+            judged = judge(disk)
+            for after in places:
+                cuts.append(choose(disks.log, after, disk.forward(after), chance))
+                judged.judge(cuts[-1], verdicts)
+                if len(cuts) % JUDGED_STEP == 0:
+                    say(f"judged     {len(cuts)} of {len(places)} cuts")
+        started = sorted(chance.sample(cuts, min(request.boots, len(cuts))))
+        for sweep in range(SWEEPS):
+            with disks.again() as disk:
+                for cut in started[sweep::SWEEPS]:
+                    outcomes.append(_start(disk, cut, guest, site))
+                    said = "; ".join(outcomes[-1]) or "well"
+                    say(f"started    {len(outcomes)} of {len(started)}, {cut.after}: {said}")
+    failed = [line for lines in outcomes for line in lines]
     return {
         "cuts": verdicts.cuts,
-        "boots": len(started),
+        "boots": len(outcomes),
         "bricks": len(verdicts.bricks) + len(failed),
         "lost_entries": len(verdicts.lost),
         "by_slot": verdicts.by_slot,
@@ -178,17 +211,28 @@ def _start(disk: CutDisk, cut: Cut, guest: Guest, site: Site) -> list[str]:
         argv = ["cp", "--sparse=always", "--", str(disk.path), str(guest.disk)]
         subprocess.run(argv, check=True)
     try:
-        guest.boot()
-        guest.check("systemctl start vedette.service vedette-uplink.service", READY_S)
-        word = "w" + secrets.token_hex(5)
-        guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 2; rm /tmp/{word}")
-        if site.arrivals.wait_for(partial(_holds, word), HEARD_S) is None:
-            return [f"{cut}: started, and nothing was heard of it within {HEARD_S:g} s"]
-    except DeviceError as error:
-        return [f"{cut}: {error}"]
+        return [f"{cut}: {wrong}"] if (wrong := _what_is_wrong(guest, site)) else []
     finally:
         guest.power_off()
-    return []
+
+
+def _what_is_wrong(guest: Guest, site: Site) -> str:
+    """Start until its agent was heard; it may restart by itself where an update goes on."""
+    wrong = ""
+    for _ in range(LAUNCHES):
+        try:
+            guest.boot()
+            guest.check("systemctl start vedette.service vedette-uplink.service", READY_S)
+            word = "w" + secrets.token_hex(5)
+            guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 2; rm /tmp/{word}")
+            is_heard = site.arrivals.wait_for(partial(_holds, word), HEARD_S) is not None
+        except DeviceError as error:
+            wrong = str(error)
+        else:
+            wrong = "" if is_heard else f"started, and not heard of within {HEARD_S:g} s"
+        if guest.is_running or not wrong:
+            return wrong
+    return f"it started {LAUNCHES} times and never stayed: {wrong}"
 
 
 def _holds(word: str, arrival: Arrival) -> bool:
