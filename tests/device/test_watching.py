@@ -39,6 +39,15 @@ def test_an_attack_arrives_at_the_broker(
         device.expect_arrival(expected, said["words"])
 
 
+def test_no_rule_was_muted_for_what_the_device_is_slow_at(
+    device: Device, played: Mapping[str, dict[str, Any]]
+) -> None:
+    assert played
+    assert device.asked("status")["rules"]["muted"] == []
+    titles = [str(one.incident.get("finding_info")) for one in device.site.arrivals.all()]
+    assert [title for title in titles if "muted" in title] == []
+
+
 def test_a_module_out_of_a_temporary_folder_is_told_as_it_is_loaded(device: Device) -> None:
     word = "m" + secrets.token_hex(5)
     device.guest.check(

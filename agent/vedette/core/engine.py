@@ -50,6 +50,12 @@ FREED_RULES = 16
 SLOW_S = 0.005
 """One rule's answer to one event takes some microseconds; so long takes a pattern that explodes."""
 
+SLOW_ASKS = 3
+"""How often a rule is asked again before it counts as slow: the clocks of a virtual machine count
+what its host took from it meanwhile, and a muted rule is blind for minutes."""
+CERTAIN_S = 0.25
+"""So long takes no interruption: nobody waits for the same again."""
+
 
 class Work(NamedTuple):
     """What a rule has cost so far: how often it was asked, and of how many characters."""
@@ -364,11 +370,15 @@ class Engine:
         return numbers
 
     def _time(self, number: int, ask: Callable[[], bool], stopwatch: Stopwatch) -> None:
-        began_s = stopwatch.cpu()
-        ask()
-        took_s = stopwatch.cpu() - began_s
-        if took_s > SLOW_S:
-            self._slow.append(Slow(self._bundle.rules[number].rule_id, took_s))
+        fastest_s = float("inf")
+        for _ in range(SLOW_ASKS):
+            began_s = stopwatch.cpu()
+            ask()
+            fastest_s = min(fastest_s, stopwatch.cpu() - began_s)
+            if not SLOW_S < fastest_s < CERTAIN_S:
+                break
+        if fastest_s > SLOW_S:
+            self._slow.append(Slow(self._bundle.rules[number].rule_id, fastest_s))
 
     def _numbers(self, rule_id: str) -> Sequence[int]:
         if not self._by_id:  # muting is rare: most engines never need it

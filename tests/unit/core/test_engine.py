@@ -293,10 +293,18 @@ def test_a_muted_rule_is_not_asked_until_it_is_unmuted() -> None:
     ("quick", "cpu", "slow"),
     [
         ([0.0, 0.0, 0.0, 1.0, 1.0, 1.001], [0.0, 0.5], [Slow("a", 0.5)]),
+        ([0.0, 0.0, 0.0, 1.0, 1.0, 1.001], [0.0, 0.02, 1.0, 1.01, 2.0, 2.03], [Slow("a", 0.01)]),
+        ([0.0, 0.0, 0.0, 1.0, 1.0, 1.001], [0.0, 0.02, 1.0, 1.02, 2.0, 2.001], []),
         ([0.0, 0.0, 0.0, 1.0, 1.0, 1.001], [0.0, 0.001], []),
         ([0.0, 0.0, 0.0, 0.001, 1.0, 1.001], [], []),
     ],
-    ids=["took its time", "had to wait", "was quick"],
+    ids=[
+        "took very long",
+        "took its time each time",
+        "was interrupted twice",
+        "had to wait",
+        "was quick",
+    ],
 )
 def test_a_stopwatch_names_slow_rules_and_changes_no_answer(
     quick: list[float], cpu: list[float], slow: list[Slow]
@@ -304,7 +312,7 @@ def test_a_stopwatch_names_slow_rules_and_changes_no_answer(
     engine = Engine(bundle(*(rule(contains("CommandLine", "curl"), name=n) for n in ("a", "b"))))
     engine.stopwatch = Stopwatch(iter(quick).__next__, iter(cpu).__next__)
     assert names(engine, {"CommandLine": "curl"}) == ["a", "b"]
-    assert engine.take_slow() == slow
+    assert [(one.rule_id, round(one.took_s, 6)) for one in engine.take_slow()] == slow
     assert engine.take_slow() == []
 
 
