@@ -13,7 +13,7 @@ THE_REST := $(addprefix --ignore=,$(CHEAP) tests/conformance) tests
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack atomic matrix release-demo deb firmware-source images qemu qemu-test qemu-bench qemu-cuts test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
+.PHONY: help run attack atomic matrix release-demo deb firmware-source images qemu qemu-test qemu-bench qemu-cuts docker-test deb-test test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -89,6 +89,13 @@ qemu-bench: $(VENV)/ready ebpf ## what the agent costs on the images, written in
 qemu-cuts: $(VENV)/ready ebpf ## record a firmware update, cut the power in hundreds of ways, start some (ARCH=arm64)
 	@$(SETUP) programs images
 	@exec $(PY) -m vedette_dev qemu-cuts $(if $(ARCH),--arch $(ARCH)) $(ARGS)
+
+docker-test: $(VENV)/ready ## qemu-test in a container, for who has only docker (ARCH=arm64, SCOPE, ARGS; report in build/docker-test)
+	@exec $(PY) -m vedette_dev docker-test $(if $(ARCH),--arch $(ARCH)) \
+		$(if $(SCOPE),'SCOPE=$(SCOPE)') $(if $(ARGS),'ARGS=$(ARGS)')
+
+deb-test: $(VENV)/ready ebpf ## the .deb's life in a container with systemd: installed, upgraded, removed, purged (needs docker)
+	@VEDETTE_MACHINE=docker $(PY) -m pytest $(ARGS) tests/packages/test_life.py
 
 bench: $(VENV)/ready ebpf ## the figures of the README, one JSON line each (ARGS="--quick", "--only NAME")
 	@$(SETUP) programs tests

@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_qemu(commands)
     _add_firmware_source(commands)
     device.add(commands)
+    _add_docker_test(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "call"):
         parser.print_help()
@@ -167,6 +168,17 @@ def _add_firmware_source(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.set_defaults(call=_firmware_source)
 
 
+def _add_docker_test(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser("docker-test", help="make qemu-test in containers")
+    parser.add_argument("--arch", action="append", metavar="ARCH", help="default: all there are")
+    parser.add_argument("words", nargs="*", metavar="NAME=VALUE", help="for make qemu-test")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", default=REPOSITORY / "build/docker-test",
+        help="for the report (default: build/docker-test of this clone)",
+    )  # fmt: skip
+    parser.set_defaults(call=_docker_test)
+
+
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
@@ -258,6 +270,13 @@ def _firmware_source(options: argparse.Namespace) -> int:
 
     source_archive.build(REPOSITORY, options.into, say=print)
     return 0
+
+
+def _docker_test(options: argparse.Namespace) -> int:
+    from vedette_dev.docker import device_tests  # noqa: PLC0415
+
+    request = device_tests.Request(options.arch or (), options.words, options.folder)
+    return device_tests.run(request)
 
 
 def _matrix(options: argparse.Namespace) -> int:

@@ -65,7 +65,7 @@ def bootstrap(into: Path, packages: Sequence[str], log: Path) -> None:
     sources = [source for source in _SOURCES if Path(source).exists()]
     with log.open("wb") as stream:
         done = subprocess.run(
-            ["mmdebstrap", "--variant=minbase", "--mode=root", f"--include={','.join(packages)}",
+            [*mmdebstrap(), "--variant=minbase", f"--include={','.join(packages)}",
              suite(), str(into), *sources],
             stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
             timeout=TIMEOUT_S, check=False,
@@ -75,9 +75,23 @@ def bootstrap(into: Path, packages: Sequence[str], log: Path) -> None:
         raise DeviceError(f"mmdebstrap left with {done.returncode}; {log} ends with:\n{tail}")
 
 
-def refusal() -> str:
-    """Why this machine can make none, or ""."""
+def mmdebstrap() -> tuple[str, ...]:
+    """The command, whose mounts are in a namespace of their own and end with it.
+
+    Who is not root gets one of users, too: only a .tar keeps its owners then.
+    """
     if os.geteuid() != 0:
+        return ("mmdebstrap", "--mode=unshare")
+    return ("unshare", "--mount", "--propagation", "private", "--", "mmdebstrap", "--mode=root")
+
+
+def refusal(*, is_packed: bool = False) -> str:
+    """Why this machine can make none, or "".
+
+    Args:
+        is_packed: it is to be a .tar, for which nobody has to be root.
+    """
+    if os.geteuid() != 0 and not is_packed:
         return "only root can make one"
     if shutil.which("mmdebstrap") is None:
         return "mmdebstrap is missing: apt-get install mmdebstrap"

@@ -11,7 +11,7 @@ import contextlib
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,7 +35,7 @@ _INSIDE = """
 set -e
 mount --make-rprivate /
 mount -t tmpfs -o size=900m,mode=755 tmpfs "$1"
-tar -C "$1" -xf "$2/root.tar"
+tar -C "$1" -xf "$2"
 cd "$1"
 mkdir -p old packages
 mount --bind "$3" packages
@@ -77,16 +77,22 @@ class Machine:
         packages: what it is shown as /packages.
     """
 
-    def __init__(self, pid: int, packages: Path) -> None:
-        self._pid = pid
+    def __init__(self, enter: Sequence[str], packages: Path, pid: int = 0) -> None:
+        """Nothing happens yet.
+
+        Args:
+            enter: the command that runs another one there.
+            packages: what it is shown.
+            pid: its first process as we number it, where we may look at that; else 0.
+        """
+        self._enter, self._pid = enter, pid
         self.packages = packages
 
     def run(self, *argv: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
         """Run a program there; what it says on both outputs is in `stdout`."""
-        enter = ["nsenter", "-t", str(self._pid), "-m", "-p", "-n", "-i", "-u", "-C"]
         clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
         ran = subprocess.run(
-            [*enter, *clean, *argv], input=stdin, stdout=subprocess.PIPE,
+            [*self._enter, *clean, *argv], input=stdin, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=DEADLINE_S, check=False, cwd="/",
         )  # fmt: skip
         said = ran.stdout.decode("utf-8", "replace")
@@ -141,12 +147,12 @@ def machine(folder: Path, packages: Path) -> Iterator[Machine]:
     """
     if reason := refusal() or base_root.refusal():
         pytest.skip(reason)
-    base = _base()
+    tar = base()
     root = folder / "root"
     root.mkdir()
     log = folder / "systemd.log"
     with cgroup(folder.name) as group:
-        started = _start(group, (root, base, packages), log)
+        started = _start(group, (root, tar, packages), log)
         try:
             yield _await_up(started, packages, log)
         finally:
@@ -154,10 +160,11 @@ def machine(folder: Path, packages: Path) -> Iterator[Machine]:
             started.wait(DEADLINE_S)
 
 
-def _base() -> Path:
+def base() -> Path:
+    """Its root file system in one file, made once; skips where that cannot be done."""
     inputs = " ".join((*PACKAGES, base_root.suite())).encode()
     try:
-        return cache.cached("test-machine", inputs, _bootstrap)
+        return cache.cached("test-machine", inputs, _bootstrap) / "root.tar"
     except DeviceError as error:
         pytest.skip(f"no Debian to install into: {error}")
 
@@ -178,17 +185,40 @@ def _start(group: Path, folders: tuple[Path, Path, Path], log: Path) -> subproce
 
 
 def _await_up(started: subprocess.Popen[bytes], packages: Path, log: Path) -> Machine:
+    def ended() -> str:
+        said = log.read_text("utf-8", "replace")
+        return f"it ended at its start: {said}" if started.poll() is not None else ""
+
+    pid = _until(lambda: next(iter(children(started.pid)), 0), ended)
+    enter = ("nsenter", "-t", str(pid), "-m", "-p", "-n", "-i", "-u", "-C")
+    return await_up(Machine(enter, packages, pid), ended)
+
+
+def await_up(machine: Machine, ended: Callable[[], str]) -> Machine:
+    """Wait until its service manager has started what it starts.
+
+    Args:
+        machine: one that was begun.
+        ended: why there is nothing to wait for any more, or "".
+    """
+
+    def is_up() -> bool:
+        state = machine.run("systemctl", "is-system-running").stdout.strip()
+        return state in {"running", "degraded"}
+
+    _until(is_up, ended)
+    return machine
+
+
+def _until(look: Callable[[], T], ended: Callable[[], str]) -> T:
     ends_s = time.monotonic() + DEADLINE_S
     while time.monotonic() < ends_s:
-        assert started.poll() is None, f"it ended at its start: {log.read_text('utf-8', 'replace')}"
-        pid = next(iter(children(started.pid)), 0)
-        if pid:
-            running = Machine(pid, packages)
-            state = running.run("systemctl", "is-system-running").stdout.strip()
-            if state in {"running", "degraded"}:
-                return running
+        if why := ended():
+            raise AssertionError(why)
+        if found := look():
+            return found
         time.sleep(0.05)
-    raise AssertionError(f"it was not up within {DEADLINE_S:g} s: {log.read_text()}")
+    raise AssertionError(f"it was not up within {DEADLINE_S:g} s")
 
 
 def _namespace(pid: int) -> int:

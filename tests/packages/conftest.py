@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.packages._container import container
 from tests.packages._device import Device
 from tests.packages._machine import Machine, machine
 
@@ -81,7 +82,8 @@ def bare(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
     shutil.copy(package, packages)
     # Without the kernel's lock: processes, network and file systems are its own, and Device leaves
     # out the sources of which a kernel has only one.
-    with machine(folder, packages) as running:
+    boot = container if os.environ.get("VEDETTE_MACHINE") == "docker" else machine
+    with boot(folder, packages) as running:
         yield running
 
 

@@ -140,7 +140,7 @@ def _place(machine: Target, log: Path, say: Callable[[str], None]) -> Path:
         _make(folder, machine, (found, modules), tar, log, say)
 
     inputs = digest(
-        found.image.parent.name, tar.parent.name, product.SOURCES, SLOTS_SCRIPT,
+        found.image.parent.name, tar.parent.name, *product.inputs(), SLOTS_SCRIPT,
         *(REPOSITORY / name for name in _PACKAGE_INPUTS), Path(__file__).parent,
     )  # fmt: skip
     return cache.cached(f"image-{machine.arch}", inputs, make, kept=KEPT)

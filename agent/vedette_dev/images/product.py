@@ -29,6 +29,7 @@ _UNUSED = (
     "usr/share/bash-completion", "usr/share/lintian", "usr/share/zsh", "usr/share/perl5",
 )  # fmt: skip
 """Of Debian's packages: a device has no use for it, and each firmware is written whole."""
+_OF_NO_IMAGE = {"README.md", "docker"}
 _EMPTIED = ("tmp", "var/cache", "var/lib/apt/lists", "var/lib/vedette", "var/log")
 _OWN = ("etc/vedette/enrolled.toml", "etc/vedette/trust.json", "var/lib/vedette/identity.key")
 
@@ -74,6 +75,11 @@ def furnish(tree: Path, machine: Target, kernel: Kernel, modules: ModuleList) ->
         place = next(word for word in line.split() if word.startswith("/"))
         (tree / place.removeprefix("/")).mkdir(parents=True, exist_ok=True)
     _place_kernel(tree, kernel, modules)
+
+
+def inputs() -> list[Path]:
+    """What of qemu-images/ decides what is in an image."""
+    return sorted(path for path in SOURCES.iterdir() if path.name not in _OF_NO_IMAGE)
 
 
 def lines(name: str) -> list[str]:

@@ -21,7 +21,7 @@ TIMEOUT_S = 1800.0
 """Measured: 170 s of processor time for a foreign architecture."""
 IN_OWN_MOUNTS = ("unshare", "--mount", "--propagation", "private", "--")
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
-_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
+LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 _TAR = "root.tar.zst"
 
 
@@ -36,7 +36,7 @@ def packed(machine: Target, packages: list[str], log: Path, say: Callable[[str],
     def make(folder: Path) -> None:
         say(f"root      Debian 12 for {machine.arch} with mmdebstrap (minutes, once)")
         can_run(machine, log)
-        options = [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
+        options = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
         tools.run(
             [*IN_OWN_MOUNTS, tools.find("mmdebstrap"), "--mode=root", "--variant=minbase",
              f"--architectures={machine.arch}", f"--include={','.join(packages)}",
@@ -45,7 +45,7 @@ def packed(machine: Target, packages: list[str], log: Path, say: Callable[[str],
             log, timeout_s=TIMEOUT_S, environment={"TMPDIR": str(folder)},
         )  # fmt: skip
 
-    inputs = digest(machine.arch, *packages, *_LEFT_OUT, *lines)
+    inputs = digest(machine.arch, *packages, *LEFT_OUT, *lines)
     return cache.cached(f"root-{machine.arch}", inputs, make) / _TAR
 
 
