@@ -14,12 +14,19 @@ import pytest
 
 from vedette.errors import DeviceError
 from vedette_dev.docker import Docker, Settings, connected
+from vedette_dev.docker.device_tests import BINFMT, own_binfmt
 from vedette_dev.docker.image import build
 
 pytestmark = pytest.mark.system
 
 DEADLINE_S = 60.0
-DOCKERFILE = 'FROM scratch\nCOPY busybox /bin/\nENTRYPOINT ["/bin/busybox"]\n'
+DOCKERFILE = """\
+FROM scratch
+COPY busybox /bin/
+RUN ["/bin/busybox", "--install", "-s", "/bin"]
+"""
+FOREIGN = ":vedette-test:M::\\x00vedette-test::/bin/busybox:"
+"""A line of binfmt_misc's register (binfmt_misc.rst): for files that begin so."""
 RUN = """
 import os, sys, time
 from vedette_dev.docker import Settings, connected, ended_in_order
@@ -73,7 +80,7 @@ def test_a_container_and_its_volume_end_with_what_needed_them(docker: Docker, im
         with docker.running(name, settings):
             assert standing(docker, name)
             assert volumes(docker) > before
-            assert docker.ask("exec", name, "/bin/busybox", "id", "-u") == "0"
+            assert docker.ask("exec", name, "id", "-u") == "0"
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -105,6 +112,26 @@ def test_what_a_killed_run_left_goes_with_the_next_one(docker: Docker, image: st
     docker.remove_left()
     assert not standing(docker, name)
     assert volumes(docker) == before
+
+
+def test_the_table_of_foreign_programs_is_put_back(docker: Docker, image: str) -> None:
+    name = f"vedette-test-binfmt-{os.getpid()}"
+    rights = Settings(
+        image,
+        ("sleep", "600"),
+        capabilities=("SYS_ADMIN",),
+        options=("--network=none", "--security-opt=apparmor=unconfined"),
+    )
+    with docker.running(name, rights):
+
+        def table() -> list[str]:
+            return docker.ask("exec", name, "ls", BINFMT).split()
+
+        with own_binfmt(docker, name):
+            before = table()
+            docker.ask("exec", name, "sh", "-c", f"echo '{FOREIGN}' >{BINFMT}/register")
+            assert set(table()) - set(before) == {"vedette-test"}
+        assert table() == before
 
 
 def test_a_client_without_a_daemon_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,12 +80,24 @@ def run(request: Request) -> int:
         tag = images.built(docker, log, say)
         name = f"vedette-workshop-{os.getpid()}"
         with docker.running(name, _workshop(docker, tag, source)):
-            with _own_binfmt(docker, name), _cache_given_back(docker, name):
+            with own_binfmt(docker, name), _cache_given_back(docker, name):
                 _build(docker, name, arches)
                 code = _test(docker, name, tag, [f"ARCH={' '.join(arches)}", *request.words])
             _report(docker, name, request.folder)
     say(f"report    {request.folder}")
     return code
+
+
+@contextlib.contextmanager
+def own_binfmt(docker: Docker, workshop: str) -> Iterator[None]:
+    """The table of foreign programs is this machine's: what is added to it is taken out."""
+    before = set(docker.ask("exec", workshop, "sh", "-c", _LIST_BINFMT).split())
+    try:
+        yield
+    finally:
+        now = set(docker.ask("exec", workshop, "ls", BINFMT).split())
+        for name in sorted(now - before):
+            docker.ask("exec", workshop, "sh", "-c", f'echo -1 >"{BINFMT}/$1"', "sh", name)
 
 
 def _workshop(docker: Docker, tag: str, source: Path) -> Settings:
@@ -146,18 +158,6 @@ def _source(folder: Path) -> Iterator[Path]:
         yield bundle
     finally:
         bundle.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _own_binfmt(docker: Docker, workshop: str) -> Iterator[None]:
-    """The table of foreign programs is this machine's: what is added to it is taken out."""
-    before = set(docker.ask("exec", workshop, "sh", "-c", _LIST_BINFMT).split())
-    try:
-        yield
-    finally:
-        now = set(docker.ask("exec", workshop, "ls", BINFMT).split())
-        for name in sorted(now - before):
-            docker.ask("exec", workshop, "sh", "-c", f'echo -1 >"{BINFMT}/$1"', "sh", name)
 
 
 @contextlib.contextmanager
