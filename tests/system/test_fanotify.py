@@ -86,6 +86,34 @@ def test_what_happens_outside_the_trees_is_dropped(tmp_path: Path, tree: Path) -
     play(tmp_path, story, tree)
 
 
+def test_a_part_mounted_again_gives_nothing_outside_of_it_a_name(
+    tmp_path: Path, tree: Path, remounted: Path
+) -> None:
+    """The kernel calls "/" what lies outside of such a mount: what is made there was ours then."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+
+    async def story(seen: Seen, sensor: FanotifySensor) -> None:
+        assert str(remounted) in directories(sensor)
+        same_names = outside / str(tree).lstrip("/") / "false"
+        act("import pathlib; pathlib.Path(os.fsdecode(a[0])).mkdir(parents=True)", same_names)
+        act("open(a[0] + b'/true', 'w').close()", remounted)
+        await seen.until_path("created", remounted / "true")
+        assert {path for _, path in changed_paths(seen.events)} == {str(remounted / "true")}
+
+    play(tmp_path, story, tree)
+
+
+@pytest.fixture
+def remounted(tree: Path) -> Iterator[Path]:
+    """A folder of the tree that is a mount of its own, of the same file system."""
+    part = tree / "part"
+    part.mkdir()
+    subprocess.run(["mount", "--bind", part, part], check=True)
+    yield part
+    subprocess.run(["umount", part], check=True)
+
+
 def test_a_watched_file_is_followed_through_its_replacement(tmp_path: Path, tree: Path) -> None:
     watched = tree / "passwd"
     watched.write_text("old")

@@ -171,6 +171,7 @@ class Group:
         return group
 
     def _path_through(self, directory: str, handle: bytes) -> str | None:
+        """The path of a directory as one mount shows it; None where it shows it not at all."""
         try:
             descriptor = self._calls.open_by_handle(self._mount(directory), handle)
         except OSError:
@@ -182,7 +183,8 @@ class Group:
         except OSError:
             return None
         else:
-            return path
+            # A part of a file system that is mounted again shows what lies outside of it as "/".
+            return path if path != "/" or directory == "/" else None
         finally:
             os.close(descriptor)
 
