@@ -167,6 +167,10 @@ SECRETS = {
     "a long option": ("app --db-password=hunter2 --port 1", "hunter2"),
     "an option and a space": ("app --token s3cr3tvalue run", "s3cr3tvalue"),
     "a variable": ("sh -c MYSQL_PASSWORD=hunter2 mysqld", "hunter2"),
+    "a field": ("db_password: hunter2", "hunter2"),
+    "a field of JSON": ('curl -d {"token" : "hunter2"} http://h', "hunter2"),
+    "a header with a token": ("curl -H X-Vault-Token: hunter2 http://h", "hunter2"),
+    "a colon alone": ("app conf/token:hunter2", "hunter2"),
     "a URL": ("curl https://joe:hunter2@host.example/x", "hunter2"),
     "a query": ("curl https://host.example/x?id=1&access_token=hunter2", "hunter2"),
     "a bearer header": ("curl -H Authorization: Bearer abc.def-123 https://h", "abc.def-123"),
@@ -200,6 +204,7 @@ def test_a_secret_is_taken_out(text: str, secret: str) -> None:
         "curl -s https://api.vendor.example/v1/hb?device=5",
         "passwd joe",
         "cut -d: -f1 /etc/passwd",
+        "/etc/passwd: No such file or directory",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
