@@ -30,7 +30,7 @@ from vedette.model.journal import Entry
 from vedette.model.tier import TierReport
 
 if TYPE_CHECKING:
-    from vedette.daemon.sentinel import Sentinel
+    from vedette.daemon.parts import Parts
 
 UPDATE_REQUESTS = ("begin", "tell", "health", "history", "rollback")
 FIRMWARE_REQUESTS = ("manifest", "probe")
@@ -41,17 +41,13 @@ MAX_SCANNED = 5000
 class Answers:
     """The handlers, over the parts of a sentinel."""
 
-    def __init__(self, sentinel: Sentinel) -> None:
-        self._sentinel = sentinel
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._feed = Feed()
-        self._baseline = BaselineAnswers(
-            sentinel.baseline, lambda: sentinel.scanning.sensor, self._note
-        )
-        self._profiles = ProfileAnswers(sentinel.profiles)
-        self._responses = ResponseAnswers(sentinel)
-        self._drills = DrillAnswers(
-            sentinel.drills, sentinel.journal.entries, sentinel.config.drill.every_m
-        )
+        self._baseline = BaselineAnswers(parts.baseline, lambda: parts.scanning.sensor, self._note)
+        self._profiles = ProfileAnswers(parts.profiles)
+        self._responses = ResponseAnswers(parts)
+        self._drills = DrillAnswers(parts.drills, parts.journal.entries, parts.config.drill.every_m)
 
     def handlers(self) -> dict[str, Handler]:
         """By the name of the request."""
@@ -78,26 +74,26 @@ class Answers:
         """Hand recorded incidents to those who follow."""
         if not len(self._feed):
             return
-        device = self._sentinel.config.device
+        device = self._parts.config.device
         for incident in incidents:
             document = ocsf.detection_finding(incident, device.id, device.tenant)
             self._feed.publish({"incident": document})
 
     def headline(self) -> str:
         """One line on what watches each class."""
-        reports = self._sentinel.ladder.reports()
+        reports = self._parts.sensing.ladder.reports()
         parts = (f"{r.event_class}: {r.tier.name if r.tier else 'nothing'}" for r in reports)
         return ", ".join(parts)
 
     async def _status(self, params: Params) -> Answer:
         del params
-        sentinel = self._sentinel
+        parts = self._parts
         return {
             "version": __version__,
-            "device": sentinel.config.device.id,
-            "tenant": sentinel.config.device.tenant,
+            "device": parts.config.device.id,
+            "tenant": parts.config.device.tenant,
             "pid": os.getpid(),
-            "uptime_s": round(now()[0] - sentinel.started_s, 1),
+            "uptime_s": round(now()[0] - parts.started_s, 1),
             "memory": _memory(),
             "tiers": self._tiers(),
             "ledger": self._ledger(),
@@ -107,8 +103,8 @@ class Answers:
             "profile": self._profiles.profile(),
             "learning": self._profiles.learning(),
             "defence": await self._responses.defence(),
-            "essential": essential(self._sentinel.defending.essentials),
-            "incidents_open": len(sentinel.agent.incidents),
+            "essential": essential(self._parts.defending.essentials),
+            "incidents_open": len(parts.agent.incidents),
         }
 
     async def _doctor(self, params: Params) -> Answer:
@@ -120,16 +116,16 @@ class Answers:
             "defence": await self._responses.defence(),
             "guard": {"lacks": self._guard_lacks()},
             "deny": self._deny(),
-            "essential": essential(self._sentinel.defending.essentials),
+            "essential": essential(self._parts.defending.essentials),
         }
 
     def _guard_lacks(self) -> list[Json]:
         """What of ourselves nobody watches as it happens, and why."""
-        guard = self._sentinel.watching.guard
+        guard = self._parts.watching.guard
         return list(guard.lacking) if guard is not None else []
 
     async def _check(self, params: Params) -> Answer:
-        changes = await self._sentinel.checks.ask()
+        changes = await self._parts.checks.ask()
         changed: list[Json] = [
             {
                 "class": str(change.event_class), "tier": change.tier,
@@ -137,13 +133,13 @@ class Answers:
             }
             for change in changes
         ]  # fmt: skip
-        self._sentinel.shell.note("check", ocsf.canonical({"changed": changed}))
+        self._parts.shell.note("check", ocsf.canonical({"changed": changed}))
         return {"changed": changed, **await self._doctor(params)}
 
     async def _list(self, params: Params) -> Answer:
         limit = number(params, "limit", default=20, low=1, high=1000)
         newest: dict[str, Json] = {}
-        for entry in await self._sentinel.journal.entries("incident", MAX_SCANNED):
+        for entry in await self._parts.journal.entries("incident", MAX_SCANNED):
             if entry.draft.incident_id not in newest:
                 newest[entry.draft.incident_id] = _document(entry)
             if len(newest) >= limit:
@@ -152,7 +148,7 @@ class Answers:
 
     async def _show(self, params: Params) -> Answer:
         wanted = text(params, "id", most=64)
-        entries = await self._sentinel.journal.entries("incident", MAX_SCANNED)
+        entries = await self._parts.journal.entries("incident", MAX_SCANNED)
         found = [_document(e) for e in entries if e.draft.incident_id.startswith(wanted)]
         if not found:
             raise RequestError(f"there is no incident {wanted}; see: vedette incidents list")
@@ -160,31 +156,31 @@ class Answers:
 
     async def _reload(self, params: Params) -> Answer:
         del params
-        return {"changed": cast("list[Json]", list(await self._sentinel.reload()))}
+        return {"changed": cast("list[Json]", list(await self._parts.reloading.reload()))}
 
     async def _update(self, name: str, params: Params) -> Answer:
         from vedette.daemon import update_answers  # noqa: PLC0415 (rare: not resident)
 
-        device = update_answers.device_of(self._sentinel)
+        device = update_answers.device_of(self._parts)
         return await update_answers.UpdateAnswers(device).answer(name, params)
 
     async def _firmware(self, name: str, params: Params) -> Answer:
         from vedette.daemon import firmware_answers  # noqa: PLC0415 (rare: not resident)
 
         del params
-        return await firmware_answers.answer(self._sentinel, name)
+        return await firmware_answers.answer(self._parts, name)
 
     def _note(self, kind: str, body: bytes) -> None:
         """Record an acceptance; whatever was accepted changed the baseline."""
-        self._sentinel.scanning.changed()
-        self._sentinel.shell.note(kind, body)
+        self._parts.scanning.changed()
+        self._parts.shell.note(kind, body)
 
     def _deny(self) -> Json:
-        holder = self._sentinel.exec_holder
+        holder = self._parts.exec_holder
         return None if holder is None else holder.status()
 
     def _tiers(self) -> list[Json]:
-        ladder = self._sentinel.ladder
+        ladder = self._parts.sensing.ladder
         return [_tier(report, ladder) for report in ladder.reports()]
 
     def _ledger(self) -> list[Json]:
@@ -193,9 +189,9 @@ class Answers:
                 "stage": row.stage, "class": row.event_class, "in": row.taken_in,
                 "out": row.given_out, "dropped": row.dropped, "losses": row.losses,
             }
-            for row in self._sentinel.agent.ledger.rows()
+            for row in self._parts.agent.ledger.rows()
         ]  # fmt: skip
-        detection = self._sentinel.agent.detection
+        detection = self._parts.agent.detection
         if detection.engine is not None:
             counters = detection.engine.counters()
             rows.append(
@@ -213,7 +209,7 @@ class Answers:
                 "counters": dict(counters),
             }
         )  # fmt: skip
-        for name, sensor in self._sentinel.ladder.sensors():
+        for name, sensor in self._parts.sensing.ladder.sensors():
             counters = sensor.counters()
             classes = "+".join(tier.event_class for tier in sensor.tiers)
             rows.append(
@@ -226,7 +222,7 @@ class Answers:
         return rows
 
     def _journal(self) -> dict[str, Json]:
-        status = self._sentinel.journal.status()
+        status = self._parts.journal.status()
         return {
             "epoch": status.epoch,
             "size": status.size,
@@ -240,9 +236,9 @@ class Answers:
         }
 
     def _uplink(self) -> dict[str, Json]:
-        delivery = self._sentinel.delivery
-        status = self._sentinel.journal.status()
-        if not self._sentinel.config.uplink.enabled or delivery is None:
+        delivery = self._parts.outgoing.delivery
+        status = self._parts.journal.status()
+        if not self._parts.config.uplink.enabled or delivery is None:
             state = "off"
         else:
             state = "up" if delivery.session.is_up else "down"
@@ -259,9 +255,9 @@ class Answers:
         }
 
     def _rules(self) -> dict[str, Json]:
-        chosen = self._sentinel.chosen
+        chosen = self._parts.content.chosen
         bundle = chosen.content
-        engine = self._sentinel.agent.engine
+        engine = self._parts.agent.engine
         return {
             "bundle": bundle.name if bundle else "",
             "digest": bundle.digest if bundle else "",
@@ -276,7 +272,7 @@ class Answers:
         }
 
     def _trial_left_s(self) -> float:
-        trial = self._sentinel.agent.detection.trial
+        trial = self._parts.agent.detection.trial
         return round(max(0.1, trial.ends_s - now()[0]), 1) if trial is not None else 0
 
     def _muted(self) -> list[Json]:
@@ -286,7 +282,7 @@ class Answers:
                 "rule": rule_id, "title": muted.rule.title, "reason": muted.reason,
                 "until_s": muted.until_s, "held": muted.held,
             }
-            for rule_id, muted in self._sentinel.agent.detection.budgets.muted.items()
+            for rule_id, muted in self._parts.agent.detection.budgets.muted.items()
         ]  # fmt: skip
 
 

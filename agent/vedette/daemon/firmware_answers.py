@@ -21,41 +21,41 @@ from vedette.daemon.firmware_baseline import FirmwareBaseline
 from vedette.errors import DeviceError, ParseError, RequestError
 
 if TYPE_CHECKING:
-    from vedette.daemon.sentinel import Sentinel
+    from vedette.daemon.parts import Parts
 
 
-async def answer(sentinel: Sentinel, name: str) -> Answer:
+async def answer(parts: Parts, name: str) -> Answer:
     """Answer `update.NAME`.
 
     Raises:
         RequestError: it could not be done.
     """
-    return await (_manifest(sentinel) if name == "manifest" else _probe(sentinel))
+    return await (_manifest(parts) if name == "manifest" else _probe(parts))
 
 
-async def _manifest(sentinel: Sentinel) -> Answer:
-    baseline = FirmwareBaseline(sentinel.baseline, sentinel.config.firmware_folder)
+async def _manifest(parts: Parts) -> Answer:
+    baseline = FirmwareBaseline(parts.baseline, parts.config.firmware_folder)
     try:
-        done, before, after = await asyncio.to_thread(_carry_out, sentinel, baseline)
+        done, before, after = await asyncio.to_thread(_carry_out, parts, baseline)
     except (DeviceError, ParseError) as error:
         raise RequestError(f"the baseline stays as it is: {error}") from error
     if before != after:
-        sentinel.scanning.changed()
+        parts.scanning.changed()
         noted: dict[str, Json] = {
             "firmware": done, "digest_before": before, "digest_after": after,
         }  # fmt: skip
-        sentinel.shell.note("baseline", canonical(noted))
+        parts.shell.note("baseline", canonical(noted))
     return {"done": done}
 
 
-def _carry_out(sentinel: Sentinel, baseline: FirmwareBaseline) -> tuple[str, str, str]:
-    before = sentinel.baseline.digest()
+def _carry_out(parts: Parts, baseline: FirmwareBaseline) -> tuple[str, str, str]:
+    before = parts.baseline.digest()
     done = baseline.carry_out()
-    return done, before, sentinel.baseline.digest() if done else before
+    return done, before, parts.baseline.digest() if done else before
 
 
-async def _probe(sentinel: Sentinel) -> Answer:
-    config = sentinel.config
+async def _probe(parts: Parts) -> Answer:
+    config = parts.config
     functions = (*config.essential.functions, *config.firmware.health)
     if not functions:
         return {"probes": []}

@@ -35,7 +35,7 @@ from vedette.sensors._scanner_process import recent_pids
 
 if TYPE_CHECKING:
     from vedette.daemon.control import ControlServer
-    from vedette.daemon.sentinel import Sentinel
+    from vedette.daemon.parts import Parts
     from vedette.uplink.link import LinkUplink
 
 LOOK_S: Final = 10.0
@@ -195,13 +195,13 @@ def _listings(config: Config, config_path: Path) -> dict[str, own_files.Listing]
     }
 
 
-def of_sentinel(sentinel: Sentinel, control: ControlServer, link: LinkUplink) -> Guard:
+def of_sentinel(parts: Parts, control: ControlServer, link: LinkUplink) -> Guard:
     """The guard of a running sentinel, over its parts."""
-    config = sentinel.config
+    config = parts.config
 
     def situation() -> Situation:
-        status = sentinel.journal.status()
-        delivery = sentinel.delivery
+        status = parts.journal.status()
+        delivery = parts.outgoing.delivery
         is_up = delivery is not None and delivery.session.is_up
         return Situation(
             pids={"keeper": os.getppid() if _is_kept(config) else 0, "uplink": link.peer_pid},
@@ -211,13 +211,13 @@ def of_sentinel(sentinel: Sentinel, control: ControlServer, link: LinkUplink) ->
         )
 
     def who(path: str) -> int:
-        hint = sentinel.agent.hints.who(path)
+        hint = parts.agent.hints.who(path)
         return hint.pid if hint is not None else 0
 
     return Guard(
         config,
-        sentinel.config_path,
-        TamperReports(sentinel.shell),
+        parts.config_path,
+        TamperReports(parts.shell),
         situation=situation,
         who=who,
         reopen={

@@ -31,7 +31,7 @@ from vedette.model.playbook import LONGEST_S
 from vedette.model.response import Mode
 
 if TYPE_CHECKING:
-    from vedette.daemon.sentinel import Sentinel
+    from vedette.daemon.parts import Parts
 
 BY = "control"
 """Who asks over the control socket: root on this device."""
@@ -40,8 +40,8 @@ BY = "control"
 class ResponseAnswers:
     """The handlers of `responses.*`."""
 
-    def __init__(self, sentinel: Sentinel) -> None:
-        self._sentinel = sentinel
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     def handlers(self) -> dict[str, Handler]:
         """By the name of the request."""
@@ -53,7 +53,7 @@ class ResponseAnswers:
 
     async def defence(self) -> dict[str, Json]:
         """How defence stands."""
-        defence, defending = self._sentinel.agent.defence, self._sentinel.defending
+        defence, defending = self._parts.agent.defence, self._parts.defending
         chosen, modes = defending.chosen, defence.modes
         known = modes.playbooks.playbooks if modes.playbooks is not None else ()
         return {
@@ -65,7 +65,7 @@ class ResponseAnswers:
                 "expires_s": chosen.content.expires_s if chosen.content else 0,
                 "reason": chosen.refused or "; ".join(chosen.problems),
             },
-            "mode": self._sentinel.config.response.mode,
+            "mode": self._parts.config.response.mode,
             "profile": modes.profile.name if modes.profile is not None else "",
             "enforcing": [one.name for one in known if modes.decided(one) is Mode.ENFORCE],
             "active": len(defence.active),
@@ -73,7 +73,7 @@ class ResponseAnswers:
         }
 
     async def _responders(self) -> list[Json]:
-        found = self._sentinel.defending.responding.responders
+        found = self._parts.defending.responding.responders
         rows: list[Json] = [
             {"name": name, "reason": reason, "undo": False}
             for name, reason in found.disabled.items()
@@ -87,19 +87,19 @@ class ResponseAnswers:
         limit = number(params, "limit", default=20, low=1, high=1000)
         at_s = now()[0]
         entries: list[Json] = []
-        for entry in await self._sentinel.journal.entries(KIND, limit):
+        for entry in await self._parts.journal.entries(KIND, limit):
             try:
                 body = strict_json.parse(entry.draft.body, max_bytes=len(entry.draft.body))
             except ParseError:
                 body = None
             if isinstance(body, dict):
                 entries.append({**body, "wall_s": entry.draft.wall_s})
-        active = self._sentinel.agent.defence.active.values()
+        active = self._parts.agent.defence.active.values()
         return {"active": [_plain(one, at_s) for one in active], "entries": entries}
 
     async def _undo(self, params: Params) -> Answer:
         active = self._named(text(params, "id", most=64))
-        responding = self._sentinel.defending.responding
+        responding = self._parts.defending.responding
         outcome = await responding.ask_undo(active.order.response_id, BY)
         return {"status": str(outcome.status), "detail": outcome.detail}
 
@@ -107,11 +107,11 @@ class ResponseAnswers:
         active = self._named(text(params, "id", most=64))
         seconds = number(params, "seconds", default=0, low=0, high=LONGEST_S)
         response_id = active.order.response_id
-        self._sentinel.shell.tell(Confirmed(*now(), response_id, float(seconds), BY))
+        self._parts.shell.tell(Confirmed(*now(), response_id, float(seconds), BY))
         return {}
 
     def _named(self, wanted: str) -> Active:
-        active = self._sentinel.agent.defence.active.values()
+        active = self._parts.agent.defence.active.values()
         found = [one for one in active if wanted and one.order.response_id.startswith(wanted)]
         if len(found) != 1:
             many = "is in force" if not found else f"alone is meant: {len(found)} begin so"

@@ -49,7 +49,7 @@ from vedette.model.update import Cause, Step, UpdateReport
 from vedette.ports.journal import Journal
 
 if TYPE_CHECKING:
-    from vedette.daemon.sentinel import Sentinel
+    from vedette.daemon.parts import Parts
 
 REMEMBERED = 64
 """Newest steps that are looked at for one that was told before."""
@@ -94,22 +94,22 @@ class Device(NamedTuple):
     give_back: Callable[[str, str], Awaitable[None]]
 
 
-def device_of(sentinel: Sentinel) -> Device:
+def device_of(parts: Parts) -> Device:
     """The parts of a running sentinel."""
 
     def rules() -> tuple[str, int]:
-        bundle = sentinel.chosen.content
+        bundle = parts.content.chosen.content
         return (bundle.digest, bundle.counter) if bundle is not None else ("", 0)
 
     def way() -> Way:
-        delivery, is_wanted = sentinel.delivery, sentinel.config.uplink.enabled
+        delivery, is_wanted = parts.outgoing.delivery, parts.config.uplink.enabled
         if delivery is None or not is_wanted:
             return Way(is_wanted=False, is_up=False, reason="")
         return Way(is_wanted=True, is_up=delivery.session.is_up, reason=delivery.session.reason)
 
     return Device(
-        sentinel.identity, sentinel.journal, sentinel.record, sentinel.shell.report,
-        sentinel.shell.tell, sentinel.ladder.reports, rules, way, sentinel.rules_trials.give_back,
+        parts.identity, parts.journal, parts.outgoing.record, parts.shell.report,
+        parts.shell.tell, parts.sensing.ladder.reports, rules, way, parts.content.trials.give_back,
     )  # fmt: skip
 
 
