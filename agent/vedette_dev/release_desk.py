@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from vedette.cli.__main__ import main as vedette
+from vedette.cli._command_line import main as vedette
 from vedette.errors import DeviceError
 
 

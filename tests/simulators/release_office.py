@@ -12,7 +12,7 @@ import pytest
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
-from vedette.cli import __main__ as cli
+from vedette.cli import _command_line as cli
 
 OPEN = ("--no-password",)
 START_S = 1_800_000_000

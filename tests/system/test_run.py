@@ -75,7 +75,7 @@ def test_a_second_keeper_of_the_same_folder_is_refused(tmp_path: Path) -> None:
 def test_a_sensor_that_cannot_restore_does_not_stop_the_others(tmp_path: Path) -> None:
     script = """
 import sys
-from vedette.cli import __main__ as cli, restore
+from vedette.cli import _command_line as cli, restore
 from vedette.errors import SensorError
 from vedette.ports import discover
 class Bad:

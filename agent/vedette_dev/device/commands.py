@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from vedette.cli.__main__ import Parser
+from vedette.cli._command_line import Parser
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

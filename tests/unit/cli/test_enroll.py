@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from tests.simulators.failing_disk import FailingDisk
 from tests.system._site import Site, rule
 
-from vedette.cli import __main__ as cli
+from vedette.cli import _command_line as cli
 from vedette.codec import key_pem
 from vedette.daemon import config as configuration
 from vedette.daemon import folders

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vedette.cli import _fleet_lines
-from vedette.cli.__main__ import main
+from vedette.cli._command_line import main
 from vedette.cli._fleet_options import read_registry
 from vedette.codec.report import Link, Report
 from vedette.core.fleet import Kind, Note

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vedette.cli.__main__ import main
+from vedette.cli._command_line import main
 from vedette.cli._command_numbers import next_number
 from vedette.codec import command as codec
 from vedette.errors import RequestError, StoreError

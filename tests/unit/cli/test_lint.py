@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vedette.cli.__main__ import main
+from vedette.cli._command_line import main
 from vedette.cli._diagnostic import Diagnostic, Level
 from vedette.cli._lint import lint
 from vedette.cli._lint_codes import CODES

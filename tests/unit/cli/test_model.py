@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.simulators.model_content import NAME, make, stage
 
-from vedette.cli.__main__ import main
+from vedette.cli._command_line import main
 from vedette.store.models import ModelStore
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vedette.cli import _playbook_source
-from vedette.cli.__main__ import main
+from vedette.cli._command_line import main
 from vedette.codec import dsse
 from vedette.codec.playbook import decode
 from vedette.errors import RuleError

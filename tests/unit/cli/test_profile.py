@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vedette.cli import _profile_text, learn
-from vedette.cli.__main__ import main
+from vedette.cli._command_line import main
 from vedette.codec import dsse
 from vedette.codec.profile import decode, decode_draft, encode_draft
 from vedette.codec.strict_json import Json

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vedette.cli import _coverage_markdown
-from vedette.cli.__main__ import main
+from vedette.cli._command_line import main
 from vedette.cli._rule_coverage import RuleCoverage, Sight, cover, techniques_of
 from vedette.cli._rule_set import load_rule_set
 from vedette.cli._tier_fields import all_tiers

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from vedette.cli.__main__ import main
+from vedette.cli._command_line import main
 from vedette.cli._sample_file import read_samples
 from vedette.errors import RuleError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vedette.cli.__main__ import main
+from vedette.cli._command_line import main
 from vedette.cli._rule_backtest import backtest
 from vedette.cli._rule_bench import bench
 from vedette.codec import bundle as bundle_codec

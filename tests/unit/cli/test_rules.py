@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vedette.cli.__main__ import main
+from vedette.cli._command_line import main
 from vedette.codec import bundle, dsse
 from vedette.trust.ed25519 import Ed25519Verifier
 from vedette.trust.keyfile import create_signer

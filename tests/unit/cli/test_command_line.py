@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vedette.cli import __main__ as cli
+from vedette.cli import _command_line as cli
 from vedette.daemon import last_words
 from vedette.errors import ConfigError
 
@@ -96,19 +96,19 @@ def test_exit_codes_of_interrupts_and_errors(
 
 def test_only_the_chosen_subcommand_is_imported() -> None:
     script = (
-        "import sys; from vedette.cli.__main__ import main\n"
+        "import sys; from vedette.cli._command_line import main\n"
         "try: main(['restore', '--help'])\n"
         "finally: print(sorted(m for m in sys.modules if m.startswith('vedette.cli.')))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == str(
-        ["vedette.cli.__main__", "vedette.cli._options", "vedette.cli.restore"]
+        ["vedette.cli._command_line", "vedette.cli._options", "vedette.cli.restore"]
     )
 
 
 def test_a_closed_pipe_is_quiet() -> None:
     script = (
-        "import sys; from vedette.cli import __main__ as cli\n"
+        "import sys; from vedette.cli import _command_line as cli\n"
         "cli._run = lambda words: print('a line') or 0\n"
         "sys.exit(cli.main([]))"
     )
@@ -126,3 +126,32 @@ def test_files_with_an_underscore_are_no_subcommands() -> None:
     assert {"run", "status", "incidents", "doctor", "replay"} <= set(names)
     assert not any(name.startswith(("_", "-")) for name in names)
     assert isinstance(cli.Parser(prog="vedette"), argparse.ArgumentParser)
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {at!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv[1:] = {words!r}
+runpy.run_module({package!r}, run_name="__main__", alter_sys=True)
+"""
+IMPORTS = {
+    "vedette": ("vedette.cli", ["status"], ("argparse", "vedette.errors", "vedette.cli.status")),
+    "make": ("vedette_dev", ["images"], ("argparse", "vedette.cli", "vedette_dev.images")),
+}
+
+
+@pytest.mark.parametrize("program", IMPORTS)
+def test_an_interrupt_while_python_imports_is_quiet(program: str) -> None:
+    package, words, moments = IMPORTS[program]
+    for at in moments:
+        script = INTERRUPTED.format(at=at, words=words, package=package)
+        run = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        )
+        assert (run.returncode, run.stdout, run.stderr) == (130, "", ""), at
