@@ -311,9 +311,13 @@ class Stage:
                 f"expected a loaded rule of {category} that compares {field} "
                 f"({', '.join(operators)}), found none: is the bundle the one of rules/?"
             )
-        chosen = self.random.choice(found)
+        chosen = self.choose(found)
         self.drawn.append(chosen.match.value)
         return chosen
+
+    def choose(self, found: Sequence[Drawn]) -> Drawn:
+        """One of those that may be drawn, each as likely as the others."""
+        return self.random.choice(found)
 
 
 def wanted(condition: Condition) -> Iterator[Match]:
