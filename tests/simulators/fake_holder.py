@@ -2,12 +2,13 @@
 
 well: uses all lists, answers all questions. mute: takes everything, says nothing. forgetful: uses
 lists and answers no question. refuses: says why it cannot and ends. babbles: tells nonsense. dies:
-ends after the first lists.
+ends after the first lists. deaf: ends after them as well, with a question that it has not read.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import sys
 
 from vedette.codec.holder_orders import ASK, COMMIT, MESSAGE_BYTES, Draft
@@ -31,7 +32,9 @@ def main(behaviour: str) -> int:
         if kind == COMMIT:
             denied = len(draft.lists.denied) + len(draft.lists.denied_paths)
             os.write(SOCKET, encode_report(InUse(number, denied, "", is_cached=True)))
-            if behaviour == "dies":
+            if behaviour == "deaf":
+                select.select([SOCKET], [], [])
+            if behaviour in {"dies", "deaf"}:
                 return 3
         if kind == ASK and behaviour != "forgetful":
             os.write(SOCKET, encode_report(Alive(number, 1, denied, 0, 0)))

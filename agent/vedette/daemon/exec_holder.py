@@ -288,6 +288,8 @@ class ExecHolder:
         try:
             async with asyncio.timeout(START_S):
                 await asyncio.get_running_loop().sock_sendall(link, message)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise RequestError("the holder ended") from error
         except (OSError, TimeoutError) as error:
             raise RequestError(f"the holder takes no orders: {error}") from error
 
@@ -302,6 +304,8 @@ class ExecHolder:
                 self._take(parse_report(message))
         except BlockingIOError:
             return
+        except ConnectionResetError:
+            pass  # it ended with something unread (unix(7)): no word of its own is lost by that
         except (OSError, ParseError) as error:
             self._refusal = self._refusal or f"it told nonsense: {error}"
             with contextlib.suppress(OSError):

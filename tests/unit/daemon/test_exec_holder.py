@@ -160,6 +160,7 @@ def test_bans_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     [
         ("refuses", "no such kernel"),
         ("dies", "ended"),
+        ("deaf", "ended"),
         ("babbles", "nonsense"),
         ("forgetful", "has not answered"),
         ("mute", "has not answered"),
