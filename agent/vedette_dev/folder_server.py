@@ -7,53 +7,32 @@ Rule 2: nothing above the folder is served, whatever a path says.
 from __future__ import annotations
 
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
+from vedette_dev.loopback_server import LoopbackServer, OwnedServer
+
 PIECE_BYTES = 1 << 18
-POLL_S = 0.05
 
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 
 
-class FolderServer:
+class FolderServer(LoopbackServer):
     """Serves while it is entered.
 
     Args:
         folder: whose files; it may be replaced meanwhile.
 
     Attributes:
-        port: on 127.0.0.1.
         sent_bytes: of bodies, so far.
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(_Handler)
         self.folder = folder
         self.sent_bytes = 0
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.owner = self
-        self.port = int(self._server.server_port)
-        self._thread = threading.Thread(
-            target=lambda: self._server.serve_forever(poll_interval=POLL_S), daemon=True
-        )
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def find(self, path: str) -> Path | None:
         """The file of a path, if there is one below the folder; a name may be quoted or plain."""
@@ -66,20 +45,11 @@ class FolderServer:
         return None
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    owner: FolderServer
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hung up is what power cuts do."""
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
 
     def do_GET(self) -> None:
-        file = self.server.owner.find(self.path)
+        file = self._owner().find(self.path)
         if file is None:
             self.send_error(404)
             return
@@ -102,11 +72,15 @@ class _Handler(BaseHTTPRequestHandler):
         stream.seek(start)
         left = stop - start
         while left and (piece := stream.read(min(PIECE_BYTES, left))):
-            self.server.owner.sent_bytes += len(
-                piece
-            )  # first: who has read it all may look at once
+            self._owner().sent_bytes += len(piece)  # first: who has read it all may look at once
             self.wfile.write(piece)
             left -= len(piece)
+
+    def _owner(self) -> FolderServer:
+        server = self.server
+        if not isinstance(server, OwnedServer) or not isinstance(server.owner, FolderServer):
+            raise TypeError("expected the server of a folder")
+        return server.owner
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
         """Silent."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import ClassVar, Self
+from http.server import BaseHTTPRequestHandler
+from typing import ClassVar
 from urllib.parse import unquote
 
 from tests.simulators.tuf_repository import Repository
 
+from vedette_dev.loopback_server import LoopbackServer, OwnedServer
 
-class RepositoryServer:
+
+class RepositoryServer(LoopbackServer):
     """Serves metadata below /metadata/ and targets below /targets/ while it is entered.
 
     Attributes:
@@ -22,20 +22,16 @@ class RepositoryServer:
     """
 
     def __init__(self, repository: Repository) -> None:
+        super().__init__(_Handler)
         self.files, self.targets = repository.files, repository.targets
         self.asked: list[tuple[str, str]] = []
         self.answer: Callable[[BaseHTTPRequestHandler, str], bool] | None = None
         self.ignores_ranges = False
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.owner = self
-        self._thread = threading.Thread(
-            target=lambda: self._server.serve_forever(poll_interval=0.02), daemon=True
-        )
 
     @property
     def url(self) -> str:
         """Of the repository."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     def paths(self) -> list[str]:
         """What was asked for."""
@@ -46,28 +42,6 @@ class RepositoryServer:
         folder, _, name = path.lstrip("/").partition("/")
         return {"metadata": self.files, "targets": self.targets}.get(folder, {}).get(name)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    owner: RepositoryServer
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hung up is what tests do."""
-
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -76,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server = self.server
-        if not isinstance(server, _Server):
+        if not isinstance(server, OwnedServer) or not isinstance(server.owner, RepositoryServer):
             raise TypeError("expected our server")
         owner, asked = server.owner, self.headers.get("Range", "")
         owner.asked.append((self.path, asked))
