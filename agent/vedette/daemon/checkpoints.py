@@ -25,7 +25,7 @@ from vedette.store.cell import FileCell
 from vedette.trust.evolving_key import FILE, EvolvingKey
 
 EVOLVE_S: Final = 3600.0
-"""What an attacker can rewrite at most: the part since the last link. Each costs about 30 KB of
+"""What an attacker can rewrite at most: the part since the last link. Each costs about 20 KB of
 writing to the flash."""
 KIND: Final = "checkpoint"
 TOPIC: Final = "up/evidence"
