@@ -37,8 +37,9 @@ def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
 
 
 def say(line: str) -> None:
-    """One line, at once: a reader of a pipe must not wait for the next one."""
-    print(line, flush=True)
+    """One line, at once and whole: readers of a pipe wait for it, and threads speak, too."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _line(row: Sequence[str], widths: Sequence[int], gap: str) -> str:
