@@ -18,7 +18,7 @@ HEADLINES = re.compile(
     r"exec storm, (ebpf and 210 rules|audit), /bin/true: CPU"
     r"|engine, 210 .*every event new"
     r"|exec to broker, beyond|memory idle, sentinel and uplink: Pss|memory growth"
-    r"|idle: (CPU|wake-ups|written)|start|baseline scan of .*wall beside"
+    r"|idle: (CPU|wake-ups|written to disk)$|start|baseline scan of .*wall beside"
 )
 """The figures that stand in the README, by their names."""
 MAX_HEADLINES = 13
