@@ -28,6 +28,7 @@ from vedette_dev.terminal import is_colourful
 
 MAX_WAITING = 20_000
 DEVICE_TIMEOUT_S = 30.0
+LISTENING_TIMEOUT_S = 30.0
 _QUIET = frozenset((Kind.STATE, Kind.BIRTH, Kind.REPORT, Kind.DOUBLE, Kind.ENDED))
 
 Take = Callable[[Mapping[str, Any], float], None]
@@ -97,6 +98,19 @@ class Reader:
         with contextlib.suppress(queue.Full):
             self._arrived.put_nowait("")
         self._thread.join(5.0)
+
+    def await_listening(self, timeout_s: float = LISTENING_TIMEOUT_S) -> None:
+        """Wait until the broker has granted the subscriptions: nothing is missed from then on.
+
+        Raises:
+            DeviceError: it has not in time.
+        """
+        if not self._listener.is_listening.wait(timeout_s):
+            port = self._running.port
+            raise DeviceError(
+                f"expected the broker on port {port} to grant an operator's subscriptions within "
+                f"{timeout_s:g} s, it did not: see its log"
+            )
 
     def await_device(self, timeout_s: float = DEVICE_TIMEOUT_S) -> None:
         """Wait until the device has said something that its key signed.

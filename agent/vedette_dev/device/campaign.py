@@ -35,7 +35,7 @@ from vedette_dev.device.site import Site
 from vedette_dev.guests import Guest, GuestSettings
 from vedette_dev.images import Image
 from vedette_dev.images.layout import Layout, Partition
-from vedette_dev.player import Arrival, is_of
+from vedette_dev.player import Arrival, Arrivals, is_of
 
 AROUND = 3
 """Entries before and after a write of the environment that are cut at."""
@@ -81,7 +81,7 @@ def run(
     """
     shutil.rmtree(folder, ignore_errors=True)
     began_s = time.monotonic()
-    rules = _rules(repository, folder / "rules")
+    rules = one_rule(repository, folder / "rules")
     with Site(folder / "site", f"cut-{image.arch}", rules=rules) as site:
         settings = GuestSettings(data=site.data(owners_of(image)), forwards=site.forwards)
         with Guest(image, folder / "guest", settings) as guest:
@@ -106,7 +106,7 @@ def run(
     }
 
 
-def _rules(repository: Path, folder: Path) -> Path:
+def one_rule(repository: Path, folder: Path) -> Path:
     """A folder with the one rule by which a started device is heard, and its samples."""
     folder.mkdir(parents=True)
     for path in repository.glob(f"rules/{RULE}.*yml"):
@@ -221,12 +221,14 @@ def _start(disk: CutDisk, cut: Cut, guest: Guest, site: Site) -> list[str]:
         argv = ["cp", "--sparse=always", "--", str(disk.path), str(guest.disk)]
         subprocess.run(argv, check=True)
     try:
-        return [f"{cut}: {wrong}"] if (wrong := _what_is_wrong(guest, site)) else []
+        with site.listening() as arrivals:
+            wrong = _what_is_wrong(guest, arrivals)
+        return [f"{cut}: {wrong}"] if wrong else []
     finally:
         guest.power_off()
 
 
-def _what_is_wrong(guest: Guest, site: Site) -> str:
+def _what_is_wrong(guest: Guest, arrivals: Arrivals) -> str:
     """Start until its agent was heard; it may restart by itself where an update goes on."""
     wrong = ""
     for _ in range(LAUNCHES):
@@ -235,7 +237,7 @@ def _what_is_wrong(guest: Guest, site: Site) -> str:
             guest.check("systemctl start vedette.service vedette-uplink.service", READY_S)
             word = "w" + secrets.token_hex(5)
             guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 2; rm /tmp/{word}")
-            is_heard = site.arrivals.wait_for(partial(_holds, word), HEARD_S) is not None
+            is_heard = arrivals.wait_for(partial(_holds, word), HEARD_S) is not None
         except DeviceError as error:
             wrong = str(error)
         else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -109,6 +109,22 @@ class Site:
         traceback: TracebackType | None,
     ) -> None:
         self._exit.close()
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[Arrivals]:
+        """What an operator hears who begins to watch now, and knows nothing of before.
+
+        For a device whose disk went back in time: it counts on from there, and whoever has heard
+        it further takes what it says for delivered twice (core/fleet.py, rule 2).
+
+        Raises:
+            UplinkError: the broker cannot be reached.
+            DeviceError: it does not let us listen.
+        """
+        arrivals = Arrivals()
+        with Reader(self._running(), arrivals.add) as reader:
+            reader.await_listening()
+            yield arrivals
 
     @property
     def forwards(self) -> Mapping[str, int]:
