@@ -28,12 +28,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Hand the settings over and become the uplink, which never reads the configuration."""
-    from vedette.daemon import (  # noqa: PLC0415 (not for --help)
-        build,
-        config,
-        privileges,
-        uplink_main,
-    )
+    from vedette.daemon.notify import Notifier  # noqa: PLC0415 (as all below: not for --help)
+    from vedette.daemon.watchdog import START_S  # noqa: PLC0415
+
+    # A unit that nobody waits for has no time to start in: its watchdog counts from the exec, and
+    # loading paho and ssl took a starved device longer than that, again and again.
+    Notifier().allow(START_S)
+    from vedette.daemon import build, config, privileges, uplink_main  # noqa: PLC0415
     from vedette.uplink.settings import UplinkSettings  # noqa: PLC0415
 
     given = config.load(args.config)

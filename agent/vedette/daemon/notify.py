@@ -43,6 +43,15 @@ class Notifier:
         """Alive; to be called every `watchdog_period_s`."""
         return self._send("WATCHDOG=1")
 
+    def allow(self, within_s: float) -> bool:
+        """Ask for so many seconds between signs of life from now on; this is the first one.
+
+        Nothing is asked of a manager that does not watch: it would begin to (sd_notify(3)).
+        """
+        if not self.watchdog_period_s:
+            return False
+        return self._send(f"WATCHDOG_USEC={round(within_s * 1_000_000)}\nWATCHDOG=1")
+
     def reloading(self) -> bool:
         """The configuration is read again; `ready` ends it (Type=notify-reload needs the time)."""
         now_us = time.monotonic_ns() // 1000

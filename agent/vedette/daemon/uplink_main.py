@@ -131,6 +131,7 @@ async def _serve(bridge: Bridge) -> None:
 
     notifier = Notifier()
     with heard({signal.SIGTERM: bridge.stop}):
+        notifier.allow(2 * notifier.watchdog_period_s)  # the start had more: cli/uplink.py
         notifier.ready("waiting for the sentinel")
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(_tell_we_live(notifier))

@@ -43,6 +43,19 @@ def test_words_arrive_at_paths_and_abstract_names(is_abstract: bool, tmp_path: P
         assert manager.recv(999) == b"STOPPING=1"
 
 
+def test_another_time_between_signs_of_life_is_asked_of_a_manager_that_watches(
+    tmp_path: Path,
+) -> None:
+    path = str(tmp_path / "notify")
+    with listening(path) as manager:
+        notifier = Notifier({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "60000000"})
+        assert notifier.allow(300.0)
+        assert manager.recv(999) == b"WATCHDOG_USEC=300000000\nWATCHDOG=1"
+        assert not Notifier({"NOTIFY_SOCKET": path}).allow(300.0)
+        assert notifier.ready()
+        assert manager.recv(999) == b"READY=1"
+
+
 def test_a_manager_that_is_gone_or_full_never_blocks(tmp_path: Path) -> None:
     assert not Notifier({"NOTIFY_SOCKET": str(tmp_path / "none")}).ready()
     assert not Notifier({"NOTIFY_SOCKET": "relative"}).ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import socket
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from vedette.cli import uplink
 from vedette.daemon import uplink_main
+from vedette.errors import ConfigError
 
 DEADLINE_S = 10.0
 
@@ -60,7 +63,7 @@ def test_a_service_manager_hears_that_the_uplink_lives(
     monkeypatch.setenv("WATCHDOG_USEC", "20000")
     with manager:
         heard = serve(manager, 3)
-    assert heard[0] == "READY=1"
+    assert heard[:3] == ["WATCHDOG_USEC=20000", "WATCHDOG=1", "READY=1"]
     assert heard.count("WATCHDOG=1") >= 3
     assert heard[-1] == "STOPPING=1"
 
@@ -73,3 +76,13 @@ def test_a_manager_that_grants_no_watchdog_hears_of_start_and_end(
         assert [word for word in serve(manager, 0) if "STATUS" not in word] == [
             "READY=1", "STOPPING=1",
         ]  # fmt: skip
+
+
+def test_a_start_may_take_longer_than_the_pauses_between_signs_of_life(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    with manager:
+        with pytest.raises(ConfigError):
+            uplink.run(argparse.Namespace(config=tmp_path / "none.toml"))
+        assert manager.recv(999) == b"WATCHDOG_USEC=300000000\nWATCHDOG=1"
