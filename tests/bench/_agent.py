@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,8 +13,10 @@ from typing import NamedTuple
 
 from tests.system._proc import children
 
+from vedette.daemon.mounts import is_in_memory
 from vedette.errors import DeviceError
 from vedette_dev.session import Session
+from vedette_dev.workbench import find_workbench
 
 CALM_S = 10.0
 CALM_TIMEOUT_S = 600.0
@@ -31,7 +35,8 @@ class Usage(NamedTuple):
 
 @contextlib.contextmanager
 def running_agent(*, is_recorded: bool = False) -> Iterator[Session]:
-    """A development run in a folder on the disk of this clone, not in a tmpfs.
+    """A development run in a folder on the disk of this clone, not in a tmpfs; its run folder is in
+    one, as /run is on a device.
 
     What it is told is recorded in `watch.vrec` beside its `.dev` when asked for.
     """
@@ -39,6 +44,7 @@ def running_agent(*, is_recorded: bool = False) -> Iterator[Session]:
     place.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=place) as folder,
+        _in_memory(find_workbench(Path(folder) / ".dev").passing),
         Session(
             Path(folder) / ".dev",
             lambda _: None,
@@ -47,6 +53,22 @@ def running_agent(*, is_recorded: bool = False) -> Iterator[Session]:
         ) as session,
     ):
         yield session
+
+
+@contextlib.contextmanager
+def _in_memory(folder: Path) -> Iterator[None]:
+    """A tmpfs at a folder that is not there yet; as root, and where its parent lies on a disk."""
+    if os.geteuid() != 0 or is_in_memory(folder.parent):
+        yield
+        return
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "mode=711", "vedette-bench", str(folder)]
+    subprocess.run(["mount", *options], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        folder.rmdir()
 
 
 def parts(session: Session) -> dict[str, int]:

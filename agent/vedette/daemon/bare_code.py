@@ -2,7 +2,8 @@
 
 Nobody asks a resident for help() or for the types of arguments. What goes: docstrings, annotations
 of functions, and the class's name in that of its functions. What stays: file, line and name for
-every traceback, and the annotations of classes, which records are read by.
+every traceback, and the annotations of classes, which records are read by: those of a NamedTuple as
+the text they were written as, of which `typing` had made an object and code of each.
 
 Rule 1: called by a process that stays, before it imports anything else; never by a module that
 others import, and never by a test in its own process: the import system is changed for good.
@@ -86,5 +87,8 @@ def _strip_class(kind: type) -> None:
     for member in list(vars(kind).values()):
         if not isinstance(member, type) or member.__qualname__.startswith(within):
             _strip_value(member)
+    annotations = vars(kind).get("__annotations__", {})
+    for name, annotation in annotations.items():
+        annotations[name] = getattr(annotation, "__forward_arg__", annotation)
     with contextlib.suppress(TypeError):  # one of C stays as it is
         kind.__doc__ = None

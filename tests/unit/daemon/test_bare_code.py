@@ -33,7 +33,7 @@ class Kind:
 
 class Pair(typing.NamedTuple):
     """Two."""
-    left: int = 1
+    left: "int" = 1
 
 class Colour(enum.Enum):
     """One of these."""
@@ -81,6 +81,14 @@ def test_functions_keep_no_annotations_and_records_do(tmp_path: Path) -> None:
         " sorted(typing.get_type_hints(d.Kind)), sorted(typing.get_type_hints(d.Pair))]",
     )
     assert found == [{}, {}, ["name"], ["left"]]
+
+
+def test_a_field_of_a_named_tuple_keeps_its_annotation_as_text_alone(tmp_path: Path) -> None:
+    found = seen(
+        tmp_path,
+        "[d.Pair.__annotations__, typing.get_type_hints(d.Pair)['left'].__name__]",
+    )
+    assert found == [{"left": "int"}, "int"]
 
 
 def test_what_runs_is_the_same(tmp_path: Path) -> None:
