@@ -41,6 +41,19 @@ def test_what_is_encoded_is_decoded(
     assert envelope == (payload_type, payload, tuple(signatures))
 
 
+def test_a_payload_decoded_in_pieces_is_whole() -> None:
+    payload = bytes(range(256)) * 3000
+    assert dsse.decode(dsse.encode("t", payload, [("k", b"s")])).payload == payload
+
+
+def test_padding_between_pieces_is_refused() -> None:
+    one = "A" * (1 << 18)
+    text = one[:-1] + "=" + one
+    envelope = {"payload": text, "payloadType": "t", "signatures": [{"sig": "AQ=="}]}
+    with pytest.raises(ParseError, match="padding in the middle"):
+        dsse.decode(json.dumps(envelope).encode())
+
+
 def test_url_safe_base64_unknown_names_and_a_missing_keyid_are_allowed() -> None:
     data = b'{"payload":"-_8=","payloadType":"t","extra":1,"signatures":[{"sig":"AQ==","x":[]}]}'
     assert dsse.decode(data) == ("t", b"\xfb\xff", ((("", b"\x01")),))
