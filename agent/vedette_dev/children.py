@@ -25,6 +25,18 @@ def mortal(argv: Sequence[str]) -> list[str]:
     return [*([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *argv]
 
 
+def as_nice_as_we(pid: int) -> None:
+    """Give a child that leads a session our niceness, which it had only within that session.
+
+    Where each session is a group of its own (sched(7), "The autogroup feature"), `nice` counts
+    within it: guests of `nice -n -10 make qemu-test` had no more of the processor than anybody.
+    """
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    if niceness:
+        with contextlib.suppress(OSError):  # no such groups here, or not for us to raise
+            Path(f"/proc/{pid}/autogroup").write_text(str(niceness), encoding="ascii")
+
+
 class Child:
     """A started process with its log."""
 

@@ -22,7 +22,7 @@ from typing import NoReturn, Self
 
 from vedette.codec.text import escape
 from vedette.errors import DeviceError
-from vedette_dev.children import mortal
+from vedette_dev.children import as_nice_as_we, mortal
 from vedette_dev.guests.machine import Wiring, argv
 from vedette_dev.guests.root_shell import Ended, NoAnswerError, RootShell
 from vedette_dev.images import Image, build, disk, tools
@@ -153,6 +153,8 @@ class Guest:
                 stderr=log,
                 start_new_session=not self.settings.is_interactive,
             )
+        if not self.settings.is_interactive:
+            as_nice_as_we(self._process.pid)
         self._shell = RootShell(self._socket("shell"), lambda: self.is_running)
 
     def boot(self, deadline_s: float = BOOT_S) -> None:

@@ -17,6 +17,17 @@ from vedette_dev.children import mortal
 command = mortal(["/bin/sh", "-c", "echo $$; exec /bin/sleep 600"])
 subprocess.Popen(command, start_new_session=True).wait()
 """
+_NICE_PARENT = """
+import os, subprocess
+from pathlib import Path
+from vedette_dev.children import as_nice_as_we
+os.nice(7)
+child = subprocess.Popen(["/bin/sleep", "600"], start_new_session=True)
+as_nice_as_we(child.pid)
+print(Path(f"/proc/{child.pid}/autogroup").read_text().split()[-1])
+child.kill()
+child.wait()
+"""
 PATIENCE_MS = 20_000
 
 
@@ -38,3 +49,11 @@ def test_a_child_ends_with_a_parent_that_is_killed() -> None:
         if not ended.poll(0):
             signal.pidfd_send_signal(child, signal.SIGKILL)
         os.close(child)
+
+
+@pytest.mark.skipif(not os.access("/proc/self/autogroup", os.F_OK), reason="no autogroups here")
+def test_the_session_of_a_child_is_as_nice_as_we() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", _NICE_PARENT], check=True, capture_output=True, text=True
+    )
+    assert said.stdout.strip() == "7"
