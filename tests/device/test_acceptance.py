@@ -15,7 +15,7 @@ from tests.device._enforced import prepared
 
 from vedette.model.update import Cause, Step
 from vedette_dev.device import firmwares, tests_disk
-from vedette_dev.device.site import Site
+from vedette_dev.device.site import FIRMWARE, Site
 from vedette_dev.guests import GuestSettings
 from vedette_dev.images import Image
 from vedette_dev.player import attacks
@@ -30,7 +30,9 @@ CONTAINED = "download and run"
 @pytest.fixture(scope="module")
 def settings(image: Image, site: Site) -> GuestSettings:
     drive = tests_disk.make(REPOSITORY, site.folder, prepared=prepared(site))
-    return GuestSettings(data=data_of(image, site), drives=(drive,), forwards=site.forwards)
+    # One start is enough for U-Boot to count to its end; test_firmware.py has all three.
+    data = data_of(image, site, {"firmware": {**FIRMWARE, "tries": 1}})
+    return GuestSettings(data=data, drives=(drive,), forwards=site.forwards)
 
 
 def test_the_best_sources_watch(device: Device) -> None:

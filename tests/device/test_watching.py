@@ -22,6 +22,12 @@ def test_the_best_sources_watch_and_doctor_says_so(device: Device) -> None:
     assert {name: tiers.get(name) for name in BEST[ARCH]} == BEST[ARCH]
 
 
+def test_the_units_are_fitted_to_the_configuration_before_it_starts(device: Device) -> None:
+    # A link is the drop-in that was kept: one that was made at the start is a file.
+    device.guest.check("test -L /run/systemd/generator/vedette.service.d/50-vedette.conf")
+    device.vedette("units --check")
+
+
 @pytest.fixture(scope="module")
 def played(device: Device, request: pytest.FixtureRequest) -> Mapping[str, dict[str, Any]]:
     return device.play(chosen_attacks(request, test_an_attack_arrives_at_the_broker))

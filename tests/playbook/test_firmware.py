@@ -103,6 +103,20 @@ def test_a_good_one_is_written_tried_and_committed(device: Device) -> None:
     assert device.running == "b"
 
 
+def test_a_trial_has_the_starts_that_the_device_gives_it(device: Device) -> None:
+    device.install(firmware(CONTENT), CONTENT)
+    store = FirmwareStore(FileState(device.folder / "state"))
+    installer = FirmwareInstaller(device.boot_loader, store, device.around, tries=1)
+    assert installer.arm() is Next.RESTART
+    assert device.boot_loader.plan() == BootPlan("a", "b", 1)
+    device.restart()
+    assert device.running == "b"
+    installer = device.restart()
+    assert device.running == "a"
+    assert installer.recover() is Next.NOTHING
+    assert installer.record.state is S.ROLLED_BACK
+
+
 def test_one_that_is_unwell_goes_back(device: Device) -> None:
     device.arm(firmware(CONTENT), CONTENT)
     installer = device.restart()

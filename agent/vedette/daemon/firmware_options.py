@@ -32,6 +32,8 @@ from vedette.ports.discover import module_names
 
 BACKENDS = ("", *module_names(slot_package))
 MAX_OPTIONS = 32
+MOST_TRIES = 3
+"""That of ports/slot_backend.py, which a resident that reads this has no use for."""
 
 _OPTION = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _OPTION_VALUE = Text(r"[^\x00-\x1f\x7f]{0,1024}", "text of one line")
@@ -55,6 +57,7 @@ class Firmware:
         trial_s: when a trial in which something does not hold goes back.
         late_s: when a committed firmware goes back within its window, being unwell for so long.
         look_s: seconds between two looks during a trial.
+        tries: how many starts the boot loader gives a trial that nobody commits.
         restart: the command that starts the device anew; none: somebody else does.
         slots: options of the back-end.
         health: probes beside the essential functions.
@@ -65,6 +68,7 @@ class Firmware:
     trial_s: int = setting(Number(10, 86_400), 600)
     late_s: int = setting(Number(10, 86_400), 300)
     look_s: int = setting(Number(1, 600), 10)
+    tries: int = setting(Number(1, MOST_TRIES), MOST_TRIES)
     restart: tuple[str, ...] = setting(Restart(), ())
     slots: Mapping[str, str] = dataclasses.field(default_factory=dict)
     health: tuple[EssentialFunction, ...] = ()

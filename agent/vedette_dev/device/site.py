@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from typing import NamedTuple, Self
 
 from vedette.cli.fleet import add_device
 from vedette.codec.registry import Registered
+from vedette.daemon import config, units
 from vedette.daemon.config import WATCHED
 from vedette.model.release import ReleaseKind
 from vedette.model.update import Step, UpdateReport
@@ -42,10 +44,23 @@ STAGE = "/data/stage"
 STEP_PATIENCE_S = 420.0
 
 
+FIRMWARE: Mapping[str, object] = {
+    "backend": "uboot", "settle_s": 5, "trial_s": 240, "look_s": 3,
+    "restart": ["/usr/bin/systemctl", "reboot"],
+}  # fmt: skip
+"""The table [firmware] of a device, for who wants it a little different."""
+
+
 class Owners(NamedTuple):
-    """Numbers that an image gave to users: of the uplink's group."""
+    """What an image says of itself that a device's own files go by.
+
+    Attributes:
+        uplink_gid: the number of the uplink's group.
+        build: of the agent in it (daemon/units.py: BUILD).
+    """
 
     uplink_gid: int
+    build: str
 
 
 class Site:
@@ -164,7 +179,15 @@ class Site:
         )
         (folder / "device.log").touch()
         self._place_certificates(etc / "tls", owners)
+        self._fit_units(etc, owners.build)
         return folder
+
+    def _fit_units(self, etc: Path, build: str) -> None:
+        """As `vedette enroll` leaves a device: systemd would wait for Python at each start else."""
+        with tempfile.TemporaryDirectory() as home:
+            (Path(home) / units.BUILD).write_text(build)
+            source = units.source_digest(etc, Path(home))
+        units.write(config.load_unnamed(etc / "vedette.toml"), etc / units.FOLDER, source)
 
     def _place_certificates(self, tls: Path, owners: Owners) -> None:
         pair = self.broker.clients[self.device]
@@ -194,10 +217,7 @@ class Site:
                 "source": f"http://{REPOSITORY}:{REPOSITORY_PORT}",
                 "root": "/etc/vedette/root.json", "hardware": [self.hardware], "every_m": 0,
             },
-            "firmware": {
-                "backend": "uboot", "settle_s": 5, "trial_s": 240, "look_s": 3,
-                "restart": ["/usr/bin/systemctl", "reboot"],
-            },
+            "firmware": FIRMWARE,
             "firmware.health.service": {"command": ["/usr/bin/test", "!", "-e", UNWELL]},
             "models.runners.linear": {
                 "argv": ["/usr/bin/awk", "-f", "/etc/vedette/runner.awk", "{entry}", "{input}"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -131,13 +132,19 @@ def copy(source: Path, place: Path) -> None:
 
 def _place(machine: Target, log: Path, say: Callable[[str], None]) -> Path:
     modules = kernel.read_list((product.SOURCES / "modules.txt").read_text())
-    found = kernel.built(machine, modules, log, say)
-    tar = root.packed(machine, product.lines("packages.txt"), log, say)
+    packages = product.lines("packages.txt")
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # One processor is busy for minutes with maintainer scripts, where there is no root yet.
+        packed = beside.submit(root.packed, machine, packages, log, say)
+        found = kernel.built(machine, modules, log, say)
+        made = None if packed.done() else product.package(machine, say)
+        tar = packed.result()
 
     def make(folder: Path) -> None:
-        say(f"image     {machine.arch}: package, slot, disk")
+        say(f"image     {machine.arch}: slot, disk")
         _check_room(folder)
-        _make(folder, machine, (found, modules), tar, log, say)
+        package = made or product.package(machine, say)
+        _make(folder, machine, (found, modules), (tar, package), log)
 
     inputs = digest(
         found.image.parent.name, tar.parent.name, *product.inputs(), SLOTS_SCRIPT,
@@ -150,13 +157,13 @@ def _make(
     folder: Path,
     machine: Target,
     with_kernel: tuple[kernel.Kernel, kernel.ModuleList],
-    tar: Path,
+    archives: tuple[Path, Path],
     log: Path,
-    say: Callable[[str], None],
 ) -> None:
     tree = folder / "tree"
+    tar, package = archives
     root.unpack(tar, tree, log)
-    product.install(tree, machine, log, say)
+    product.install(package, tree, machine, log)
     product.furnish(tree, machine, *with_kernel)
     slot = folder / "slot.img"
     disk.make_ext4(slot, tree, _slot_bytes(tree), "rootfs", log)

@@ -34,13 +34,21 @@ _EMPTIED = ("tmp", "var/cache", "var/lib/apt/lists", "var/lib/vedette", "var/log
 _OWN = ("etc/vedette/enrolled.toml", "etc/vedette/trust.json", "var/lib/vedette/identity.key")
 
 
-def install(tree: Path, machine: Target, log: Path, say: Callable[[str], None]) -> None:
+def package(machine: Target, say: Callable[[str], None]) -> Path:
+    """The agent's package for a device, built anew.
+
+    Raises:
+        DeviceError: it cannot be built.
+    """
+    return deb.built(machine.arch, debian.SUITE, say=say)
+
+
+def install(package: Path, tree: Path, machine: Target, log: Path) -> None:
     """Install the agent's package into a root file system.
 
     Raises:
-        DeviceError: it cannot be built or installed, or brings what is one device's own.
+        DeviceError: it cannot be installed, or brings what is one device's own.
     """
-    package = deb.built(machine.arch, debian.SUITE, say=say)
     shutil.copy(package, tree / "tmp/vedette.deb")
     root.can_run(machine, log)
     tools.run([*root.IN_OWN_MOUNTS, "sh", "-euc", _INSTALL, "sh", tree], log)

@@ -7,6 +7,7 @@ import pytest
 from vedette.daemon.config import parse
 from vedette.daemon.firmware_options import NO_FIRMWARE
 from vedette.errors import ConfigError
+from vedette.ports.slot_backend import MAX_TRIES
 
 WHOLE = """
 [firmware]
@@ -27,6 +28,11 @@ def test_a_device_takes_no_firmware_unless_it_says_how() -> None:
     assert not NO_FIRMWARE.backend
 
 
+def test_a_trial_gets_as_many_starts_as_a_boot_loader_counts() -> None:
+    assert parse("", "t").firmware.tries == MAX_TRIES
+    assert parse("[firmware]\ntries = 1", "t").firmware.tries == 1
+
+
 def test_all_of_it_is_read() -> None:
     firmware = parse(WHOLE, "t").firmware
     assert (firmware.backend, firmware.settle_s, firmware.trial_s) == ("grub", 30, 600)
@@ -44,6 +50,8 @@ def test_all_of_it_is_read() -> None:
         ("firmware = 3", "expected a table"),
         ("settle_s = 700", "settle_s: expected at most trial_s"),
         ("settle_s = 0", "settle_s"),
+        ("tries = 0", "tries"),
+        ("tries = 4", "tries"),
         ('restart = ["reboot"]', "absolute path"),
         ("slots = 3", "a table of at most"),
         ("slots = {a = 3}", "text of one line"),

@@ -196,4 +196,5 @@ def backend(config: Config) -> SlotBackend:
 
 def _installer(config: Config, around: FirmwareAround) -> FirmwareInstaller:
     state = FileState(state_folder(config))
-    return FirmwareInstaller(backend(config), FirmwareStore(state), around)
+    store, tries = FirmwareStore(state), config.firmware.tries
+    return FirmwareInstaller(backend(config), store, around, tries)

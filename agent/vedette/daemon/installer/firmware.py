@@ -24,7 +24,7 @@ from vedette.model.firmware import BootPlan, FirmwareRecord, FirmwareState
 from vedette.model.release import PartKind, Release
 from vedette.model.update import Cause
 from vedette.ports.image_source import ImageSource
-from vedette.ports.slot_backend import SlotBackend
+from vedette.ports.slot_backend import MAX_TRIES, SlotBackend
 from vedette.store import slot_writer
 from vedette.store.block_index import BlockIndexFile
 from vedette.store.firmware import FirmwareStore
@@ -83,13 +83,21 @@ class FirmwareInstaller:
         backend: the boot loader.
         store: of the record.
         around: what else the steps touch.
+        tries: how many starts the boot loader gives a trial.
 
     Attributes:
         record: where it stands.
     """
 
-    def __init__(self, backend: SlotBackend, store: FirmwareStore, around: Surroundings) -> None:
+    def __init__(
+        self,
+        backend: SlotBackend,
+        store: FirmwareStore,
+        around: Surroundings,
+        tries: int = MAX_TRIES,
+    ) -> None:
         self._backend, self._store, self._around = backend, store, around
+        self._tries = tries
         self.record = store.load()
         self._report: WriteReport | None = None
 
@@ -251,7 +259,7 @@ class FirmwareInstaller:
             self._backend.commit(running)
 
     def _arm_step(self) -> None:
-        self._backend.arm(self.record.slot)
+        self._backend.arm(self.record.slot, self._tries)
 
     def _watch_step(self) -> None:
         if self.record.release is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from vedette.codec import sock_diag, syscalls
@@ -79,7 +79,9 @@ class Programs:
         has_environment: bool,
     ) -> None:
         self.unserved: dict[EventClass, str] = dict(without)
-        self.lacking = tuple(name for name in MODULE_PROGRAMS.values() if not has_tracepoint(name))
+        wanted = MODULE_PROGRAMS.values()
+        there = tracepoints(wanted)
+        self.lacking = tuple(name for name in wanted if name not in there)
         self._guarded: frozenset[int] = frozenset()
         self._object = KernelObject()
         self.counters: Counters | None = None
@@ -196,16 +198,26 @@ def listeners() -> Iterator[tuple[int, int]]:
             yield record.local_port, owners[record.inode]
 
 
-def has_tracepoint(name: str) -> bool:
-    """Whether this kernel has a tracepoint, by the name of its type in BTF."""
-    wanted = f"\0btf_trace_{name}\0".encode()
+def tracepoints(names: Iterable[str]) -> frozenset[str]:
+    """Which of these tracepoints this kernel has, by the names of their types in BTF.
+
+    Some 5 MB are read once for all of them, and searched without the zeros around a name: most of
+    BTF is zeros, at each of which a search for one that ends in a zero stops (4.5 s on a Cortex-A53
+    under emulation).
+    """
+    wanted = {name: f"btf_trace_{name}".encode() for name in names}
+    overlap = max(map(len, wanted.values()), default=0) + 1
+    found: set[str] = set()
     try:
         with open(BTF_FILE, "rb", buffering=0) as types:  # noqa: PTH123
-            tail = b""
-            while chunk := types.read(_CHUNK_BYTES):
-                if wanted in tail + chunk:
-                    return True
-                tail = chunk[-len(wanted) :]
+            text = b""
+            while len(found) < len(wanted) and (chunk := types.read(_CHUNK_BYTES)):
+                text = text[-overlap:] + chunk
+                found |= {
+                    name
+                    for name, core in wanted.items()
+                    if core in text and b"\0%b\0" % core in text
+                }
     except OSError:
-        return False
-    return False
+        return frozenset()
+    return frozenset(found)

@@ -11,24 +11,26 @@ from vedette.model.event import EventClass
 from vedette.sensors._ebpf import cgroups, programs
 from vedette.sensors._ebpf.cgroups import Cgroups
 from vedette.sensors._ebpf.object import MAX_CALLS
-from vedette.sensors._ebpf.programs import has_tracepoint
+from vedette.sensors._ebpf.programs import tracepoints
 
 
-@pytest.mark.parametrize("before", [0, 1, 256 * 1024 - 30, 256 * 1024 - 10, 256 * 1024, 10**6])
+@pytest.mark.parametrize(
+    "before", [0, 1, *range(256 * 1024 - 24, 256 * 1024 + 2), 512 * 1024 - 23, 10**6]
+)
 def test_a_tracepoint_is_found_wherever_its_name_stands(
     before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     types = tmp_path / "vmlinux"
     types.write_bytes(b"x" * before + b"\0btf_trace_module_load\0more\0")
     monkeypatch.setattr(programs, "BTF_FILE", str(types))
-    assert has_tracepoint("module_load")
-    assert not has_tracepoint("module_loa")
-    assert not has_tracepoint("module_free")
+    assert tracepoints(["module_load"]) == {"module_load"}
+    names = ("module_load", "module_loa", "module_free", "odule_load")
+    assert tracepoints(names) == {"module_load"}
 
 
 def test_a_kernel_without_types_has_no_tracepoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "BTF_FILE", "/nowhere/vmlinux")
-    assert not has_tracepoint("module_load")
+    assert tracepoints(["module_load"]) == frozenset()
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
