@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,6 +36,8 @@ _SPARE_PERCENT = 10
 _EXT4_BYTES = 24 * MIB
 """Of a slot: journal, tables of inodes."""
 _BLOCK_BYTES = 4096
+SOON_S = 3.0
+"""A root that is kept is found by then; one that is not takes minutes."""
 _STEP_BYTES = 16 * MIB
 
 
@@ -137,7 +139,8 @@ def _place(machine: Target, log: Path, say: Callable[[str], None]) -> Path:
         # One processor is busy for minutes with maintainer scripts, where there is no root yet.
         packed = beside.submit(root.packed, machine, packages, log, say)
         found = kernel.built(machine, modules, log, say)
-        made = None if packed.done() else product.package(machine, say)
+        is_there = packed in wait({packed}, SOON_S).done
+        made = None if is_there else product.package(machine, say)
         tar = packed.result()
 
     def make(folder: Path) -> None:
