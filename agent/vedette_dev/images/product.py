@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vedette.errors import DeviceError
 from vedette_dev.cache import REPOSITORY
-from vedette_dev.images import debian, initramfs, root, tools
+from vedette_dev.images import bytecode, debian, initramfs, root, tools
 from vedette_dev.images.kernel import Kernel, ModuleList
 from vedette_dev.images.target import Target
 from vedette_dev.packages import deb
@@ -49,6 +49,8 @@ def install(package: Path, tree: Path, machine: Target, log: Path) -> None:
     Raises:
         DeviceError: it cannot be installed, or brings what is one device's own.
     """
+    if bytecode.is_the_devices():
+        bytecode.lay(package, tree, log)
     shutil.copy(package, tree / "tmp/vedette.deb")
     root.can_run(machine, log)
     tools.run([*root.IN_OWN_MOUNTS, "sh", "-euc", _INSTALL, "sh", tree], log)
