@@ -7,7 +7,9 @@ Rule 2: a search that takes longer than GUARD_S of CPU is ended by a timer, wher
 main thread; nowhere else is there a way to end it.
 Rule 3: the longest line, which costs most of a trial, is spared where the same line a quarter as
 long took next to no time, unless the pattern asks for more than was there.
-Rule 4: a passed trial is no proof; nested repetitions are refused before (_sigma_regex.py).
+Rule 4: lines of one length are searched together, and one by one only if that took too long, for to
+look at the clock costs as much as most searches.
+Rule 5: a passed trial is no proof; nested repetitions are refused before (_sigma_regex.py).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
@@ -85,9 +87,11 @@ def slowest(text: str, literals: Iterable[str] = ()) -> Slow | None:
     spares = demand(tree) <= _SIZES[-2] // 2
     with _timed(re.compile(text, re.ASCII).search) as seconds_of:
         for size in _SIZES:
+            if size < _SIZES[-2] and seconds_of([line.of(size) for line in lines]) <= MAX_SEARCH_S:
+                continue
             grown = []
             for line in lines:
-                seconds = seconds_of(line.of(size))
+                seconds = seconds_of([line.of(size)])
                 if seconds > MAX_SEARCH_S:
                     return Slow(seconds, size, line.unit)
                 if seconds > _QUICK_S:
@@ -121,27 +125,27 @@ def _repetitions(tree: Any, head: str) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def _timed(search: Search) -> Iterator[Callable[[str], float]]:
+def _timed(search: Search) -> Iterator[Callable[[Sequence[str]], float]]:
     """A search that says how long it took, at most GUARD_S where that can be had.
 
     Yields:
-        A function from a line to seconds of CPU.
+        A function from lines to seconds of CPU for all of them.
     """
     with _guarded() as wind:
         wind()
         unnoticed_s = 0.0
 
-        def seconds_of(line: str) -> float:
+        def seconds_of(lines: Sequence[str]) -> float:
             nonlocal unnoticed_s
             if unnoticed_s > _UNNOTICED_S:
                 wind()
                 unnoticed_s = 0.0
             try:
-                seconds = _seconds(search, line)
+                seconds = _seconds(search, lines)
                 if seconds > MAX_SEARCH_S:
                     # The first look may have paid for memory that was not there yet.
                     wind()
-                    seconds = min(seconds, _seconds(search, line))
+                    seconds = min(seconds, _seconds(search, lines))
             except _TimeUpError:
                 return GUARD_S
             unnoticed_s += seconds
@@ -150,9 +154,10 @@ def _timed(search: Search) -> Iterator[Callable[[str], float]]:
         yield seconds_of
 
 
-def _seconds(search: Search, line: str) -> float:
+def _seconds(search: Search, lines: Sequence[str]) -> float:
     began_s = time.thread_time()
-    search(line)
+    for line in lines:
+        search(line)
     return time.thread_time() - began_s
 
 

@@ -23,12 +23,12 @@ SLOW = {
 
 @pytest.mark.parametrize("pattern", SLOW.values(), ids=SLOW)
 def test_a_pattern_that_a_hostile_line_holds_up_is_found_in_seconds(pattern: str) -> None:
-    began_s = time.monotonic()
+    began_s = time.thread_time()
     slow = slowest(pattern)
     assert slow is not None
     assert slow.seconds > 0.05
     assert slow.chars <= 4096
-    assert time.monotonic() - began_s < 15
+    assert time.thread_time() - began_s < 10
 
 
 @pytest.mark.parametrize("pattern", [r"\s-[a-zA-Z]{0,6}l\s{0,4}\S{0,40}sh\b", "(.){200,}", "", "x"])
