@@ -7,6 +7,7 @@ LOCK := build/lock
 EBPF := agent/vedette/sensors/_ebpf
 CHEAP := tests/unit tests/playbook
 ON_ALL_CORES := -q -n auto --dist worksteal
+QUICKLY := --hypothesis-profile quick -m "not thorough"
 THE_REST := $(addprefix --ignore=,$(CHEAP) tests/conformance) tests
 
 # Tests start Python some thousand times: what it compiled is kept, whatever the environment says.
@@ -67,9 +68,9 @@ lint: $(VENV)/ready
 	@echo "import contracts" && mkdir -p build && { $(PY) -c 'from importlinter.cli import lint_imports_command as c; c()' \
 		--no-cache > build/contracts.txt || { cat build/contracts.txt; exit 1; }; } && tail -n 6 build/contracts.txt
 
-check: $(VENV)/ready ## style, types, import contracts, unit tests (about a minute)
+check: $(VENV)/ready ## style, types, import contracts, unit tests with few examples (under a minute)
 	@mkdir -p build; { $(MAKE) --silent lint; echo $$? > build/lint.code; } > build/lint.txt 2>&1 & \
-		$(PY) -m pytest $(ON_ALL_CORES) $(CHEAP); tests=$$?; wait; cat build/lint.txt; \
+		$(PY) -m pytest $(ON_ALL_CORES) $(QUICKLY) $(CHEAP); tests=$$?; wait; cat build/lint.txt; \
 		exit $$((tests | $$(cat build/lint.code)))
 
 test: lint ebpf ## everything this machine can run; what it cannot is skipped with its reason

@@ -81,7 +81,7 @@ class Story:
 
     def __init__(self) -> None:
         self.agent = Agent(SETTINGS)
-        self.recording = encode_header(SETTINGS)
+        self.recording = bytearray(encode_header(SETTINGS))
         self.commands: list[Command] = []
         self.tell(RulesLoaded(0.0, WALL, BUNDLE))
         self.tell(Seeded(0.0, WALL, (started(1, 0, "/init", 0.0),), {0: "root"}))
@@ -89,9 +89,8 @@ class Story:
     def tell(self, given: Input) -> list[Command]:
         self.recording += encode_input(given)
         commands = self.agent.handle(given)
-        self.commands += commands
-        while Continue() in self.commands:  # as the shell does, at once
-            self.commands.remove(Continue())
+        self.commands += [command for command in commands if command != Continue()]
+        for _ in range(commands.count(Continue())):  # as the shell does, at once
             self.tell(Continued(given.at_s, given.wall_s))
         return commands
 
@@ -370,7 +369,7 @@ def test_a_replay_gives_the_same_bytes() -> None:
         story.answer(2.5 + n)
     story.tell(Ticked(500.0, WALL + 500.0))
     live = [c.draft.body for c in story.commands if isinstance(c, Append)]
-    settings, inputs = decode(story.recording)
+    settings, inputs = decode(bytes(story.recording))
     again = Agent(settings)
     replayed = [
         command.draft.body

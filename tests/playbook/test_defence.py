@@ -119,7 +119,7 @@ class Story:
     def __init__(self, content: Playbooks | None, mode: Mode = Mode.ENFORCE) -> None:
         settings = AgentSettings("home", "cam-1", "0" * 32, 60.0, response_mode=mode)
         self.agent = Agent(settings)
-        self.recording = encode_header(settings)
+        self.recording = bytearray(encode_header(settings))
         self.commands: list[Command] = []
         self.tell(RulesLoaded(0.0, WALL, BUNDLE))
         self.tell(PlaybooksLoaded(0.0, WALL, content, {}))
@@ -128,9 +128,8 @@ class Story:
     def tell(self, given: Input) -> list[Command]:
         self.recording += encode_input(given)
         commands = self.agent.handle(given)
-        self.commands += commands
-        while Continue() in self.commands:
-            self.commands.remove(Continue())
+        self.commands += [command for command in commands if command != Continue()]
+        for _ in range(commands.count(Continue())):
             self.tell(Continued(given.at_s, given.wall_s))
         return commands
 
@@ -473,7 +472,7 @@ def test_a_replay_asks_for_the_same() -> None:
         story.outcome(1.5, order, DONE)
     story.tell(probed(1.6, is_up=True))
     story.tick(700.0)
-    settings, inputs = decode(story.recording)
+    settings, inputs = decode(bytes(story.recording))
     agent = Agent(settings)
     run: Callable[[Input], list[Command]] = agent.handle
     again = [command for given in inputs for command in run(given)]

@@ -76,7 +76,7 @@ class Device:
 
     def __init__(self, first: Bundle) -> None:
         self.agent = Agent(SETTINGS)
-        self.recording = encode_header(SETTINGS)
+        self.recording = bytearray(encode_header(SETTINGS))
         self.reports: list[Incident] = []
         self.bodies: list[bytes] = []
         self.waits_for_turn = False
@@ -125,7 +125,7 @@ class Device:
         return sum(report.count for report in closed if report.finding.rule_id == rule_id)
 
     def replayed(self) -> list[bytes]:
-        settings, inputs = decode(self.recording)
+        settings, inputs = decode(bytes(self.recording))
         agent = Agent(settings)
         return [
             command.draft.body

@@ -75,7 +75,7 @@ class Device:
         self.settings = AgentSettings("t", "d", "0" * 32)
         self.agent = Agent(self.settings)
         self.commands: list[Command] = []
-        self.recording = encode_header(self.settings)
+        self.recording = bytearray(encode_header(self.settings))
         self.tell(Seeded(1.0, 1001.0, (), {}))
         self.tell(RulesLoaded(2.0, 1002.0, loaded))
 
@@ -254,6 +254,6 @@ def test_a_recording_with_drills_replays_to_the_same_commands() -> None:
     device.begin()
     device.see(process(), GUARDED_CALL)
     device.end(Rehearsed("kill", True, "it would be done"))
-    settings, inputs = decode(device.recording)
+    settings, inputs = decode(bytes(device.recording))
     again = Agent(settings)
     assert [command for given in inputs for command in again.handle(given)] == device.commands

@@ -107,6 +107,7 @@ def by_peer(number: int, at_s: float) -> Event:
 WAYS = {"processes": (KILL, by_process), "files": (HIDE, by_file), "peers": (BLOCK, by_peer)}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", WAYS)
 def test_budgets_hold_and_the_service_is_never_touched(way: str) -> None:
     book, alert = WAYS[way]

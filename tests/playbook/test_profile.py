@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 from tests.playbook.test_agent import WALL, Story, started
 from tests.simulators.device_stream import process_events
 
@@ -337,7 +338,7 @@ def test_a_recording_of_learning_and_judging_replays_to_the_same_bytes() -> None
     for events, _ in STRANGE.values():
         device.live(50.0, *events)
     wanted = [one.draft.body for one in device.commands if isinstance(one, Append)]
-    settings, inputs = decode(device.recording)
+    settings, inputs = decode(bytes(device.recording))
     again = Agent(settings)
     bodies: list[Any] = []
     for given in inputs:
@@ -348,6 +349,7 @@ def test_a_recording_of_learning_and_judging_replays_to_the_same_bytes() -> None
     assert learner.learnt() == device.learnt()
 
 
+@pytest.mark.thorough
 def test_a_device_that_does_what_it_always_does_is_quiet() -> None:
     """Half of a device's day is learnt; the other half, with new pids and names, says nothing."""
     day = list(process_events(20_000, seed=7))

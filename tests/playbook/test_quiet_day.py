@@ -18,6 +18,7 @@ def beginning(device_class: str, seed: int) -> list[Event]:
     return [next(stream) for _ in range(2000)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("device_class", CLASSES)
 def test_a_night_without_attacks_gives_at_most_one_finding(
     device_class: str,

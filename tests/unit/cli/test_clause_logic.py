@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.simulators.examples import examples
 from tests.simulators.linear_engine import is_met
 
 from vedette.cli._clause_logic import excludes, implies
@@ -59,7 +60,7 @@ conditions: st.SearchStrategy[Condition] = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@examples(2)
 @given(matches(), matches(), st.lists(_EVENTS, min_size=8, max_size=8))
 def test_what_is_proven_of_two_comparisons_holds(
     one: Match, other: Match, events: list[dict[str, str]]
@@ -73,7 +74,7 @@ def test_what_is_proven_of_two_comparisons_holds(
             assert not (is_met(one, event) and is_met(other, event)), event
 
 
-@settings(max_examples=100)
+@examples(1)
 @given(conditions, conditions, st.lists(_EVENTS, min_size=8, max_size=8))
 def test_what_is_proven_of_conditions_holds(
     one: Condition, other: Condition, events: list[dict[str, str]]
@@ -86,7 +87,7 @@ def test_what_is_proven_of_conditions_holds(
         assert not (is_implied and is_met(one, event)) or is_met(other, event)
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(conditions)
 def test_a_witness_meets_its_condition_and_the_dead_have_none(condition: Condition) -> None:
     found = witness(condition)

@@ -136,6 +136,7 @@ class Interrupting:
         if name == {at!r}:
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 sys.meta_path.insert(0, Interrupting())
 sys.argv[1:] = {words!r}
 runpy.run_module({package!r}, run_name="__main__", alter_sys=True)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tests.simulators.examples import examples
 
 from vedette.cli._command_line import main
 from vedette.cli._diagnostic import Diagnostic, Level
@@ -342,7 +343,7 @@ _YAML = st.recursive(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(0.6, HealthCheck.function_scoped_fixture)
 @given(st.dictionaries(
     st.sampled_from((
         "title", "id", "author", "level", "tags", "logsource", "detection", "falsepositives",

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
+from tests.simulators.examples import examples
 
 from vedette.cli._command_line import main
 from vedette.cli._sample_file import read_samples
@@ -216,7 +217,7 @@ def test_a_bad_sample_is_told_with_line_and_column(name: str, tmp_path: Path) ->
     assert str(raised.value).startswith(f"{file}{expected}")
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(1.5, HealthCheck.function_scoped_fixture)
 @given(
     st.text(
         alphabet=st.sampled_from("-[]{}:,&*!|>'\"\n #%@`atx09sevntim.~?<=") | st.characters(),

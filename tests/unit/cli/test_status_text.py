@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.simulators.examples import examples
 
 from vedette.cli._status_text import Table, is_well, render
 from vedette.cli._terminal import Painter
@@ -136,7 +137,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100)
+@examples(1)
 @given(st.dictionaries(st.sampled_from(sorted(ANSWER)), VALUES, max_size=4))
 def test_an_answer_of_any_shape_is_shown(answer: Table) -> None:
     assert all("\n" not in line for line in render(answer, Painter(is_coloured=False)))

@@ -64,10 +64,10 @@ def test_a_line_of_another_form_is_refused_with_its_offset(case: str) -> None:
     assert caught.value.offset == len(TABLE)
 
 
-@pytest.mark.parametrize("size", range(len(TABLE)))
-def test_a_cut_table_gives_its_whole_lines_or_a_parse_error(size: int) -> None:
-    with contextlib.suppress(ParseError):
-        assert len(parse_table(TABLE[:size], "little")) <= len(RECORDS)
+def test_a_cut_table_gives_its_whole_lines_or_a_parse_error() -> None:
+    for size in range(len(TABLE)):
+        with contextlib.suppress(ParseError):
+            assert len(parse_table(TABLE[:size], "little")) <= len(RECORDS), size
 
 
 def test_a_table_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tomllib
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.simulators.examples import examples
 
 from vedette.codec.toml_places import Place, nearest, places
 
@@ -62,7 +63,7 @@ def test_a_text_cut_at_any_place_gives_places_of_what_is_there() -> None:
         assert all(place.line <= lines for place in places(DOCUMENT[:end]).values())
 
 
-@settings(max_examples=200)
+@examples(2)
 @given(st.text(alphabet="ab=[]{}\"'#,.\n \\1", max_size=120))
 def test_every_key_that_tomllib_reads_has_a_place_inside_the_text(text: str) -> None:
     found = places(text)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.simulators.examples import examples
 from tests.simulators.linear_correlator import LinearCorrelator
 
 from vedette.core.correlation import Correlated, Correlator
@@ -274,7 +275,7 @@ hits = st.lists(st.tuples(st.sampled_from(["a", "b", "d"]), st.integers(0, 3), f
 tiers = st.fixed_dictionaries({rule: st.sampled_from(["t", "u"]) for rule in "abd"})
 
 
-@settings(max_examples=300)
+@examples(3)
 @given(correlation_lists(), hits)
 def test_what_comes_in_order_is_met_as_counting_everything_anew_says(
     made: list[Correlation], stream: list[tuple[str, int, Mapping[str, str]]]
@@ -288,7 +289,7 @@ def test_what_comes_in_order_is_met_as_counting_everything_anew_says(
         )
 
 
-@settings(max_examples=300)
+@examples(3)
 @given(hits, tiers)
 @example(
     stream=[(step, 0, {"SourceIp": "x"}) for step in ("b", "d", "a")],
@@ -308,7 +309,7 @@ def test_steps_of_several_tiers_are_met_as_any_way_through_all_hits_says(
         )
 
 
-@settings(max_examples=300)
+@examples(3)
 @given(hits, tiers, st.lists(st.floats(-SKEW_S, 0.0), min_size=25, max_size=25))
 def test_what_comes_late_makes_no_way_that_is_none(
     stream: list[tuple[str, int, Mapping[str, str]]],

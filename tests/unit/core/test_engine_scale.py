@@ -16,6 +16,8 @@ from vedette.model.rule import Bundle, Rule
 
 EVENTS = 120
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def rules() -> tuple[Rule, ...]:

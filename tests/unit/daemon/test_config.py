@@ -8,8 +8,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.simulators.examples import examples
 
 from vedette.codec.flow import parse_flows
 from vedette.daemon.config import MAX_BYTES, Config, Uplink, load, parse
@@ -312,7 +313,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=200)
+@examples(2)
 @given(st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=40).map("".join)))
 def test_any_text_gives_a_config_or_a_config_error(text: str) -> None:
     try:
@@ -327,7 +328,7 @@ SCALARS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=200)
+@examples(2)
 @given(
     st.sampled_from([field.name for field in dataclasses.fields(Config)]),
     st.sampled_from(["id", "state", "watch", "disable", "bundle", "port", "user", "max_mb"]),

@@ -99,6 +99,7 @@ def is_ext4(path: Path) -> bool:
     return not str(path).startswith("/dev/shm")
 
 
+@pytest.mark.thorough
 def test_a_hundred_of_a_hundred_come_back(scene: Scene) -> None:
     for number in range(100):
         scene.file.write_bytes(os.urandom(number * 700))

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
+from tests.simulators.examples import examples
 
 from vedette.errors import StoreError
 from vedette.model.baseline import FileRecord
@@ -145,7 +146,7 @@ def test_a_newer_version_is_not_touched_but_set_aside(tmp_path: Path) -> None:
     again.close()
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(0.25, HealthCheck.function_scoped_fixture)
 @given(at=st.integers(0, 20_000), value=st.binary(min_size=1, max_size=64))
 @example(at=3787, value=b"\x80")  # in the schema, which SQLite's message then quotes
 @example(at=3980, value=b"\x80")  # in a column's name

@@ -294,6 +294,7 @@ def test_a_disk_that_is_too_full_is_told_before_the_first_byte(
     assert store.digests(NAME) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("is_lasting", [False, True])
 def test_a_disk_that_fails_at_any_step_changes_nothing_that_is_in_use(

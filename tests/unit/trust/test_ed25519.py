@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.simulators.examples import examples
 
 from vedette.errors import DeviceError
 from vedette.trust import ed25519
@@ -61,7 +62,7 @@ def test_rfc_8032_vector(vector: tuple[str, str, str, str]) -> None:
     assert Ed25519Verifier().verify(public, signature, message)
 
 
-@settings(max_examples=25)
+@examples(0.25)
 @given(seed=st.binary(min_size=32, max_size=32), message=st.binary(max_size=4096))
 def test_same_as_cryptography(seed: bytes, message: bytes) -> None:
     ours, theirs = Ed25519Signer(seed), Ed25519PrivateKey.from_private_bytes(seed)
@@ -69,7 +70,7 @@ def test_same_as_cryptography(seed: bytes, message: bytes) -> None:
     assert ours.sign(message) == theirs.sign(message)
 
 
-@settings(max_examples=50)
+@examples(0.5)
 @given(
     public=st.binary(min_size=32, max_size=32),
     signature=st.binary(min_size=64, max_size=64),

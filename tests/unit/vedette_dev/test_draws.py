@@ -118,6 +118,7 @@ TOLD: Mapping[str, Callable[[Rehearsal], Iterable[Event]]] = {
 """By the attack that draws, the events of what it does."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", TOLD)
 def test_whatever_is_drawn_is_told(name: str, tmp_path: Path) -> None:
     attack = next(one for one in attacks(ROOT) if one.name == name)
