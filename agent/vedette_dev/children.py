@@ -16,13 +16,13 @@ STOP_TIMEOUT_S = 20.0
 """The agent flushes for up to 10 s and its uplink for 3 more; after that something is wrong."""
 
 
-def mortal(argv: Sequence[str]) -> list[str]:
-    """The command of a child that the kernel ends (SIGKILL) when the thread that starts it ends.
+def mortal(argv: Sequence[str], word: str = "KILL") -> list[str]:
+    """The command of a child that gets this signal when the thread that starts it ends.
 
     Whoever is killed cleans nothing up; without setpriv(1) of util-linux the child is left then.
     """
     setpriv = shutil.which("setpriv")
-    return [*([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *argv]
+    return [*([setpriv, "--pdeathsig", word, "--"] if setpriv else []), *argv]
 
 
 def as_nice_as_we(pid: int) -> None:

@@ -28,7 +28,7 @@ from vedette.errors import DeviceError
 from vedette_dev import identity, settings
 from vedette_dev.broker import Broker, BrokerSettings
 from vedette_dev.certificates import KeyPair
-from vedette_dev.children import Child
+from vedette_dev.children import Child, mortal
 from vedette_dev.readiness import Readiness
 from vedette_dev.rules import build_rules
 from vedette_dev.workbench import UPLINK_UID, Workbench, only_one, open_workbench
@@ -156,7 +156,10 @@ class Session:
             if self._record is not None:
                 argv += ["--record", str(self._record)]
             with _uninterrupted():
-                self.agent = Child("the agent", argv, bench.agent_log, readiness.environment)
+                # Where we are killed it puts the kernel back as it was, which takes a moment.
+                self.agent = Child(
+                    "the agent", mortal(argv, "TERM"), bench.agent_log, readiness.environment
+                )
                 self._exit.callback(self._stop_agent)
             self._say(f"agent     pid {self.agent.pid}, log in {bench.agent_log}")
             try:

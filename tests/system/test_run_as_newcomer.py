@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.system._dev import REPOSITORY, DevRun
+from tests.system._dev import DEADLINE_S, REPOSITORY, DevRun
 from tests.system._newcomer import open_folder, readable_python
-from tests.system._proc import processes_with
+from tests.system._proc import children, processes_with
 
 pytestmark = pytest.mark.system
 
@@ -93,6 +94,23 @@ def test_run_ends_by_itself_and_starts_again(tmp_path: Path, kernel: None) -> No
             run.await_line("^watching ")
             assert run.wait() == 0, run.text
         assert not processes_with(str(folder))
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="no setpriv: apt-get install util-linux")
+def test_what_a_killed_run_had_started_ends_too(tmp_path: Path, kernel: None) -> None:
+    folder = tmp_path / ".dev"
+    with DevRun(["run", "--folder", folder]) as run:
+        run.await_line("^watching ")
+        started = {os.pidfd_open(pid): line for pid, line in children(run.process.pid).items()}
+        run.process.kill()
+        run.process.wait()
+    assert len(started) == 2, started
+    for pidfd, line in started.items():
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)  # pidfd_open(2): readable when it has ended
+        assert ended.poll(1000 * DEADLINE_S), line
+        os.close(pidfd)
+    assert not processes_with(str(folder))
 
 
 def test_without_a_broker_it_says_what_to_install(tmp_path: Path, as_root: None) -> None:

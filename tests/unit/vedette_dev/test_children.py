@@ -12,9 +12,9 @@ import sys
 import pytest
 
 _PARENT = """
-import subprocess
+import subprocess, sys
 from vedette_dev.children import mortal
-command = mortal(["/bin/sh", "-c", "echo $$; exec /bin/sleep 600"])
+command = mortal(["/bin/sh", "-c", "echo $$; exec /bin/sleep 600"], sys.argv[1])
 subprocess.Popen(command, start_new_session=True).wait()
 """
 _NICE_PARENT = """
@@ -34,8 +34,10 @@ PATIENCE_MS = 20_000
 @pytest.mark.skipif(
     shutil.which("setpriv") is None, reason="no setpriv: apt-get install util-linux"
 )
-def test_a_child_ends_with_a_parent_that_is_killed() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("word", ["KILL", "TERM"])
+def test_a_child_ends_with_a_parent_that_is_killed(word: str) -> None:
+    command = [sys.executable, "-c", _PARENT, word]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     with parent.stdout:
         child = os.pidfd_open(int(parent.stdout.readline()))
