@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -134,14 +135,21 @@ def copy(source: Path, place: Path) -> None:
 
 def _place(machine: Target, log: Path, say: Callable[[str], None]) -> Path:
     modules = kernel.read_list((product.SOURCES / "modules.txt").read_text())
-    packages = product.lines("packages.txt")
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        # One processor is busy for minutes with maintainer scripts, where there is no root yet.
-        packed = beside.submit(root.packed, machine, packages, log, say)
+    has_root = threading.Event()
+
+    def rest() -> tuple[kernel.Kernel, Path | None]:
         found = kernel.built(machine, modules, log, say)
-        is_there = packed in wait({packed}, SOON_S).done
-        made = None if is_there else product.package(machine, say)
-        tar = packed.result()
+        # Where there is no root yet, maintainer scripts keep one processor busy for minutes.
+        return found, None if has_root.wait(SOON_S) else product.package(machine, say)
+
+    # The root is made in this thread: an interrupt ends the program that it waits for.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        others = beside.submit(rest)
+        try:
+            tar = root.packed(machine, product.lines("packages.txt"), log, say)
+        finally:
+            has_root.set()
+        found, made = others.result()
 
     def make(folder: Path) -> None:
         say(f"image     {machine.arch}: slot, disk")
