@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -136,20 +136,22 @@ def copy(source: Path, place: Path) -> None:
 def _place(machine: Target, log: Path, say: Callable[[str], None]) -> Path:
     modules = kernel.read_list((product.SOURCES / "modules.txt").read_text())
     has_root = threading.Event()
+    others: Future[tuple[kernel.Kernel, Path | None]] = Future()
 
-    def rest() -> tuple[kernel.Kernel, Path | None]:
-        found = kernel.built(machine, modules, log, say)
-        # Where there is no root yet, maintainer scripts keep one processor busy for minutes.
-        return found, None if has_root.wait(SOON_S) else product.package(machine, say)
-
-    # The root is made in this thread: an interrupt ends the program that it waits for.
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        others = beside.submit(rest)
+    def rest() -> None:
         try:
-            tar = root.packed(machine, product.lines("packages.txt"), log, say)
-        finally:
-            has_root.set()
-        found, made = others.result()
+            found = kernel.built(machine, modules, log, say)
+            # Where there is no root yet, maintainer scripts keep one processor busy for minutes.
+            is_kept = has_root.wait(SOON_S)
+            others.set_result((found, None if is_kept else product.package(machine, say)))
+        except Exception as error:  # noqa: BLE001 (raised where it is waited for)
+            others.set_exception(error)
+
+    # Nobody waits for its end after an interrupt: it, and the programs that it runs, end with us.
+    threading.Thread(target=rest, daemon=True).start()
+    tar = root.packed(machine, product.lines("packages.txt"), log, say)
+    has_root.set()
+    found, made = others.result()
 
     def make(folder: Path) -> None:
         say(f"image     {machine.arch}: slot, disk")

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vedette.errors import DeviceError
+from vedette_dev.children import mortal
 
 TIMEOUT_S = 300.0
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -67,7 +68,7 @@ def run(
     words = [find(str(argv[0])), *map(str, argv[1:])]
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=stream, stderr=stream, start_new_session=True,
+            mortal(words), stdin=subprocess.PIPE, stdout=stream, stderr=stream, start_new_session=True,
             cwd=working_folder,
             env={**os.environ, "PATH": _PATH, "LC_ALL": "C.UTF-8", **(environment or {})},
         )  # fmt: skip
