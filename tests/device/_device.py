@@ -24,6 +24,7 @@ READY_S = 240.0
 ARRIVAL_S = 45.0
 PLAY_S = 1500.0
 UNIT, UPLINK = "vedette.service", "vedette-uplink.service"
+UPDATE = "vedette-update.service"
 ARCH = os.environ.get("VEDETTE_QEMU_ARCH", "")
 """Set by `make qemu-test`."""
 
@@ -65,6 +66,13 @@ class Device:
         if ended.code:
             said = self.guest.run(f"systemctl status {UNIT}; journalctl -u 'vedette*' | tail -n 40")
             raise AssertionError(f"the agent is not ready after {READY_S:g} s:\n{said.output}")
+
+    def await_update(self) -> None:
+        """Wait until the look for releases at its start is over: there is one at a time."""
+        state = "systemctl show -P ActiveState -P ExecMainExitTimestampMonotonic"
+        self.guest.await_true(
+            f"set -- $({state} {UPDATE}); [ $1 = inactive ] && [ $2 -gt 0 ]", READY_S
+        )
 
     def vedette(self, words: str, *, deadline_s: float = 90.0) -> str:
         """What `vedette WORDS` prints; its code must be 0."""

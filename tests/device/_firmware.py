@@ -32,6 +32,7 @@ def release(device: Device, make: Make, image: Image, folder: Path, name: str) -
 
 def _take(device: Device) -> None:
     """Have it look for releases, and wait until it starts anew for one."""
+    device.await_update()
     # In a unit of its own: the device ends in the middle of the shell's answer otherwise.
     look = f"systemd-run --quiet --wait --collect --unit={UNIT} vedette update run --now"
     with contextlib.suppress(DeviceError):  # it went off meanwhile; if it did not, that is told now

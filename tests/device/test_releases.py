@@ -27,6 +27,7 @@ def test_a_release_of_rules_is_used_without_a_restart(device: Device, tmp_path: 
     (rules / "new.nomatch.yml").write_text("- {CommandLine: /bin/echo hello}\n")
     device.guest.check(f"/bin/echo {WORD}")
     site.desk.release_rules(site.desk.build_rules(rules, 2))
+    device.await_update()
     device.vedette("update run --now", deadline_s=300)
     site.steps.await_step(Step.TRIAL, "rules")
     assert not site.steps.has_incident(NEW_RULE)

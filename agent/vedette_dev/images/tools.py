@@ -68,7 +68,8 @@ def run(
     words = [find(str(argv[0])), *map(str, argv[1:])]
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            mortal(words), stdin=subprocess.PIPE, stdout=stream, stderr=stream, start_new_session=True,
+            mortal(words), stdin=subprocess.PIPE, stdout=stream, stderr=stream,
+            start_new_session=True,
             cwd=working_folder,
             env={**os.environ, "PATH": _PATH, "LC_ALL": "C.UTF-8", **(environment or {})},
         )  # fmt: skip
