@@ -69,9 +69,11 @@ class Device:
 
     def await_update(self) -> None:
         """Wait until the look for releases at its start is over: there is one at a time."""
-        state = "systemctl show -P ActiveState -P ExecMainExitTimestampMonotonic"
+        ask = f"systemctl show {UPDATE} -P"
         self.guest.await_true(
-            f"set -- $({state} {UPDATE}); [ $1 = inactive ] && [ $2 -gt 0 ]", READY_S
+            f"[ $({ask} ExecMainExitTimestampMonotonic) -gt 0 ] && "
+            f"[ $({ask} ActiveState) = inactive ]",
+            READY_S,
         )
 
     def vedette(self, words: str, *, deadline_s: float = 90.0) -> str:
