@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 
 from tests.simulators.station import UPLINK_UID
 from tests.system._live import QUIET
+from tests.system._proc import end
 
 from vedette.daemon import control_client
 from vedette.errors import DeviceError
@@ -68,7 +69,11 @@ class Fresh:
         return found
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # `with` leaves nothing whose beginning failed
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -86,8 +91,7 @@ class Fresh:
     def stop(self) -> None:
         keeper, self.keeper = self.keeper, None
         if keeper is not None and keeper.poll() is None:
-            keeper.terminate()
-            assert keeper.wait(DEADLINE_S) == 0, self.log.read_text()[-3000:]
+            assert end(keeper, DEADLINE_S) == 0, self.log.read_text()[-3000:]
 
     def reload(self) -> None:
         assert self.keeper is not None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.simulators.station import UPLINK_UID
-from tests.system._proc import children
+from tests.system._proc import children, end
 from tests.system._site import Site
 
 from vedette.errors import DeviceError
@@ -78,19 +78,14 @@ class Live:
         keeper, self.keeper = self.keeper, None
         if keeper is None:
             raise RuntimeError("the agent does not run; start it first")
-        keeper.terminate()
-        return keeper.wait(DEADLINE_S)
+        return end(keeper, DEADLINE_S)
 
     def close(self) -> None:
         """Leave no process and no socket behind, whatever the test did."""
         keeper, self.keeper = self.keeper, None
         if keeper is not None and keeper.poll() is None:
-            keeper.terminate()
-            try:
-                keeper.wait(DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                keeper.kill()
-                keeper.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                end(keeper, DEADLINE_S)
         shutil.rmtree(self.site.run, ignore_errors=True)
 
     def pid(self, part: str) -> int:

@@ -1,10 +1,12 @@
-"""What a running process holds, read from /proc by somebody else than itself."""
+"""What a running process holds, read from /proc by somebody else than itself; and its end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 TABLES = {
@@ -71,3 +73,20 @@ def _inodes(pid: int) -> dict[str, str]:
                 if len(columns) > 6:
                     found[columns[index]] = family
     return found
+
+
+def end(
+    process: subprocess.Popen[bytes], deadline_s: float, number: signal.Signals = signal.SIGTERM
+) -> int:
+    """End a process by a signal and wait for it; returns its exit code.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end; it was killed then, and does not run any more.
+    """
+    process.send_signal(number)
+    try:
+        return process.wait(deadline_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise

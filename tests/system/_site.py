@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from tests.system._proc import end
+
 from vedette.cli._signing import sealed
 from vedette.codec import bundle as bundle_codec
 from vedette.codec import dsse
@@ -228,7 +230,12 @@ class Running:
                 stdout=output,
                 stderr=output,
             )  # fmt: skip
-            readiness.wait(DEADLINE_S, self._ended, lambda _: None)
+            try:
+                readiness.wait(DEADLINE_S, self._ended, lambda _: None)
+            except BaseException:  # `with` leaves nothing whose beginning failed
+                if self.process.poll() is None:
+                    self.stop()
+                raise
         return self
 
     def __exit__(
@@ -242,8 +249,7 @@ class Running:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait; returns the exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(DEADLINE_S)
+        return end(self.process, DEADLINE_S, number)
 
     def _ended(self) -> str:
         if self.process.poll() is None:
