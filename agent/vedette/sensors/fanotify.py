@@ -91,7 +91,8 @@ class FanotifySensor(Sensor):
         group = self._group
         if group is None:
             return ""
-        marks = await asyncio.to_thread(marks_of, group.descriptor, b"fanotify sdev:")
+        # Some lines: here, since another thread would be woken for it every ten seconds.
+        marks = marks_of(group.descriptor, b"fanotify sdev:")
         # One that was unmounted took its mark along: the mounts are followed a moment later.
         there = [filesystem for filesystem in group.filesystems if is_there(filesystem)]
         wanted = len({filesystem.device for filesystem in there})
