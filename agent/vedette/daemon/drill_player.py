@@ -73,8 +73,7 @@ class Player:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._file, flags, 0o600)
         self._taken.callback(os.unlink, self._file)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(b"a drill of Vedette\n")
+        os.close(descriptor)
 
     def _connect(self) -> None:
         """A listener and a connection to it, both of ours."""

@@ -7,7 +7,8 @@ Rule 3: what was missed is played once more, with another word, before it is tol
 have to prove themselves, so that a blind one is replaced at once.
 Rule 4: responses are planned against what the drill itself made, those against units against one
 that is declared essential; nothing is done.
-Rule 5: only the uplink sees names, and it may be away: the drill's name is expected once one was
+Rule 5: its file is made in memory where a folder there is watched: 24 a day would wear a flash.
+Rule 6: only the uplink sees names, and it may be away: the drill's name is expected once one was
 seen, until its absence was told.
 """
 
@@ -28,6 +29,7 @@ from vedette.codec.text import escape
 from vedette.core.drills import Drill
 from vedette.core.inputs import DrillBegun, DrillEnded, Rehearsed
 from vedette.daemon.drill_player import PLAYED
+from vedette.daemon.mounts import is_in_memory
 from vedette.daemon.shell import Shell, now
 from vedette.errors import DeviceError, ParseError, RequestError
 from vedette.model.event import EventClass
@@ -312,9 +314,12 @@ def _address() -> str:
 
 def _folder(watch: Sequence[str]) -> str:
     """A watched folder in which everybody may make files and nobody those of others, or ""."""
-    for path in watch:
-        with contextlib.suppress(OSError):
-            mode = os.lstat(path).st_mode
-            if stat.S_ISDIR(mode) and mode & stat.S_ISVTX and mode & stat.S_IWOTH:
-                return path
-    return ""
+    found = [path for path in watch if _is_for_everybody(path)]
+    return next((path for path in found if is_in_memory(Path(path))), found[0] if found else "")
+
+
+def _is_for_everybody(path: str) -> bool:
+    with contextlib.suppress(OSError):
+        mode = os.lstat(path).st_mode
+        return stat.S_ISDIR(mode) and bool(mode & stat.S_ISVTX) and bool(mode & stat.S_IWOTH)
+    return False

@@ -66,7 +66,7 @@ class Device:
 
     def __init__(
         self,
-        watch: str,
+        watch: str | tuple[str, ...],
         *reports: TierReport,
         sees: Callable[[DrillBegun], tuple[Event, ...]] = lambda _: (),
         responders: Mapping[str, type[Target]] | None = None,
@@ -76,7 +76,8 @@ class Device:
         self.orders: list[Order] = []
         self.checks = 0
         sources = Sources(lambda: reports, self._rehearse, lambda: responders or {}, self._check)
-        self.drills = Drills(self.shell, sources, watch=(watch,), every_s=0.0, unit=unit)  # type: ignore[arg-type]
+        trees = (watch,) if isinstance(watch, str) else watch
+        self.drills = Drills(self.shell, sources, watch=trees, every_s=0.0, unit=unit)  # type: ignore[arg-type]
 
     async def _rehearse(self, order: Order) -> Outcome:
         self.orders.append(order)
@@ -160,6 +161,19 @@ def test_without_a_folder_for_everybody_no_file_is_made(tmp_path: Path) -> None:
     assert device.shell.begun[0].expected == {}
     assert "no watched folder" in report.not_played["file_event"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_such_folders_that_in_memory_is_taken(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    memory.chmod(0o1777)
+    monkeypatch.setattr(drills, "is_in_memory", lambda path: path == memory)
+    responders = {"quarantine": FileTarget}
+    device = Device((folder, str(memory)), FILES, sees=seen_by_files, responders=responders)
+    asyncio.run(device.drills.drill("timer"))
+    assert [Path(order.target.path).parent for order in device.orders] == [memory]  # type: ignore[union-attr]
 
 
 def test_a_link_to_such_a_folder_is_none(tmp_path: Path, folder: str) -> None:
@@ -304,7 +318,7 @@ def test_the_answer_says_what_became_of_each_step(folder: str) -> None:
 def test_the_player_leaves_nothing_when_it_is_ended_early(tmp_path: Path) -> None:
     player = drill_player.Player("vedette-drill-x", "127.99.98.97", str(tmp_path))
     player.play()
-    assert (tmp_path / "vedette-drill-x").read_bytes() == b"a drill of Vedette\n"
+    assert (tmp_path / "vedette-drill-x").read_bytes() == b""
     player.close()
     assert list(tmp_path.iterdir()) == []
 
