@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from vedette.errors import DeviceError
-from vedette_dev.device import tests_disk
+from vedette_dev.device import services, tests_disk
 from vedette_dev.device.owners import owners_of
 from vedette_dev.device.site import STAGE, Site
 from vedette_dev.guests import Guest
@@ -20,11 +20,8 @@ from vedette_dev.images import Image
 from vedette_dev.player import Arrival, Attack, is_of
 
 REPOSITORY = Path(__file__).parents[2]
-READY_S = 240.0
 ARRIVAL_S = 45.0
 PLAY_S = 1500.0
-UNIT, UPLINK = "vedette.service", "vedette-uplink.service"
-UPDATE = "vedette-update.service"
 ARCH = os.environ.get("VEDETTE_QEMU_ARCH", "")
 """Set by `make qemu-test`."""
 
@@ -46,7 +43,7 @@ class Device:
         """Start it and wait until the agent watches and was heard."""
         self.guest.boot()
         self.await_agent()
-        self.site.reader.await_device(READY_S)
+        self.site.reader.await_device(services.READY_S)
 
     def start_until_shell(self, launches: int) -> None:
         """Launch the machine again as often as it ends by itself, until somebody answers."""
@@ -61,20 +58,11 @@ class Device:
 
     def await_agent(self) -> None:
         """Wait until the agent's unit says that it is ready."""
-        # Joins the start that is under way; asking again and again would take its processor.
-        ended = self.guest.run(f"systemctl start {UNIT} {UPLINK}", deadline_s=READY_S)
-        if ended.code:
-            said = self.guest.run(f"systemctl status {UNIT}; journalctl -u 'vedette*' | tail -n 40")
-            raise AssertionError(f"the agent is not ready after {READY_S:g} s:\n{said.output}")
+        services.await_agent(self.guest)
 
     def await_update(self) -> None:
         """Wait until the look for releases at its start is over: there is one at a time."""
-        ask = f"systemctl show {UPDATE} -P"
-        self.guest.await_true(
-            f"[ $({ask} ExecMainExitTimestampMonotonic) -gt 0 ] && "
-            f"[ $({ask} ActiveState) = inactive ]",
-            READY_S,
-        )
+        services.await_update(self.guest)
 
     def vedette(self, words: str, *, deadline_s: float = 90.0) -> str:
         """What `vedette WORDS` prints; its code must be 0."""

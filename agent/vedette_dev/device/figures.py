@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vedette.errors import DeviceError
 from vedette.model.update import Step
-from vedette_dev.device import firmwares
+from vedette_dev.device import firmwares, services
 from vedette_dev.device import page as table
 from vedette_dev.device.owners import owners_of
 from vedette_dev.device.site import Site
@@ -26,7 +26,7 @@ from vedette_dev.guests import Guest, GuestSettings
 from vedette_dev.images import Image
 from vedette_dev.player import Arrival, is_of
 
-READY_S = 240.0
+STOP_S = 60.0
 STORM = 400
 """Executions of one storm. 1500, three times, had not ended after five minutes where an emulated
 x86-64 shared two cores with a load of ten."""
@@ -34,7 +34,6 @@ ROUNDS = 3
 TELLINGS = 7
 CLOCK_TRIES = 5
 UPDATE_S = 900.0
-UNITS = ("vedette.service", "vedette-uplink.service")
 HEAD = "| architecture | figure | value | beside | ratio |\n|---|---|---|---|---|\n"
 
 
@@ -66,8 +65,9 @@ def run(repository: Path, folder: Path, image: Image, say: Callable[[str], None]
         settings = GuestSettings(data=site.data(owners_of(image)), forwards=site.forwards)
         with Guest(image, folder / "guest", settings) as guest:
             guest.boot()
-            guest.check("systemctl start vedette.service vedette-uplink.service", READY_S)
-            site.reader.await_device(READY_S)
+            services.await_agent(guest)
+            site.reader.await_device(services.READY_S)
+            services.await_update(guest)
             bench = _Bench(image, guest, site)
             for measure in (bench.start, bench.memory, bench.telling, bench.storm, bench.firmware):
                 try:
@@ -106,7 +106,7 @@ class _Bench:
         """Pss of each resident process."""
         total_kb = self._meminfo("MemTotal")
         made = []
-        for unit in UNITS:
+        for unit in (services.AGENT, services.UPLINK):
             text = self._guest.check(f"cat /proc/{self._pid(unit)}/smaps_rollup")
             pss_kb = next(int(row.split()[1]) for row in text.splitlines() if row[:4] == "Pss:")
             share = f"of {total_kb // 1024} MB that the kernel has"
@@ -133,13 +133,14 @@ class _Bench:
 
     def storm(self) -> list[Figure]:
         """What a storm of executions costs with the agent, beside the same without it."""
-        pid = self._pid(UNITS[0])
+        pid = self._pid(services.AGENT)
         before = self._ticks(pid)
         watched_s = min(self._storm() for _ in range(ROUNDS))
         agent_us = (self._ticks(pid) - before) * 10_000 / (STORM * ROUNDS)
-        self._guest.check("systemctl stop vedette.service", 60)
+        self._guest.check(f"systemctl stop {services.AGENT}", STOP_S)
         alone_s = min(self._storm() for _ in range(ROUNDS))
-        self._guest.check("systemctl start vedette.service", READY_S)
+        services.await_agent(self._guest)
+        services.await_update(self._guest)
         return [
             self._figure(
                 "exec storm: of one execution", round(watched_s / STORM * 1e6), "us",
@@ -199,7 +200,7 @@ class _Bench:
         return min(asked)[1]
 
     def _property(self, name: str) -> str:
-        return self._guest.check(f"systemctl show -P {name} {UNITS[0]}").strip()
+        return self._guest.check(f"systemctl show -P {name} {services.AGENT}").strip()
 
     def _pid(self, unit: str) -> int:
         return int(self._guest.check(f"systemctl show -P MainPID {unit}").strip())
