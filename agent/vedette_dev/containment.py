@@ -22,13 +22,9 @@ from vedette.errors import DeviceError
 from vedette.model.rule import Rule
 from vedette_dev.player import Attack, attacks
 from vedette_dev.responses import BELOW, Responses
-from vedette_dev.stage import NoEnclosureError, Stage
+from vedette_dev.stage import PACE, NoEnclosureError, Pace, Stage
 from vedette_dev.terminal import BOLD, GREEN, GREY, RED, YELLOW, paint, say
 
-DEADLINE_S = 6.0
-SETTLE_S = 0.4
-"""A second step, a second rule: what follows a first outcome comes at once or not at all."""
-LOOK_S = 0.03
 EARLY_S = 0.1
 """An act in a throwaway root has begun a little before the player hears of it; what was told longer
 before was its scenery."""
@@ -90,7 +86,13 @@ def run(repository: Path, folder: Path, only: Sequence[str], rules: Sequence[Rul
     return _conclude(found)
 
 
-def play(attack: Attack, responses: Responses, root: Path, rules: Sequence[Rule]) -> Contained:
+def play(
+    attack: Attack,
+    responses: Responses,
+    root: Path,
+    rules: Sequence[Rule],
+    pace: Pace = PACE,
+) -> Contained:
     """Play one attack, see it contained, and undo that.
 
     Args:
@@ -98,8 +100,9 @@ def play(attack: Attack, responses: Responses, root: Path, rules: Sequence[Rule]
         responses: of the agent that enforces.
         root: the watched throwaway tree.
         rules: for what attacks draw from them.
+        pace: of this machine.
     """
-    with Stage(rules, root, prefix=responses.word) as stage:
+    with Stage(rules, root, prefix=responses.word, pace=pace) as stage:
         began_wall_s, problem = time.time(), ""
         try:
             attack.act(stage)
@@ -108,16 +111,17 @@ def play(attack: Attack, responses: Responses, root: Path, rules: Sequence[Rule]
         except (OSError, DeviceError, subprocess.SubprocessError) as error:
             problem = str(error)  # what was contained in the middle cannot be played to its end
         act_wall_s = stage.began_s + time.time() - time.monotonic() if stage.began_s else 0.0
-        outcomes = _await(responses, max(began_wall_s, act_wall_s - EARLY_S), stage.words)
+        since_wall_s = max(began_wall_s, act_wall_s - EARLY_S)
+        outcomes = _await(responses, since_wall_s, stage.words, pace)
         undone = tuple(str(one.get("status")) for one in responses.undo_all())
-        return _judge(attack, outcomes, undone, act_wall_s or began_wall_s, problem)
+        return _judge(attack, outcomes, undone, act_wall_s or began_wall_s, problem, pace)
 
 
 def _await(
-    responses: Responses, since_wall_s: float, words: Sequence[str]
+    responses: Responses, since_wall_s: float, words: Sequence[str], pace: Pace
 ) -> list[Mapping[str, Json]]:
     """The outcomes of one attack: until some was carried out and no further one came."""
-    ends_s = time.monotonic() + DEADLINE_S
+    ends_s = time.monotonic() + pace.patience_s
     settled_s = float("inf")
     found: list[Mapping[str, Json]] = []
     while time.monotonic() < min(ends_s, settled_s):
@@ -126,8 +130,8 @@ def _await(
         if len(now_found) > len(found):
             found = now_found
             if any(one.get("status") in _CARRIED_OUT for one in found):
-                settled_s = time.monotonic() + SETTLE_S
-        time.sleep(LOOK_S)
+                settled_s = time.monotonic() + pace.settle_s
+        time.sleep(pace.look_s)
     return found
 
 
@@ -156,6 +160,7 @@ def _judge(
     undone: tuple[str, ...],
     act_wall_s: float,
     problem: str,
+    pace: Pace = PACE,
 ) -> Contained:
     done = [one for one in outcomes if one.get("status") in _CARRIED_OUT]
     if done:
@@ -168,7 +173,8 @@ def _judge(
     if problem:
         return Contained(attack, 0.0, (), undone, f"not played: {problem}", is_missed=True)
     reason = (
-        f"no response was tried within {DEADLINE_S:.0f} s: its finding was late, or names nothing"
+        f"no response was tried within {pace.patience_s:.0f} s: "
+        "its finding was late, or names nothing"
     )
     return Contained(attack, 0.0, (), undone, reason, is_missed=True)
 

@@ -32,7 +32,6 @@ from vedette_dev.neighbour import Neighbour
 
 STOP_TIMEOUT_S = 3.0
 TYPED_TIMEOUT_S = 25.0
-STAY_S = 0.5
 POLLED_STAY_S = 12.0
 """Without root processes are polled every few seconds."""
 LINGER_S = 60
@@ -54,16 +53,39 @@ class Drawn(NamedTuple):
     match: Match
 
 
+class Pace(NamedTuple):
+    """How fast a machine is to see, to answer and to be asked.
+
+    Attributes:
+        stay_s: how long the shell of an intruder is still there after what he did.
+        patience_s: for the first answer to an attack.
+        settle_s: for one more: a second step, a second rule.
+        look_s: between two questions to the agent, which answers instead of watching.
+    """
+
+    stay_s: float = 0.5
+    patience_s: float = 6.0
+    settle_s: float = 0.4
+    look_s: float = 0.03
+
+
+PACE = Pace()
+"""Of a machine that is not emulated."""
+
+
 class Stage:
     """What one attack is given; close it when the attack is over."""
 
-    def __init__(self, rules: Sequence[Rule], root: Path, *, prefix: str = "") -> None:
+    def __init__(
+        self, rules: Sequence[Rule], root: Path, *, prefix: str = "", pace: Pace = PACE
+    ) -> None:
         """Begin with the rules that the agent runs and the tree that it watches.
 
         Args:
             rules: of the running agent.
             root: the watched throwaway tree.
             prefix: every word of the run begins with it.
+            pace: of this machine.
         """
         self._prefix = prefix
         self.rules = rules
@@ -72,7 +94,7 @@ class Stage:
         self.began_s = 0.0
         self.drawn: list[str] = []
         self.words: list[str] = []
-        self._stay_s = STAY_S if os.geteuid() == 0 else POLLED_STAY_S
+        self._stay_s = pace.stay_s if os.geteuid() == 0 else POLLED_STAY_S
         self._exit = contextlib.ExitStack()
         self._enclosure: Enclosure | None = None
 

@@ -16,12 +16,14 @@ from vedette_dev.device import services, tests_disk
 from vedette_dev.device.owners import owners_of
 from vedette_dev.device.site import STAGE, Site
 from vedette_dev.guests import Guest
+from vedette_dev.guests.root_shell import Ended
 from vedette_dev.images import Image
 from vedette_dev.player import Arrival, Attack, is_of
 
 REPOSITORY = Path(__file__).parents[2]
 ARRIVAL_S = 45.0
 PLAY_S = 1500.0
+LOOK_S = 300.0
 ARCH = os.environ.get("VEDETTE_QEMU_ARCH", "")
 """Set by `make qemu-test`."""
 
@@ -63,6 +65,11 @@ class Device:
     def await_update(self) -> None:
         """Wait until the look for releases at its start is over: there is one at a time."""
         services.await_update(self.guest)
+
+    def look_for_releases(self, deadline_s: float = LOOK_S) -> Ended:
+        """Have it look now and apply what is due; how that ended is not judged."""
+        self.await_update()
+        return self.guest.run("vedette update run --now", deadline_s=deadline_s)
 
     def vedette(self, words: str, *, deadline_s: float = 90.0) -> str:
         """What `vedette WORDS` prints; its code must be 0."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.device._device import Device
-from tests.device._firmware import UPDATE_S, back_on, plan, release, version
+from tests.device._firmware import back_on, plan, release, version
 
 from vedette.model.update import Cause, Step
 from vedette_dev.device import firmwares
@@ -67,7 +67,7 @@ def test_a_firmware_that_hangs_is_ended_by_the_watchdog_and_goes_back(
 
 def test_a_repository_of_before_the_newest_firmware_is_refused(device: Device) -> None:
     device.site.desk.serve_instead(device.site.folder / "kept")
-    device.guest.run("vedette update run --now", deadline_s=UPDATE_S)
+    device.look_for_releases()
     device.site.steps.await_step(Step.REFUSED, "", Cause.OLDER)
     device.site.steps.await_incident("vedette:update-older")
     assert version(device) == "2.0"

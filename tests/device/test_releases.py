@@ -27,8 +27,8 @@ def test_a_release_of_rules_is_used_without_a_restart(device: Device, tmp_path: 
     (rules / "new.nomatch.yml").write_text("- {CommandLine: /bin/echo hello}\n")
     device.guest.check(f"/bin/echo {WORD}")
     site.desk.release_rules(site.desk.build_rules(rules, 2))
-    device.await_update()
-    device.vedette("update run --now", deadline_s=300)
+    ended = device.look_for_releases()
+    assert ended.code == 0, ended.output
     site.steps.await_step(Step.TRIAL, "rules")
     assert not site.steps.has_incident(NEW_RULE)
     device.guest.check(f"/bin/echo {WORD}")
@@ -58,7 +58,7 @@ def _publish_model(device: Device, folder: Path, version: str, weights: str) -> 
     (golden / "one.expected.json").write_text("[32.0]")
     is_good = weights.startswith("2")
     site.desk.release_model(model, golden, version)
-    device.guest.run("vedette update run --now", deadline_s=300)
+    device.look_for_releases()
     last, cause = (Step.COMMITTED, None) if is_good else (Step.REFUSED, Cause.GOLDEN)
     return site.steps.await_step(last, "model", cause)[-1].step
 
@@ -66,6 +66,6 @@ def _publish_model(device: Device, folder: Path, version: str, weights: str) -> 
 def test_a_mirror_that_plays_an_old_state_is_refused(device: Device) -> None:
     site = device.site
     site.desk.serve_instead(site.folder / "kept")
-    device.guest.run("vedette update run --now", deadline_s=300)
+    device.look_for_releases()
     site.steps.await_step(Step.REFUSED, "", Cause.OLDER)
     site.steps.await_incident("vedette:update-older")

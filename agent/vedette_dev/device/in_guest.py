@@ -29,11 +29,13 @@ from vedette_dev import containment
 from vedette_dev.containment import Contained
 from vedette_dev.player import Arrivals, Attack, Outcome, attacks, play
 from vedette_dev.responses import Responses
+from vedette_dev.stage import Pace
 from vedette_dev.tiers import tiers_in_use
 
 DEADLINE_S = 40.0
 """Emulation is ten to thirty times slower than the machine."""
 RELOAD_TIMEOUT_S = 120.0
+_PACE = Pace(stay_s=4.0, patience_s=DEADLINE_S, settle_s=1.5, look_s=0.5)
 BUNDLE, PLAYBOOKS, WORD = "rules.bundle", "playbooks.signed", "word"
 """Files of a prepared folder."""
 
@@ -88,7 +90,7 @@ def _enforcing(file: Path, root: Path, prepared: Path) -> Callable[[Attack], dic
     ask(given.control_socket, "reload", timeout_s=RELOAD_TIMEOUT_S)
     responses = Responses(given.control_socket, word)
     responses.expect_enforcing(1)
-    return lambda attack: _contained(containment.play(attack, responses, root, rules))
+    return lambda attack: _contained(containment.play(attack, responses, root, rules, _PACE))
 
 
 def _contained(found: Contained) -> dict[str, Any]:
