@@ -19,7 +19,7 @@ from vedette.codec import audit_control as control
 from vedette.codec import syscalls
 from vedette.errors import SensorError
 from vedette.model.event import Event, EventClass, EventsLost, KernelActivity, ProcessStarted
-from vedette.sensors import _audit_rules, _audit_state, audit
+from vedette.sensors import _audit_rules, _audit_seat, _audit_state
 from vedette.sensors._audit_link import AuditLink
 from vedette.sensors.audit import AuditSensor
 
@@ -180,8 +180,8 @@ def test_guarded_calls_are_seen(what: str, expected: tuple[str, str], world: Wor
 
 
 def test_what_does_not_fit_is_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "BUFFER_BYTES", 64 << 10)
-    monkeypatch.setattr(audit, "BACKLOG_RECORDS", 64)
+    monkeypatch.setattr(_audit_seat, "BUFFER_BYTES", 64 << 10)
+    monkeypatch.setattr(_audit_seat, "BACKLOG_RECORDS", 64)
     total = 400
 
     async def story(sensor: AuditSensor) -> None:
@@ -387,13 +387,13 @@ def test_what_is_taken_from_audit_is_missed(way: str, world: World) -> None:
     what, expected = TAKEN[way]
 
     async def story(sensor: AuditSensor) -> None:
-        assert sensor._saved is not None
+        assert sensor._seat is not None
         assert await sensor.taken_away() == ""
         with AuditLink() as link:
             if what == "off":
                 link.set(control.change(control.STATUS_ENABLED, enabled=0))
             else:
-                keyed = [r for r in sensor._saved.rules if control.parse_rule(r).key]
+                keyed = [r for r in sensor._seat.rules if control.parse_rule(r).key]
                 for rule in keyed[: 1 if what == "rule" else None]:
                     assert link.delete(rule)
         assert expected in await sensor.taken_away()

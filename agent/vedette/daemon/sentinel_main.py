@@ -18,8 +18,9 @@ OF_TIERS = (
     "vedette.codec.audit", "vedette.codec.audit_control", "vedette.codec.connector",
     "vedette.codec.journal_export", "vedette.sensors._audit_link",
     "vedette.sensors._audit_refusals", "vedette.sensors._audit_rules",
-    "vedette.sensors._audit_state", "vedette.sensors._flow_watch",
-    "vedette.sensors._proc_reader", "vedette.sensors._watch_tree",
+    "vedette.sensors._audit_seat", "vedette.sensors._audit_state",
+    "vedette.sensors._flow_watch", "vedette.sensors._proc_reader",
+    "vedette.sensors._watch_tree",
 )  # fmt: skip
 """What the sources need that are tried only where no better one works: 0.5 MB. All of them are
 imported to be listed (ports/sensor.py); these come when one is opened."""

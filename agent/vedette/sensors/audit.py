@@ -1,47 +1,34 @@
 """Processes and the kernel's guarded calls from the audit system, as its daemon.
 
-Rule 1: it can never slow the device: the kernel waits for nobody (backlog_wait_time 0), prints
-nothing (failure 0) and drops what does not fit; a kernel set to panic on loss is left alone.
-Rule 2: there is one daemon slot; when a living process owns it, this sensor steps aside.
-Rule 3: what it changes is written to run_dir first and undone by `close` or `restore`.
-Rule 4: under load it reads every PACE_S instead of at each record, so that one wake-up serves many.
-Rule 5: the kernel's count of lost records, gaps in the serials, ENOBUFS and records that could not
+What it asks of the kernel, and how that ends, is in _audit_seat.py.
+
+Rule 1: under load it reads every PACE_S instead of at each record, so that one wake-up serves many.
+Rule 2: the kernel's count of lost records, gaps in the serials, ENOBUFS and records that could not
 be read all become EventsLost.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
 from vedette.codec import audit, syscalls
-from vedette.codec import audit_control as control
 from vedette.codec.serial_gaps import SerialGaps
 from vedette.errors import ParseError, SensorError
 from vedette.model.event import Event, EventClass, EventsLost, KernelActivity, ProcessStarted
 from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
-from vedette.sensors import _audit_link, _audit_refusals, _audit_rules, _audit_state
+from vedette.sensors import _audit_seat, _audit_state
 from vedette.sensors._child import Child
 from vedette.sensors._proof_program import harmless_program
 
 NAME: Final = "audit"
-
-BUFFER_BYTES: Final = 16 << 20
-"""The kernel doubles it: the records of 7,000 executions, two seconds of the fastest storm."""
-BACKLOG_RECORDS: Final = 8192
-"""The kernel's own queue behind our buffer."""
-_RECORD_BYTES: Final = 2304
-"""What one record takes of kernel memory (skb->truesize, measured on x86-64)."""
-_MEMORY_SHARE: Final = 32
-"""At most this part of the device's memory is asked for, for the buffer and for the queue."""
 
 BATCH_RECORDS: Final = 256
 """Read in one go: 3 ms at most, then the loop gets its turn."""
@@ -92,10 +79,7 @@ class AuditSensor(Sensor):
 
     def __init__(self, context: SensorContext) -> None:
         super().__init__(context)
-        self._wanted: list[bytes] = []
-        self._guarded: frozenset[int] = frozenset()
-        self._socket: socket.socket | None = None
-        self._saved: _audit_state.Saved | None = None
+        self._seat: _audit_seat.AuditSeat | None = None
         self._join = audit.AuditJoin(NAME)
         self._gaps = SerialGaps()
         self._buffer = bytearray(audit.MAX_RECORD_BYTES)
@@ -104,9 +88,7 @@ class AuditSensor(Sensor):
         self._read_at_s = 0.0  # of the last record, CLOCK_BOOTTIME
         self._emptied_at_s = 0.0  # when the socket was last read to its end
         self._serial = 0
-        self._kernel_lost = 0
         self._must_ask = False
-        self._has_executions = True
         self._awaited: set[EventClass] = set()
         self._proof_pid = 0
         self._counts = {"in": 0, "out": 0, "dropped": 0, "overruns": 0, "unreadable": 0}
@@ -130,94 +112,33 @@ class AuditSensor(Sensor):
 
     async def taken_away(self) -> str:
         """Whether audit was switched off, its slot taken, or rules of ours deleted."""
-        if self._saved is None:
-            return ""
-        abis = syscalls.abis(os.uname().machine)
-        wanted = set(self._wanted) | set(_audit_rules.guarding(abis, self._guarded))
-        if not self._has_executions:
-            wanted -= set(_audit_rules.executions(abis))
-        return await asyncio.to_thread(_audit_state.difference, wanted)
+        seat = self._seat
+        return "" if seat is None else await asyncio.to_thread(seat.difference)
 
     async def guard(self, pids: frozenset[int]) -> None:
         """Have the kernel tell of what is done to these processes."""
-        if self._saved is None or pids == self._guarded:
-            return
-        abis = syscalls.abis(os.uname().machine)
-        new, old = (
-            _audit_rules.guarding(abis, some)
-            for some in (pids - self._guarded, self._guarded - pids)
-        )
-        self._saved = _audit_state.extend(self.context.run_dir, self._saved, new)
-        self._guarded = pids
-        await asyncio.to_thread(_change_rules, new, old)
+        if self._seat is not None and pids != self._seat.guarded:
+            new, old = self._seat.note_guarded(pids)
+            await asyncio.to_thread(_audit_seat.change_rules, new, old)
 
     async def _open(self) -> None:
         abis = syscalls.abis(os.uname().machine)
         if not abis:
             raise SensorError(f"audit: expected an x86 or ARM machine, got {os.uname().machine}")
-        run_dir = self.context.run_dir
-        self.restore(run_dir)
-        with _audit_refusals.explained():
-            if (left := _audit_state.load(run_dir)) is not None:
-                raise SensorError(f"audit: pid {left.pid} already watches from {run_dir}")
-            with _audit_link.AuditLink() as link:
-                found = link.status()
-                _audit_refusals.check_usable(found)
-                others = [
-                    rule
-                    for rule in link.rules()
-                    if control.parse_rule(rule).key != _audit_rules.KEY
-                ]
-                self._begin(link, found, _audit_rules.rules(abis, is_alone=not others))
-        asyncio.get_running_loop().add_reader(self._opened, self._readable)
-
-    def _begin(
-        self, link: _audit_link.AuditLink, found: control.Status, wanted: list[bytes]
-    ) -> None:
-        given = {
-            "failure": control.FAILURE_SILENT,
-            "backlog_limit": max(found.backlog_limit, _affordable(BACKLOG_RECORDS, _RECORD_BYTES)),
-            "backlog_wait_time": 0,
-            "enabled": 1,
-        }
-        self._saved = _audit_state.save(self.context.run_dir, found, given, wanted)
-        self._socket = _audit_link.open_socket()
-        self._socket.setsockopt(
-            socket.SOL_SOCKET, _audit_link.SO_RCVBUFFORCE, _affordable(BUFFER_BYTES, 1)
-        )
-        _audit_link.register(self._socket, os.getpid())
-        for name, mask in _audit_state.FIELDS.items():
-            if name != "enabled":
-                link.set(control.change(mask, **{name: given[name]}))
-        self._wanted = wanted
-        for rule in wanted:
-            # One with our key may be left from a run whose file is gone: it is ours now.
-            with contextlib.suppress(FileExistsError):
-                link.add(rule)
-        link.set(control.change(control.STATUS_ENABLED, enabled=1))
-        self._kernel_lost = found.lost
+        self.restore(self.context.run_dir)
+        self._seat = _audit_seat.AuditSeat(self.context.run_dir, abis)
+        self._seat.take()
         self._emptied_at_s = _now_s()
-        self._socket.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._opened, self._readable)
 
     def _narrowed(self, classes: frozenset[EventClass]) -> None:
         """Have the kernel tell of no execution while a better source does: most of the work."""
-        has_executions = EventClass.PROCESS in classes
-        if self._saved is None or not classes or has_executions == self._has_executions:
-            return
-        try:
-            with _audit_link.AuditLink() as link:
-                for rule in _audit_rules.executions(syscalls.abis(os.uname().machine)):
-                    if has_executions:
-                        link.add(rule)
-                    else:
-                        link.delete(rule)
-        except (OSError, ParseError):
-            return  # what is told all the same goes no further; what is not told fails the proof
-        self._has_executions = has_executions
+        if self._seat is not None and classes:
+            self._seat.tell_executions(wanted=EventClass.PROCESS in classes)
 
     async def _provoke(self, token: str) -> None:
         self._awaited = {EventClass.KERNEL}
-        if self._has_executions:
+        if self._seat is not None and self._seat.has_executions:
             self._awaited.add(EventClass.PROCESS)
         self._ask_kernel_soon()
         # The kernel does not audit its own daemon, that is us: a child sets its uid to what it is
@@ -256,28 +177,27 @@ class AuditSensor(Sensor):
             if timer is not None:
                 timer.cancel()
         self._timer = self._settling = None
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket)
-        saved, self._saved = self._saved, None
+        seat, self._seat = self._seat, None
+        if seat is None:
+            return
+        if seat.socket is not None:
+            asyncio.get_running_loop().remove_reader(seat.socket)
         try:
-            if saved is not None:
-                # Deleting a rule waits 10 ms for the kernel. The socket stays open meanwhile: a
-                # kernel without a daemon prints its records to the console.
-                await asyncio.to_thread(_audit_state.undo, self.context.run_dir, saved)
+            # Deleting a rule waits 10 ms for the kernel. The socket stays open meanwhile: a kernel
+            # without a daemon prints its records to the console.
+            await asyncio.to_thread(seat.give_back)
         except (OSError, ParseError) as error:
             raise SensorError(
                 f"audit: cannot undo our changes: {error}; they are undone at the next start"
             ) from error
         finally:
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
+            seat.close()
 
     @property
     def _opened(self) -> socket.socket:
-        if self._socket is None:
+        if self._seat is None or self._seat.socket is None:
             raise RuntimeError("expected an open audit sensor, got one that is closed")
-        return self._socket
+        return self._seat.socket
 
     def _readable(self) -> None:
         """Read at once after calm; else once per PACE_S."""
@@ -352,7 +272,6 @@ class AuditSensor(Sensor):
         is_calm = now_s - self._read_at_s > SETTLE_S
         self._join.flush(out, None if is_calm else self._serial)
         if self._must_ask:
-            self._must_ask = False
             self._count_loss(
                 out, now_s, self._lost_in_kernel(), "the kernel's audit queue was full"
             )
@@ -363,19 +282,10 @@ class AuditSensor(Sensor):
         self._settle_later()
 
     def _lost_in_kernel(self) -> int:
-        """Records that the kernel counted as lost since the last call."""
-        try:
-            with _audit_link.AuditLink() as link:
-                # What did not fit into our buffer waits in the kernel's retry queue until another
-                # record comes (kauditd_thread); a setting that changes nothing makes one.
-                link.set(control.change(control.STATUS_BACKLOG_WAIT_TIME))
-                total = link.status().lost
-        except (OSError, ParseError):
-            self._must_ask = True
-            return 0
-        lost = (total - self._kernel_lost) & 0xFFFFFFFF
-        self._kernel_lost = total
-        return lost
+        """Records that the kernel counted as lost since the last call; asks again if it is mute."""
+        lost = self._seat.lost() if self._seat is not None else 0
+        self._must_ask = lost is None
+        return lost or 0
 
     def _count_loss(self, out: list[Event], now_s: float, lost: int, reason: str) -> None:
         if lost:
@@ -391,26 +301,12 @@ class AuditSensor(Sensor):
             self.emit(out)
 
 
-def _change_rules(new: Iterable[bytes], old: Iterable[bytes]) -> None:
-    with _audit_link.AuditLink() as link:
-        for rule in new:
-            with contextlib.suppress(FileExistsError):
-                link.add(rule)
-        for rule in old:
-            link.delete(rule)
-
-
 def _now_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _lost(now_s: float, stage: str, lost: int, reason: str, *, is_exact: bool) -> EventsLost:
     return EventsLost(now_s, NAME, EventClass.PROCESS, stage, lost, is_exact, reason)
-
-
-def _affordable(wanted: int, unit_bytes: int) -> int:
-    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(wanted, memory_bytes // _MEMORY_SHARE // unit_bytes)
 
 
 sensor_class = AuditSensor
