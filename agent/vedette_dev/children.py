@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vedette.daemon.signal_names import signal_name
 from vedette.errors import DeviceError
 
 STOP_TIMEOUT_S = 20.0
@@ -80,7 +81,7 @@ class Child:
         code = self._process.poll()
         if code is None:
             return ""
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"left with {code}"
+        how = f"was ended by {signal_name(-code)}" if code < 0 else f"left with {code}"
         return f"{self.name} {how}; {self.log} ends with:\n{self.tail()}"
 
     def wait(self) -> None:

@@ -3,8 +3,7 @@
 Rule 1: one thread, no asyncio, few imports (not even typing, which costs 1.6 MB; `vedette run`
 execs this module): it stays resident beside the sentinel and the uplink and costs next to nothing.
 Rule 2: signals stay blocked and are taken one by one with sigtimedwait(2): no handler, no race.
-Rule 3: it ends only what it started: each part leads a session of its own, is known by its pid, and
-its session is cleared while the zombie still holds that pid.
+Rule 3: it ends only what it started (daemon/kept_process.py).
 Rule 4: after each end of the sentinel, also by SIGKILL, `vedette restore` puts back what the
 sensors changed in the kernel.
 Rule 5: the first part stops first while the others still serve it; a second signal cuts that short.
@@ -24,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from vedette.daemon import kept_process
 from vedette.daemon.restart_budget import MOST_FAILURES, WINDOW_S, RestartBudget
 from vedette.daemon.watchdog import SILENT_S, Watchdog
 
@@ -44,7 +44,6 @@ REQUEST = "update.request"
 
 EXIT_KILLED = 1
 EXIT_ERROR = 2
-EXIT_NO_PROGRAM = 127
 
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO})
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
@@ -178,7 +177,7 @@ class Keeper:
         if first.pid and not self._is_stopping and self._watchdog.is_silent(now_s):
             self._say(f"{first.part.name} has been silent too long: where it hangs follows")
             first.fault = f"hung for {SILENT_S:g} s and "
-            self._abort(first.pid)
+            kept_process.abort(first.pid, ABORT_DEADLINE_S)
 
     def _mend_watchdog(self, now_s: float) -> None:
         """A socket that somebody removed must not make the first part look dead."""
@@ -188,22 +187,15 @@ class Keeper:
         except OSError as error:
             self._say(f"parts cannot be heard any more: {error.strerror}")
 
-    def _abort(self, pid: int) -> None:
-        os.kill(pid, signal.SIGABRT)
-        os.kill(pid, signal.SIGCONT)  # a stopped process takes no other signal
-        until_s = time.monotonic() + ABORT_DEADLINE_S
-        if not _await_end(pid, until_s):
-            os.kill(pid, signal.SIGKILL)
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-
     def _reap(self) -> None:
-        if self._updating and _has_ended(self._updating):
-            _bury(self._updating)  # what came of it is in the journal, and what it said in the log
+        if self._updating and kept_process.has_ended(self._updating):
+            # What came of it is in the journal, and what it said in the log.
+            kept_process.bury(self._updating)
             self._updating = 0
         for index, running in enumerate(self._parts):
-            if not running.pid or not _has_ended(running.pid):
+            if not running.pid or not kept_process.has_ended(running.pid):
                 continue
-            running.last_end = running.fault + _bury(running.pid)
+            running.last_end = running.fault + kept_process.bury(running.pid)
             running.fault = ""
             running.pid = 0
             if index == 0:
@@ -267,17 +259,15 @@ class Keeper:
         return False
 
     def _kill(self, running: Running) -> None:
-        os.kill(running.pid, signal.SIGKILL)
-        os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+        kept_process.kill(running.pid)
         self._reap()
 
     def _kill_all(self) -> None:
         """After a fault of our own: leave nothing behind."""
         self._is_stopping = True
         if self._updating:
-            os.kill(self._updating, signal.SIGKILL)
-            os.waitid(os.P_PID, self._updating, os.WEXITED | os.WNOWAIT)
-            _bury(self._updating)
+            kept_process.kill(self._updating)
+            kept_process.bury(self._updating)
             self._updating = 0
         for running in self._parts:
             if running.pid:
@@ -291,67 +281,14 @@ class Keeper:
 
     def _run_restore(self) -> None:
         pid = self._spawn(self._restore, self._environment)
-        if not _await_end(pid, time.monotonic() + RESTORE_DEADLINE_S):
-            os.kill(pid, signal.SIGKILL)
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        end = _bury(pid)
-        if end != _ended(0):
+        if not kept_process.await_end(pid, time.monotonic() + RESTORE_DEADLINE_S):
+            kept_process.kill(pid)
+        end = kept_process.bury(pid)
+        if end != kept_process.ENDED_WELL:
             self._say(f"vedette restore {end}: run it by hand and read what it says")
 
     def _spawn(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> int:
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self._become(argv, environment, parent)
-        return pid
-
-    def _become(self, argv: tuple[str, ...], environment: Mapping[str, str], parent: int) -> None:
-        """The child's side: never returns."""
-        try:
-            os.setsid()
-            from vedette.daemon.privileges import die_with_parent  # noqa: PLC0415 (ctypes)
-
-            die_with_parent(signal.SIGTERM, parent)
-            nothing = os.open(os.devnull, os.O_RDONLY)
-            os.dup2(nothing, 0)
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-            os.execve(argv[0], argv, dict(environment))  # noqa: S606 (argv is ours)
-        except BaseException as error:  # noqa: BLE001 (a forked child must not return into run())
-            os.write(2, f"vedette: cannot start {argv[0]}: {error}\n".encode("utf-8", "replace"))
-        finally:
-            os._exit(EXIT_NO_PROGRAM)
-
-
-def _has_ended(pid: int) -> bool:
-    """Whether a child is a zombie; it stays one, so that its pid means nobody else."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _await_end(pid: int, until_s: float) -> bool:
-    """Whether a child has ended by then; other signals wait, and nothing else is done meanwhile."""
-    while not _has_ended(pid):
-        left_s = until_s - time.monotonic()
-        if left_s <= 0:
-            return False
-        # A SIGCHLD of another part is taken here too; each round of the keeper reaps all.
-        signal.sigtimedwait({signal.SIGCHLD}, left_s)
-    return True
-
-
-def _bury(pid: int) -> str:
-    """Kill what a zombie's session still runs, take its status, and say how it ended."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        # Its group is empty, or holds only the zombie of a process that had become another user.
-        os.killpg(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    return _ended(status)
-
-
-def _ended(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"ended with exit code {code}"
-    return f"was ended by {signal.Signals(-code).name}"
+        return kept_process.spawn(argv, environment, self._mask)
 
 
 def lock(run_dir: str) -> int:

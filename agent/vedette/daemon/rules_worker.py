@@ -29,6 +29,7 @@ from vedette.codec.text import escape, shorten
 from vedette.core.engine import Engine, Stopwatch
 from vedette.core.self_test import SelfTest
 from vedette.daemon import privileges
+from vedette.daemon.signal_names import signal_name
 from vedette.errors import DeviceError, ParseError, StoreError, VedetteError
 from vedette.store import durable
 
@@ -89,7 +90,7 @@ def run(bundle: Path, samples: Path | None, user: str, *, device_class: str = ""
 def _verdict(done: subprocess.CompletedProcess[bytes]) -> Verdict:
     said = shorten(escape(done.stderr.decode("utf-8", "replace").strip()), 500)
     if done.returncode < 0:
-        how = f"trying its samples was ended by {signal.Signals(-done.returncode).name}"
+        how = f"trying its samples was ended by {signal_name(-done.returncode)}"
         return Verdict(0, 0, is_limit=True, reason=f"{how}; {said or 'it said nothing'}")
     if done.returncode:
         raise DeviceError(f"the worker that tries rules ended with {done.returncode}: {said}")

@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
+from vedette.daemon.signal_names import signal_name
 from vedette.daemon.worker import enclosure
 from vedette.daemon.worker.enclosure import SCRATCH
 
@@ -178,6 +179,6 @@ def _why(status: int, said: str) -> tuple[str, bool]:
     code = os.waitstatus_to_exitcode(status)
     if code == -signal.SIGXCPU:
         return "it took more processor time than it may", True
-    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
-    words = f"it ended with {how}" + (f": {said}" if said else "")
+    how = f"was ended by {signal_name(-code)}" if code < 0 else f"ended with status {code}"
+    words = f"it {how}" + (f": {said}" if said else "")
     return words, "MemoryError" in said or "bad_alloc" in said or "Cannot allocate" in said
