@@ -18,9 +18,10 @@ from typing import NamedTuple
 
 from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.codec.text import escape
-from vedette.daemon.config import Device, Uplink
+from vedette.daemon.config import Device
 from vedette.daemon.schema import Kind, Mistake, kinds, read_table, unknown
 from vedette.daemon.update_options import Updates
+from vedette.daemon.uplink_options import Uplink
 from vedette.errors import RequestError
 
 WORDS: Mapping[str, tuple[str, str]] = {

@@ -23,7 +23,8 @@ from vedette.codec.dsse import MAX_ENVELOPE_BYTES
 from vedette.daemon import config as configuration
 from vedette.daemon import device_key, enrolled, enrolment, folders, privileges
 from vedette.daemon.build import BUILD_S
-from vedette.daemon.config import Config, is_loopback
+from vedette.daemon.config import Config
+from vedette.daemon.uplink_options import Uplink, is_loopback
 from vedette.errors import DeviceError, RequestError, VedetteError
 from vedette.store import durable
 from vedette.trust.keyfile import key_id
@@ -301,7 +302,7 @@ class Plan:
         )  # fmt: skip
 
 
-def _is_open(given: Mapping[str, object], before: configuration.Uplink) -> bool:
+def _is_open(given: Mapping[str, object], before: Uplink) -> bool:
     """Whether this broker was enrolled with as one that asks for no certificate."""
     was_enrolled = given.get("host") == before.host and before.enabled
     return was_enrolled and not before.certificate

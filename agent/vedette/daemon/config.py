@@ -1,4 +1,4 @@
-"""The configuration file: TOML in, one frozen Config out, or every mistake with its place.
+"""The configuration: a file (config_text.py) in, one frozen Config out, or every mistake in it.
 
 Rule 1: applied wholly or not at all: there is no half-read Config.
 Rule 2: each key is written once, here; packaging/vedette.toml explains all of them.
@@ -8,16 +8,12 @@ Rule 3: no secret stands in the file, only paths of files that hold secrets.
 from __future__ import annotations
 
 import dataclasses
-import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, cast
 
 from vedette.codec.text import escape
-from vedette.codec.toml_places import Path as KeyPath
-from vedette.codec.toml_places import Place, nearest, places
-from vedette.daemon import enrolled
+from vedette.daemon import config_text, enrolled
 from vedette.daemon.device_id import derived_device_id
 from vedette.daemon.essential_options import NOTHING_ESSENTIAL, Essential, read_essential
 from vedette.daemon.firmware_options import NO_FIRMWARE, Firmware, read_firmware
@@ -31,7 +27,6 @@ from vedette.daemon.schema import (
     Mistake,
     Number,
     Text,
-    UserName,
     kinds,
     read_section,
     setting,
@@ -39,10 +34,7 @@ from vedette.daemon.schema import (
 )
 from vedette.daemon.sensor_options import ALL_SENSORS, Sensors, read_sensors
 from vedette.daemon.update_options import NO_UPDATES, Updates, read_updates
-from vedette.errors import ConfigError
-
-MAX_BYTES = 256 * 1024
-"""A longer file is a mistake: ours has 60 lines."""
+from vedette.daemon.uplink_options import NO_UPLINK, Uplink, read_uplink
 
 LONGEST_RUN_DIR = 80
 """unix(7): a socket's path has at most 107 bytes, and ours are named below this folder."""
@@ -56,10 +48,6 @@ _CLASS = Text(
 )
 _SEGMENT = Text(
     r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", "1 to 64 characters a-z, 0-9 and inner hyphens"
-)
-_HOST = Text(
-    r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}",
-    "a host name or address without port and brackets",
 )
 _FILE = AbsolutePath()
 _TREES = Many(AbsolutePath(), 1, 256)
@@ -131,30 +119,6 @@ class Rules:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Uplink:
-    """The broker. Unless it is said, the uplink is enabled where a host is given.
-
-    Attributes:
-        ca: certificates that may have signed the broker's; "" only for a broker on loopback.
-        user: name or uid that the uplink runs as when the agent runs as root.
-        budget_bytes_per_day: what may be sent a day; 0 means no limit.
-    """
-
-    enabled: bool = setting(Flag(), default=False)
-    host: str = setting(_HOST, "")
-    port: int = setting(Number(1, 65_535), 8883)
-    ca: str = setting(AbsolutePath(is_optional=True), "")
-    certificate: str = setting(AbsolutePath(is_optional=True), "")
-    key: str = setting(AbsolutePath(is_optional=True), "")
-    user: str = setting(UserName(), "vedette-uplink")
-    encoding: Literal["json", "msgpack"] = cast(
-        "Literal['json', 'msgpack']", setting(Choice(("json", "msgpack")), "json")
-    )
-    budget_bytes_per_day: int = setting(Number(0, 2**40), 0)
-    keepalive_s: int = setting(Number(10, 65_535), 60)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
     """The device's signing key; read by the sentinel alone."""
 
@@ -217,7 +181,7 @@ class Config:
     files: Files = Files()
     sensors: Sensors = ALL_SENSORS
     rules: Rules = Rules()
-    uplink: Uplink = Uplink()
+    uplink: Uplink = NO_UPLINK
     identity: Identity = Identity()
     journal: Journal = Journal()
     incidents: Incidents = Incidents()
@@ -266,6 +230,18 @@ class Config:
         return Path(self.paths.run) / "uplink.sock"
 
 
+_READERS: Mapping[str, Callable[[object, list[Mistake]], object]] = {
+    "sensors": read_sensors,
+    "response": read_response,
+    "essential": read_essential,
+    "updates": read_updates,
+    "uplink": read_uplink,
+    "models": read_models,
+    "firmware": read_firmware,
+}
+"""Of tables that are more than keys, each with a kind of its own."""
+
+
 def load(path: Path) -> Config:
     """Read the configuration, and what `vedette enroll` wrote beside it (daemon/enrolled.py).
 
@@ -287,7 +263,7 @@ def load_unnamed(path: Path) -> Config:
     Raises:
         ConfigError: as `load`.
     """
-    return _with_enrolled(path, _text(path))
+    return _with_enrolled(path, config_text.read(path))
 
 
 def enrolled_file(path: Path) -> Path:
@@ -303,8 +279,8 @@ def read_enrolled(path: Path) -> tuple[Config, dict[str, dict[str, object]]]:
     """
     if not path.exists():
         return Config(), {}
-    text = _text(path)
-    config, document = parse(text, str(path)), _document(text, str(path))
+    text = config_text.read(path)
+    config, document = parse(text, str(path)), config_text.document(text, str(path))
     enrolled.check(document, str(path))
     return config, cast("dict[str, dict[str, object]]", document)
 
@@ -314,20 +290,8 @@ def _with_enrolled(path: Path, text: str) -> Config:
     own, given = read_enrolled(enrolled_file(path))
     if not given:
         return base
-    tables = cast("dict[str, dict[str, object]]", _document(text, str(path)))
+    tables = cast("dict[str, dict[str, object]]", config_text.document(text, str(path)))
     return enrolled.overlaid(base, own, tables, given)
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot read the configuration ({error.strerror}); "
-            "name the file with --config, or start from packaging/vedette.toml"
-        ) from error
-    return _decode(raw, str(path))
 
 
 def parse(text: str, name: str) -> Config:
@@ -340,58 +304,11 @@ def parse(text: str, name: str) -> Config:
     Raises:
         ConfigError: one line `file:line:column: ...` for each mistake, in the order of the file.
     """
-    document = _document(text, name)
     mistakes: list[Mistake] = []
-    config = _read(document, mistakes)
+    config = _read(config_text.document(text, name), mistakes)
     if mistakes:
-        known = places(text)
-        raise ConfigError("\n".join(_lines(mistakes, known, name)))
+        raise config_text.refusal(text, name, mistakes)
     return config
-
-
-def _lines(mistakes: list[Mistake], known: Mapping[KeyPath, Place], name: str) -> list[str]:
-    placed = sorted((nearest(known, path), _table(path), words) for path, words in mistakes)
-    lines = [
-        f"{escape(name)}:{place.line}:{place.column}: {table}{words}"
-        for place, table, words in placed
-    ]
-    if len(lines) > 1:
-        lines.insert(0, f"{escape(name)}: expected a configuration, found {len(lines)} mistakes")
-    return lines
-
-
-def _table(path: KeyPath) -> str:
-    keys = [escape(str(key))[:60] for key in path[:-1] if isinstance(key, str)]
-    keys = keys[:-1] if path and isinstance(path[-1], int) else keys
-    return f"[{'.'.join(keys)}] " if keys else ""
-
-
-def _decode(raw: bytes, name: str) -> str:
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{name}: expected at most {MAX_BYTES} bytes of configuration, got more")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - raw.rfind(b"\n", 0, error.start)
-        raise ConfigError(
-            f"{name}:{line}:{column}: expected UTF-8, got byte 0x{raw[error.start]:02x}; "
-            "save the file as UTF-8"
-        ) from error
-
-
-def _document(text: str, name: str) -> dict[str, object]:
-    try:
-        return tomllib.loads(text)
-    except RecursionError as error:
-        raise ConfigError(f"{name}: expected flat tables, got lists nested without end") from error
-    except ValueError as error:
-        # TOMLDecodeError, and int() of more than 4,300 digits.
-        message = str(error)
-        place = re.search(r" \(at line (\d+), column (\d+)\)$", message)
-        where = f":{place[1]}:{place[2]}" if place else ""
-        words = escape(message[: place.start()] if place else message)
-        raise ConfigError(f"{escape(name)}{where}: not TOML: {words}; mend this line") from error
 
 
 def _read(document: dict[str, object], mistakes: list[Mistake]) -> Config:
@@ -400,23 +317,10 @@ def _read(document: dict[str, object], mistakes: list[Mistake]) -> Config:
     for name, table in document.items():
         if name not in known:
             mistakes.append(Mistake((name,), _unknown_table(name, table, known)))
-        elif name == "sensors":
-            sections[name] = read_sensors(table, mistakes)
-        elif name == "response":
-            sections[name] = read_response(table, mistakes)
-        elif name == "essential":
-            sections[name] = read_essential(table, mistakes)
-        elif name == "updates":
-            sections[name] = read_updates(table, mistakes)
-        elif name == "models":
-            sections[name] = read_models(table, mistakes)
-        elif name == "firmware":
-            sections[name] = read_firmware(table, mistakes)
+        elif name in _READERS:
+            sections[name] = _READERS[name](table, mistakes)
         else:
             sections[name] = read_section(known[name], table, (name,), mistakes)
-    uplink = sections.get("uplink")
-    if isinstance(uplink, Uplink):
-        sections["uplink"] = _read_uplink(uplink, document["uplink"], mistakes)
     return Config(**sections)  # type: ignore[arg-type] # each section was made by its own class
 
 
@@ -427,26 +331,3 @@ def _unknown_table(name: str, value: object, known: Mapping[str, type]) -> str:
     if homes:
         return f'"{escape(name)[:60]}" stands outside its table: put it below [{homes[0]}]'
     return unknown("key", name, known)
-
-
-def _read_uplink(uplink: Uplink, table: object, mistakes: list[Mistake]) -> Uplink:
-    """Judge what no single key shows."""
-    given = table if isinstance(table, dict) else {}
-    if "enabled" not in given:
-        uplink = dataclasses.replace(uplink, enabled=bool(uplink.host))
-    if uplink.enabled and "host" not in given:
-        words = "enabled: expected the broker's host beside it; add host, or set enabled = false"
-        mistakes.append(Mistake(("uplink", "enabled"), words))
-    if bool(uplink.certificate) != bool(uplink.key):
-        present = "certificate" if uplink.certificate else "key"
-        words = "expected certificate and key together; add the other one, or remove this"
-        mistakes.append(Mistake(("uplink", present), f"{present}: {words}"))
-    if uplink.enabled and not uplink.ca and not is_loopback(uplink.host):
-        words = "host: expected ca beside a broker that is not on loopback; name the CA's file"
-        mistakes.append(Mistake(("uplink", "host"), words))
-    return uplink
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host of the configuration can only be this machine."""
-    return host in {"", "localhost", "::1"} or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None

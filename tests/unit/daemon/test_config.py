@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from tests.simulators.examples import examples
 
 from vedette.codec.flow import parse_flows
-from vedette.daemon.config import MAX_BYTES, Config, Uplink, load, parse
+from vedette.daemon.config import Config, load, parse
+from vedette.daemon.config_text import MAX_BYTES
 from vedette.daemon.device_id import derived_device_id
 from vedette.daemon.essential_options import DEFAULT_EVERY_S, FUNCTION
 from vedette.daemon.response_options import RESPONDER_OPTIONS, Response
 from vedette.daemon.schema import kinds
 from vedette.daemon.sensor_options import SENSOR_OPTIONS
 from vedette.daemon.update_options import read_window
+from vedette.daemon.uplink_options import Uplink
 from vedette.errors import ConfigError
 from vedette.model.essential import EssentialFunction
 

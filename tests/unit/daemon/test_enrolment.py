@@ -6,7 +6,8 @@ import dataclasses
 from pathlib import Path
 
 from vedette.daemon import enrolment
-from vedette.daemon.config import Config, Device, Identity, Rules, Uplink
+from vedette.daemon.config import Config, Device, Identity, Rules
+from vedette.daemon.uplink_options import Uplink
 from vedette.trust.keyfile import create_signer, short_key_id
 
 
