@@ -20,7 +20,7 @@ from vedette.model.finding import Severity
 from vedette.model.journal import NOTHING_SPENT, EntryDraft
 from vedette.model.message import Identity
 from vedette.store.journal import SqliteJournal
-from vedette.store.journal_core import JournalPlace
+from vedette.store.journal_place import JournalPlace
 from vedette.store.state import FileState
 from vedette.trust.ed25519 import SEED_BYTES, Ed25519Signer
 

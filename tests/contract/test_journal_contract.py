@@ -19,7 +19,7 @@ from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft, Spent
 from vedette.ports.journal import Journal
 from vedette.store.journal import SqliteJournal
-from vedette.store.journal_core import JournalPlace
+from vedette.store.journal_place import JournalPlace
 
 BOOT = "b" * 32
 Make = Callable[[], Journal]

@@ -11,7 +11,8 @@ from tests.simulators.signing import signer
 
 from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft
-from vedette.store.journal_core import FILE, JournalCore, JournalPlace
+from vedette.store.journal_core import JournalCore
+from vedette.store.journal_place import FILE, JournalPlace
 
 
 def target(data: bytes) -> None:

@@ -18,7 +18,8 @@ from vedette.codec import journal_entry
 from vedette.codec.merkle import Frontier
 from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft
-from vedette.store.journal_core import RETRY_S, JournalCore, JournalPlace
+from vedette.store.journal_core import JournalCore
+from vedette.store.journal_place import RETRY_S, JournalPlace
 from vedette.store.state import FileState
 
 

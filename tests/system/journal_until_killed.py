@@ -16,7 +16,7 @@ from tests.simulators.signing import signer
 from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft, Spent
 from vedette.store.journal import SqliteJournal
-from vedette.store.journal_core import JournalPlace
+from vedette.store.journal_place import JournalPlace
 from vedette.store.state import FileState
 
 

@@ -28,7 +28,7 @@ from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft
 from vedette.model.rule import AllOf, Match
 from vedette.store.journal import SqliteJournal
-from vedette.store.journal_core import JournalPlace
+from vedette.store.journal_place import JournalPlace
 from vedette.store.state import FileState
 from vedette.trust.keyfile import load_signer
 from vedette_dev.broker import ACCESS, OPERATOR, Broker

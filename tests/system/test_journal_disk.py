@@ -15,7 +15,8 @@ import pytest
 from tests.simulators.signing import signer
 
 from vedette.codec import journal_entry
-from vedette.store.journal_core import JournalCore, JournalPlace
+from vedette.store.journal_core import JournalCore
+from vedette.store.journal_place import JournalPlace
 from vedette.store.state import FileState
 
 ROOT = Path(__file__).parents[2]

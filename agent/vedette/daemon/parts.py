@@ -42,7 +42,7 @@ from vedette.model.response import Mode
 from vedette.store.baseline import SqliteBaseline
 from vedette.store.good_copies import FileGoodCopies
 from vedette.store.journal import SqliteJournal
-from vedette.store.journal_core import JournalPlace
+from vedette.store.journal_place import JournalPlace
 from vedette.store.state import FileState
 
 if TYPE_CHECKING:

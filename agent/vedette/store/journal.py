@@ -19,7 +19,8 @@ from vedette.model.journal import Entry, EntryDraft, Spent
 from vedette.ports.journal import Extent, Journal, JournalStatus
 from vedette.ports.signer import Signer
 from vedette.ports.state import State
-from vedette.store.journal_core import JournalCore, JournalPlace
+from vedette.store.journal_core import JournalCore
+from vedette.store.journal_place import JournalPlace
 
 _T = TypeVar("_T")
 

@@ -7,7 +7,7 @@ Rule 2: what goes is counted, and the count becomes an entry of its own.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -20,6 +20,25 @@ MAX_BYTES = 1 << 20
 
 FOLDED_KIND = "folded"
 FOLDED_TOPIC = "up/evidence"
+
+KNOWN_INCIDENTS = 4096
+"""Ids of recent incidents that are remembered, to tell the first entry of one."""
+
+
+class KnownIncidents:
+    """The recent ones: the first entry of each has its space reserved."""
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[str, None] = OrderedDict()
+
+    def is_first(self, incident_id: str) -> bool:
+        """Whether no recent entry was of this incident; the oldest ids are forgotten."""
+        if not incident_id or incident_id in self._ids:
+            return False
+        self._ids[incident_id] = None
+        if len(self._ids) > KNOWN_INCIDENTS:
+            self._ids.popitem(last=False)
+        return True
 
 
 class Tally:

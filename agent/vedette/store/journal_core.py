@@ -2,25 +2,21 @@
 
 Rule 1: entries get epoch, index, sequence and boot in the order of `append`; an index is final
 once the entry is on the disk.
-Rule 2: a sequence is never used twice on this device: it lies below a reservation in the durable
-state, and beyond whatever file, tip or reservation have ever named.
+Rule 2: a sequence is never used twice on this device (journal_numbers.py).
 Rule 3: the disk decides how well, never whether: what it refuses is kept in memory and written in
 order later; what does not fit there is counted.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from hashlib import sha256
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
-from vedette.codec import journal_entry, note
+from vedette.codec import journal_entry
 from vedette.codec.journal_entry import Tip
-from vedette.codec.merkle import Frontier, Tree, leaf_hash
-from vedette.codec.strict_json import Json, canonical
+from vedette.codec.merkle import Frontier, leaf_hash
 from vedette.errors import StoreError
 from vedette.model.finding import Severity
 from vedette.model.journal import NOTHING_SPENT, Entry, EntryDraft, Spent
@@ -28,46 +24,18 @@ from vedette.ports.journal import Extent, JournalStatus
 from vedette.ports.signer import Signer
 from vedette.ports.state import State
 from vedette.store import durable
-from vedette.store.journal_backlog import Backlog, Tally
+from vedette.store.journal_backlog import Backlog, KnownIncidents, Tally
 from vedette.store.journal_beside import TipFiles, set_aside
-from vedette.store.journal_file import KNOWN_INCIDENTS, Contents, DamagedError, JournalFile, Room
+from vedette.store.journal_check import Contents
+from vedette.store.journal_continuity import Continuity, seal
+from vedette.store.journal_drafts import bounded, first_of_epoch
+from vedette.store.journal_file import DamagedError, JournalFile
+from vedette.store.journal_numbers import Sequences
 from vedette.store.journal_pending import Pending
-
-FILE = "journal.db"
-ORIGIN = "vedette/journal"
-
-BLOCK = 1000
-"""Sequences reserved at once: two durable writes for so many entries."""
-
-DEFAULT_LIMIT_BYTES = 32 << 20
-"""10,000 findings of 2.5 KB wait in it for a broker that is away."""
-
-RETRY_S = 10.0
-ROUTINE_S = 3600.0
+from vedette.store.journal_place import FILE, JournalPlace
+from vedette.store.journal_room import Room
 
 _EPOCH = "journal.epoch"
-_RESERVED = "journal.reserved"
-
-
-@dataclass(frozen=True, slots=True)
-class JournalPlace:
-    """Where and how a journal is kept.
-
-    Attributes:
-        folder: on the disk, 0700, ours alone.
-        run_folder: gone after a reboot, a second place for the tip; or None.
-        boot: the kernel's boot id (32 hex digits).
-        limit_bytes: for all entries together.
-        retry_s: after which a disk that refused is tried again.
-        routine_s: for which routine entries and the delivery mark may wait.
-    """
-
-    folder: Path
-    run_folder: Path | None
-    boot: str
-    limit_bytes: int = DEFAULT_LIMIT_BYTES
-    retry_s: float = RETRY_S
-    routine_s: float = ROUTINE_S
 
 
 class JournalCore:
@@ -83,17 +51,16 @@ class JournalCore:
         self._file: JournalFile | None = None
         self._epoch = 0
         self._frontier = Frontier()
-        self._marked = Frontier()
+        self._continuity = Continuity()
         self._room = Room(0, Frontier(), [])
         self._pending = Pending()
         self._delivered = self._delivered_on_disk = 0
         self._spent = self._spent_on_disk = NOTHING_SPENT
-        self._next = 1
+        self._numbers = Sequences(state)
         self._backlog, self._tally = Backlog(), Tally()
-        self._incidents: OrderedDict[str, None] = OrderedDict()
+        self._incidents = KnownIncidents()
         self._dropped = 0
         self._reason = ""
-        self._warning = ""
         self._due_s: float | None = None
         self.reports: list[str] = []
 
@@ -106,7 +73,7 @@ class JournalCore:
             self._open_file(self._last_tip)
         except StoreError as error:
             self._degrade(str(error), now_s)
-            self._next = max(self._next, self._state.number(_RESERVED) + 1)
+            self._numbers.skip_reserved()
             self.reports.append(f"{error}; the journal is kept in memory and tried again")
             return
         self._flush(now_s)
@@ -154,7 +121,7 @@ class JournalCore:
         """Raise the delivery mark, never past what was given out, and note what was spent."""
         has_spent = spent != self._spent
         self._spent = spent
-        self._delivered = max(self._delivered, min(sequence, self._next - 1))
+        self._delivered = max(self._delivered, min(sequence, self._numbers.newest))
         skipped = self._pending.deliver(self._delivered)
         if self._file is None and skipped:  # newer ones went out while these could not be read
             self._dropped += skipped
@@ -193,74 +160,36 @@ class JournalCore:
             size=self._frontier.size,
             root=self._frontier.root(),
             first_index=self._room.pruned.size,
-            newest_sequence=self._next - 1,
+            newest_sequence=self._numbers.newest,
             delivered=self._delivered,
             pending=len(self._pending) + waiting,
             bytes_used=self._room.bytes_used,
             bytes_limit=self._place.limit_bytes,
             dropped=self._dropped,
             is_degraded=bool(self._reason),
-            reason=self._reason or self._warning,
+            reason=self._reason or self._numbers.warning,
             spent=self._spent,
         )
 
     def extent(self, epoch: int, size: int) -> Extent:
         """How far it is on the disk, and that it continues an older state of itself."""
-        proof = self._proof(size) if epoch == self._epoch and size else ()
-        if proof:
-            self._marked = self._frontier
+        proof: tuple[bytes, ...] = ()
+        if self._file is not None and epoch == self._epoch and size:
+            proof = self._continuity.proof(self._file, self._room.pruned, self._frontier, size)
         return Extent(self._epoch, self._frontier.size, self._frontier.root(), proof)
-
-    def _proof(self, old: int) -> tuple[bytes, ...]:
-        """From the leaves on the disk after the last state that was asked for, or after pruning."""
-        is_marked = self._room.pruned.size <= self._marked.size <= old
-        start = self._marked if is_marked else self._room.pruned
-        file = self._file
-        if file is None or not start.size <= old < self._frontier.size:
-            return ()
-        try:
-            tree = Tree(start, file.leaf_hashes(start.size))
-            return tuple(tree.consistency(old, self._frontier.size))
-        except (StoreError, ValueError):
-            return ()  # what is wrong with the file the next commit tells
 
     # taking entries
 
     def _take(self, draft: EntryDraft) -> None:
-        sequence = 0
-        if draft.topic:
-            sequence = self._next
-            self._next += 1
-            self._reserve()
+        sequence = self._numbers.take() if draft.topic else 0
         wall_s = journal_entry.microseconds(draft.wall_s) / 1_000_000
-        draft = replace(_bounded(draft), wall_s=wall_s)
-        is_reserved = draft.severity is Severity.CRITICAL or self._is_first(draft.incident_id)
+        draft = replace(bounded(draft), wall_s=wall_s)
+        is_reserved = draft.severity is Severity.CRITICAL or self._incidents.is_first(
+            draft.incident_id
+        )
         index = self._frontier.size + len(self._backlog)
         entry = Entry(draft, self._epoch, index, sequence, self._place.boot)
         self._backlog.add(entry, is_reserved=is_reserved)
-
-    def _is_first(self, incident_id: str) -> bool:
-        """Whether no recent entry was of this incident; the oldest ids are forgotten."""
-        if not incident_id or incident_id in self._incidents:
-            return False
-        self._incidents[incident_id] = None
-        if len(self._incidents) > KNOWN_INCIDENTS:
-            self._incidents.popitem(last=False)
-        return True
-
-    def _reserve(self) -> None:
-        """Keep the numbers in use below the reservation.
-
-        If the disk refuses, the numbers are used all the same: an alert now is worth more, and the
-        boot id and the tip tell two uses apart.
-        """
-        if self._next - 1 <= self._state.number(_RESERVED):
-            return
-        try:
-            self._state.update({_RESERVED: self._next - 2 + BLOCK})
-            self._warning = ""
-        except StoreError as error:
-            self._warning = f"sequence numbers could not be reserved: {error}"
 
     def _fold_backlog(self) -> None:
         for entry in self._backlog.fold():
@@ -399,9 +328,9 @@ class JournalCore:
         self._pending = contents.pending
         self._pending.deliver(self._delivered)
         newest = max(contents.newest_sequence, tip.newest_sequence if tip is not None else 0)
-        self._next = max(self._next, newest + 1)
+        self._numbers.go_beyond(newest)
         for incident_id in contents.incidents:
-            self._is_first(incident_id)
+            self._incidents.is_first(incident_id)
 
     def _adopt(self, file: JournalFile) -> None:
         self._file = file
@@ -410,7 +339,9 @@ class JournalCore:
                 self._state.update({_EPOCH: self._epoch})
 
     def _connect(self) -> JournalFile:
-        return JournalFile(self._path, limit_bytes=self._place.limit_bytes, seal=self._seal)
+        return JournalFile(
+            self._path, limit_bytes=self._place.limit_bytes, seal=partial(seal, self._signer)
+        )
 
     def _begin(self, tip: Tip | None, reason: str) -> None:
         """Start an epoch; its first entry says where the one before was last seen."""
@@ -425,11 +356,11 @@ class JournalCore:
             raise
         lost = self._undelivered(tip)
         self._file, self._epoch, self._frontier = file, known + 1, Frontier()
-        self._marked = Frontier()
+        self._continuity = Continuity()
         self._room, self._pending = Room(0, Frontier(), []), Pending()
-        newest = max(self._state.number(_RESERVED), tip.newest_sequence if tip else 0)
-        self._next = max(self._next, newest + 1)
-        self._insert_epoch_entry(tip, known, reason)
+        self._numbers.skip_reserved()
+        self._numbers.go_beyond(tip.newest_sequence if tip else 0)
+        self._insert_first(first_of_epoch(tip, known, reason, self._wall()))
         if reason:
             kept = f"set aside as {moved}" if moved else "nothing was left of it"
             self.reports.append(
@@ -437,20 +368,8 @@ class JournalCore:
                 + (f", {lost} undelivered entries are not sent" if lost else "")
             )
 
-    def _insert_epoch_entry(self, tip: Tip | None, known: int, reason: str) -> None:
-        is_seen = tip is not None and tip.epoch == known
-        previous: Json = {
-            "epoch": known,
-            "root": tip.root.hex() if tip and is_seen else None,
-            "size": tip.size if tip and is_seen else None,
-        }
-        body: Json = {
-            "epoch": known + 1,
-            "previous": previous if known else None,
-            "reason": reason or "first start",
-        }
-        severity = Severity.CRITICAL if reason else Severity.INFORMATIONAL
-        draft = EntryDraft("epoch", severity, self._wall(), canonical(body), "", "", False)
+    def _insert_first(self, draft: EntryDraft) -> None:
+        """Before what waits in memory already."""
         waiting = self._backlog
         self._backlog = Backlog()
         self._take(draft)
@@ -463,34 +382,17 @@ class JournalCore:
             return len(self._pending)
         return tip.newest_sequence - tip.delivered if tip else 0
 
-    # tip and seal
+    # the tip
 
     def _write_tip(self) -> None:
         self._tips.write(self._tip())
         self._spent_on_disk = self._spent
 
-    def _seal(self, epoch: int, frontier: Frontier) -> bytes:
-        """The note over what was pruned; a key signs the same text the same way each time."""
-        checkpoint = note.frontier_checkpoint(f"{ORIGIN}/{epoch}", frontier)
-        text = note.checkpoint_text(checkpoint)
-        key_hash = note.key_hash(ORIGIN, self._signer.public_key)
-        signature = note.NoteSignature(ORIGIN, key_hash, self._signer.sign(text.encode()))
-        return note.encode_note(text, [signature])
-
     def _tip(self) -> Tip:
-        newest, delivered = self._next - 1, self._delivered
+        newest, delivered = self._numbers.newest, self._delivered
         if not self._epoch and self._last_tip is not None:  # the file was never read
             return self._last_tip._replace(
                 newest_sequence=newest, delivered=delivered, spent=self._spent
             )
         root = self._frontier.root()
         return Tip(self._epoch, self._frontier.size, newest, delivered, root, self._spent)
-
-
-def _bounded(draft: EntryDraft) -> EntryDraft:
-    """A body that no reader would take is replaced by its digest, which says what is missing."""
-    size = len(draft.body)
-    if size <= journal_entry.MAX_BODY_BYTES:
-        return draft
-    body = canonical({"omitted_bytes": size, "sha256": sha256(draft.body).hexdigest()})
-    return replace(draft, body=body)

@@ -26,7 +26,8 @@ from pathlib import Path
 
 from vedette.errors import DeviceError, VedetteError
 from vedette.store.firmware import peek
-from vedette.store.journal_core import JournalCore, JournalPlace
+from vedette.store.journal_core import JournalCore
+from vedette.store.journal_place import JournalPlace
 from vedette.store.state import FileState
 from vedette.trust.ed25519 import Ed25519Signer
 from vedette_dev.device import ext4

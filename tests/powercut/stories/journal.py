@@ -11,7 +11,8 @@ from tests.simulators.signing import signer
 
 from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft, Spent
-from vedette.store.journal_core import JournalCore, JournalPlace
+from vedette.store.journal_core import JournalCore
+from vedette.store.journal_place import JournalPlace
 from vedette.store.state import FileState
 
 ENTRIES = 60

@@ -18,9 +18,11 @@ from vedette.codec.merkle import Frontier
 from vedette.errors import StoreError
 from vedette.model.finding import Severity
 from vedette.model.journal import Entry, EntryDraft, Spent
-from vedette.store import journal_backlog, journal_file
-from vedette.store.journal_core import BLOCK, FILE, RETRY_S, ROUTINE_S, JournalCore, JournalPlace
+from vedette.store import journal_backlog, journal_check
+from vedette.store.journal_core import JournalCore
 from vedette.store.journal_file import DamagedError, JournalFile
+from vedette.store.journal_numbers import BLOCK
+from vedette.store.journal_place import FILE, RETRY_S, ROUTINE_S, JournalPlace
 
 BOOT = "b" * 32
 WALL_S = 1_790_000_000.0
@@ -526,7 +528,9 @@ def test_full_of_undelivered_the_lowest_severity_goes_first_and_is_counted(
 def _folded_tales(core: JournalCore) -> int:
     """Entries that told of folding and were folded themselves."""
     return (
-        core._next - 1 - 420 - sum(entry.draft.kind == "folded" for entry in core.outbox(0, 10_000))
+        core._numbers.newest
+        - 420
+        - sum(entry.draft.kind == "folded" for entry in core.outbox(0, 10_000))
     )
 
 
@@ -700,5 +704,5 @@ def test_a_hostile_file_of_endless_size_is_not_read(
     append(core, *(draft(number, size=800) for number in range(200)))
     core.close(0.0)
     device.limit_bytes = 10_000
-    monkeypatch.setattr(journal_file, "_SLACK_BYTES", 0)
+    monkeypatch.setattr(journal_check, "_SLACK_BYTES", 0)
     assert "got far more" in device.start().reports[0]

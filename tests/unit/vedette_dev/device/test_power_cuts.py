@@ -15,7 +15,8 @@ from tests.unit.vedette_dev.device.test_block_log import FLUSH, SECTOR, written
 
 from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft
-from vedette.store.journal_core import JournalCore, JournalPlace
+from vedette.store.journal_core import JournalCore
+from vedette.store.journal_place import JournalPlace
 from vedette.store.state import FileState
 from vedette_dev.device import ext4
 from vedette_dev.device.block_log import BlockLog
