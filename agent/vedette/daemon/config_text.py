@@ -10,9 +10,8 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from vedette.codec import toml_places
 from vedette.codec.text import escape
-from vedette.codec.toml_places import Path as KeyPath
-from vedette.codec.toml_places import nearest, places
 from vedette.daemon.schema import Mistake
 from vedette.errors import ConfigError
 
@@ -67,8 +66,10 @@ def refusal(text: str, name: str, mistakes: Sequence[Mistake]) -> ConfigError:
         text: of the file, TOML.
         name: of the file, for messages.
     """
-    known = places(text)
-    placed = sorted((nearest(known, path), _table(path), words) for path, words in mistakes)
+    known = toml_places.places(text)
+    placed = sorted(
+        (toml_places.nearest(known, path), _table(path), words) for path, words in mistakes
+    )
     lines = [
         f"{escape(name)}:{place.line}:{place.column}: {table}{words}"
         for place, table, words in placed
@@ -92,7 +93,7 @@ def _decode(raw: bytes, name: str) -> str:
         ) from error
 
 
-def _table(path: KeyPath) -> str:
+def _table(path: toml_places.Path) -> str:
     keys = [escape(str(key))[:60] for key in path[:-1] if isinstance(key, str)]
     keys = keys[:-1] if path and isinstance(path[-1], int) else keys
     return f"[{'.'.join(keys)}] " if keys else ""

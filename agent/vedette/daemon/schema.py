@@ -13,10 +13,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from keyword import iskeyword
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from vedette.codec.text import escape, quoted
-from vedette.codec.toml_places import Path
+
+if TYPE_CHECKING:
+    from vedette.codec.toml_places import Path
 
 MAX_SHOWN = 10**40
 """Python refuses to print numbers beyond 4,300 digits (sys.set_int_max_str_digits)."""

@@ -28,11 +28,12 @@ imported to be listed (ports/sensor.py); these come when one is opened."""
 SELDOM = (
     "vedette.codec.attack", "vedette.codec.command", "vedette.codec.good_copy",
     "vedette.codec.learning_run", "vedette.codec.promotions", "vedette.codec.receipt",
+    "vedette.codec.toml_places",
     "vedette.core.aims", "vedette.core.orders", "vedette.daemon.live_evidence",
     "vedette.kernel.tracked_flows", "vedette.sensors._proc_net",
 )  # fmt: skip
-"""What findings, operators' commands, learning and responses need: 0.2 MB of a device on which
-nothing happens."""
+"""What findings, operators' commands, learning, responses and mistakes in the configuration need:
+0.2 MB of a device on which nothing happens."""
 
 
 def main(arguments: Sequence[str]) -> int:
