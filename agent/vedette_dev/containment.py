@@ -120,7 +120,7 @@ def play(
 def _await(
     responses: Responses, since_wall_s: float, words: Sequence[str], pace: Pace
 ) -> list[Mapping[str, Json]]:
-    """The outcomes of one attack: until some was carried out and no further one came."""
+    """The outcomes of one attack: until none came for a while, a longer one where none was good."""
     ends_s = time.monotonic() + pace.patience_s
     settled_s = float("inf")
     found: list[Mapping[str, Json]] = []
@@ -129,8 +129,9 @@ def _await(
         now_found = [one for one in told if _is_of(one, words, responses.word)]
         if len(now_found) > len(found):
             found = now_found
-            if any(one.get("status") in _CARRIED_OUT for one in found):
-                settled_s = time.monotonic() + pace.settle_s
+            is_done = any(one.get("status") in _CARRIED_OUT for one in found)
+            more_s = pace.settle_s if is_done else pace.patience_s / 4
+            settled_s = time.monotonic() + more_s
         time.sleep(pace.look_s)
     return found
 
