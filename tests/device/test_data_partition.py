@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vedette_dev.guests import Guest
-from vedette_dev.images import Image
+from vedette_dev.images import Image, build
 
 pytestmark = pytest.mark.device
 
@@ -21,13 +21,21 @@ BACKUP_BLOCK = 32768
 READY_S = 240.0
 
 
-@pytest.fixture
-def guest(image: Image, tmp_path: Path) -> Iterator[Guest]:
-    """A device whose power was cut right after something was written for good."""
-    with Guest(image, tmp_path / "guest") as guest:
+@pytest.fixture(scope="module")
+def left(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The disk of a device whose power was cut right after something was written for good."""
+    with Guest(image, tmp_path_factory.mktemp("left")) as guest:
         guest.boot()
         guest.check(KEPT)
         guest.power_off()
+        yield guest.disk
+
+
+@pytest.fixture
+def guest(image: Image, left: Path, tmp_path: Path) -> Iterator[Guest]:
+    """A device with that disk; it is off."""
+    with Guest(image, tmp_path / "guest") as guest:
+        build.copy(left, guest.disk)
         yield guest
 
 

@@ -1,29 +1,47 @@
-"""Of the two copies of U-Boot's environment one may be torn; the device starts, and mends it."""
+"""Of the two copies of U-Boot's environment one may be torn: the device starts, and mends it."""
 
 from __future__ import annotations
 
-import pytest
-from tests.device._device import Device
+from collections.abc import Iterator
 
-from vedette_dev.images import Image
+import pytest
+from tests.device._device import READY_S, UNIT
+from tests.device._starts import backend
+
+from vedette_dev.guests import Guest
+from vedette_dev.images import Image, disk
 
 pytestmark = pytest.mark.device
 
-COPY_BYTES = 0x1000
 TORN = 512
 
 
+@pytest.fixture(scope="module")
+def guest(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """A device that is off between two tests."""
+    with Guest(image, tmp_path_factory.mktemp("guest")) as guest:
+        yield guest
+
+
 @pytest.mark.parametrize("copy", [0, 1], ids=["the first", "the second"])
-def test_a_torn_copy_costs_nothing(copy: int, device: Device, image: Image) -> None:
-    slot = device.guest.slot()
-    device.guest.check("sync")
-    device.guest.power_off()
-    start = image.layout.environment.start_bytes + copy * COPY_BYTES
-    with device.guest.disk.open("r+b") as disk:
-        disk.seek(start)
-        before = disk.read(TORN)
-        disk.seek(start)
-        disk.write(bytes(byte ^ 0xFF for byte in before))
-    device.guest.boot()
-    device.await_agent()
-    assert device.guest.slot() == slot
+def test_a_torn_copy_costs_nothing_and_is_whole_after_the_next_step(
+    copy: int, guest: Guest
+) -> None:
+    layout = guest.image.layout
+    with guest.disk.open("r+b") as stream:
+        stream.seek(layout.environment_copy(copy))
+        before = stream.read(TORN)
+        stream.seek(-TORN, 1)
+        stream.write(bytes(byte ^ 0xFF for byte in before))
+    assert disk.read_environment(guest.disk, layout, copy) is None
+    guest.boot()
+    assert guest.slot() == "a"
+    guest.check(f"systemctl start {UNIT}", deadline_s=READY_S)
+    assert backend(guest, "uboot", "backend.plan()").startswith("BootPlan(committed='a'")
+    backend(guest, "uboot", "backend.commit('a')")
+    guest.check("sync")
+    guest.power_off()
+    for number in (0, 1):
+        found = disk.read_environment(guest.disk, layout, number)
+        assert found is not None, f"copy {number} is damaged"
+        assert found["bslot"] == "a"
