@@ -22,6 +22,7 @@ from vedette.cli._signing import sealed
 from vedette.codec import bundle as bundle_codec
 from vedette.errors import RuleError
 from vedette.model.rule import Bundle
+from vedette.trust.ed25519 import Ed25519Signer
 from vedette_dev import identity
 from vedette_dev.cache import cached
 from vedette_dev.workbench import Workbench
@@ -51,15 +52,32 @@ def build_rules(bench: Workbench, folder: Path, say: Callable[[str], None]) -> N
         say("rules     unchanged since the last start")
         return
     say(f"rules     building and signing {folder}")
+    bench.bundle.write_bytes(sealed_rules(folder, key, int(time.time()), say))
+    mark.write_text(source)
+
+
+def sealed_rules(
+    folder: Path, key: Ed25519Signer, counter: int, say: Callable[[str], None]
+) -> bytes:
+    """The signed bundle of a folder of Sigma rules, valid for a year from now.
+
+    Args:
+        folder: of Sigma rules.
+        key: signs.
+        counter: of the bundle.
+        say: takes a line for each rule that was left out.
+
+    Raises:
+        RuleError: no rule can be compiled, or the folder is missing.
+    """
     bundle, problems = _compiled(folder)
     for line in problems:
         say(f"rules     left out: {line}")
     if not bundle.rules:
         raise RuleError(f"{folder}: expected Sigma rules, found none that compiles")
     now_s = int(time.time())
-    dated = replace(bundle, counter=now_s, issued_s=now_s, expires_s=now_s + VALID_S)
-    bench.bundle.write_bytes(sealed(bundle_codec.PAYLOAD_TYPE, bundle_codec.encode(dated), key))
-    mark.write_text(source)
+    dated = replace(bundle, counter=counter, issued_s=now_s, expires_s=now_s + VALID_S)
+    return sealed(bundle_codec.PAYLOAD_TYPE, bundle_codec.encode(dated), key)
 
 
 def bundle_of(folder: Path) -> Bundle:

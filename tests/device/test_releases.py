@@ -40,7 +40,7 @@ def test_a_model_is_used_after_its_golden_test_and_goes_back_when_asked(
     device: Device, tmp_path: Path
 ) -> None:
     _publish_model(device, tmp_path, "1", "2 3")
-    _publish_model(device, tmp_path, "2", "1 3.1")
+    _publish_model(device, tmp_path, "2", "1 3")
     _publish_model(device, tmp_path, "3", "2 3.0")
     assert _in_use(device) == ["3"]
     device.vedette("update rollback model person", deadline_s=120)

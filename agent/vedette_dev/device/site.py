@@ -31,6 +31,7 @@ from vedette_dev.player import Arrivals
 from vedette_dev.reader import Reader
 from vedette_dev.release_desk import Desk
 from vedette_dev.release_device import RUNNER, Steps
+from vedette_dev.rules import sealed_rules
 from vedette_dev.session import Running
 
 TENANT = "images"
@@ -95,7 +96,7 @@ class Site:
         self.arrivals, self.steps = Arrivals(), Steps(STEP_PATIENCE_S)
         self.desk = Desk(folder / "desk", folder / "served", show, hardware=self.hardware)
         self.on_heard: Callable[[str, int], None] = lambda _word, _counter: None
-        self._rules = rules
+        self._rules, self._show = rules, show
         self._exit = contextlib.ExitStack()
         self.broker = Broker(
             BrokerSettings(folder=folder / "broker", devices=(device,), names=(BROKER,))
@@ -108,7 +109,7 @@ class Site:
             self._exit.enter_context(self.broker)
             self.desk.make_keys()
             self.desk.make_repository()
-            self.bundle = self.desk.build_rules(self._rules, 1)
+            self.bundle = self._first_rules()
             self._enroll()
             self._exit.enter_context(self._server)
             self._exit.enter_context(self.reader)
@@ -181,6 +182,13 @@ class Site:
         self._place_certificates(etc / "tls", owners)
         self._fit_units(etc, owners.build)
         return folder
+
+    def _first_rules(self) -> Path:
+        """Compiled once for all sites of the same rules, which takes many seconds."""
+        key = identity.signer(self.desk.keys / identity.RULES)
+        bundle = self.folder / "rules.bundle"
+        bundle.write_bytes(sealed_rules(self._rules, key, 1, self._show))
+        return bundle
 
     def _fit_units(self, etc: Path, build: str) -> None:
         """As `vedette enroll` leaves a device: systemd would wait for Python at each start else."""
