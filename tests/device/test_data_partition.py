@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vedette_dev.device import services
 from vedette_dev.guests import Guest
 from vedette_dev.images import Image, build
 
@@ -18,7 +19,6 @@ BLOCK_BYTES = 4096
 SUPERBLOCK_AT, SECTOR_BYTES = 1024, 512
 """Of an ext4 file system; the next copy of it is in block 32768."""
 BACKUP_BLOCK = 32768
-READY_S = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_device_that_runs_in_memory_says_so(guest: Guest) -> None:
         _damage(guest, block * BLOCK_BYTES, BLOCK_BYTES)
     guest.boot()
     assert "nothing that is written outlives this start" in guest.check("dmesg")
-    guest.check("systemctl start vedette.service", deadline_s=READY_S)
+    guest.check(f"systemctl start {services.AGENT}", deadline_s=services.READY_S)
     said = guest.run("vedette doctor --json", deadline_s=90).output
     facts = {fact["name"]: fact for fact in json.loads(said.splitlines()[-1])["facts"]}
     assert not facts["flash"]["good"]

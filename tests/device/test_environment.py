@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.device._device import READY_S, UNIT
 from tests.device._starts import backend
 
+from vedette_dev.device import services
 from vedette_dev.guests import Guest
 from vedette_dev.images import Image, disk
 
@@ -36,7 +36,7 @@ def test_a_torn_copy_costs_nothing_and_is_whole_after_the_next_step(
     assert disk.read_environment(guest.disk, layout, copy) is None
     guest.boot()
     assert guest.slot() == "a"
-    guest.check(f"systemctl start {UNIT}", deadline_s=READY_S)
+    guest.check(f"systemctl start {services.AGENT}", deadline_s=services.READY_S)
     assert backend(guest, "uboot", "backend.plan()").startswith("BootPlan(committed='a'")
     backend(guest, "uboot", "backend.commit('a')")
     guest.check("sync")

@@ -32,6 +32,8 @@ BOOT_S = 240.0
 END_S = 90.0
 """A service manager gives each of its services some seconds to end."""
 _LOOK_S = 0.1
+_ASK_S = 1.0
+"""Between two questions to a device: each takes its processor from what is waited for."""
 _TAIL_LINES = 15
 
 
@@ -216,7 +218,7 @@ class Guest:
                 self._fail(
                     f"{command[:120]!a} never ended with 0 within {deadline_s:.0f} s: {said}"
                 )
-            time.sleep(_LOOK_S)
+            time.sleep(_ASK_S)
 
     def await_line(self, pattern: str, deadline_s: float = 60.0) -> str:
         """Wait for a line on the console that this expression finds, said since the last start.
