@@ -94,6 +94,8 @@ class Ladder:
             What changed. A source that failed and was started again is a change from it to itself.
         """
         async with self._round:
+            if self._is_closed:
+                return []  # it was closed while this waited: nobody has lost anything
             failed = await self._close_blind()
             return await self._replace(failed, is_asked=is_asked)
 
@@ -305,6 +307,8 @@ class Ladder:
 
     def _report(self, event_class: EventClass) -> TierReport:
         chosen = self._chosen[event_class]
+        if chosen not in self._running:
+            chosen = None  # it is just being closed, and perhaps replaced
         rungs = self._rungs(event_class)
         better = rungs[: rungs.index(chosen)] if chosen in rungs else rungs
         failures = [(name_of(kind), self._why_not(kind, event_class)) for kind in better]
@@ -322,7 +326,7 @@ class Ladder:
     def _why_not(self, kind: type[Sensor], event_class: EventClass) -> str:
         running = self._running.get(kind)
         reason = running.unserved().get(event_class, "") if running else ""
-        return reason or self._failures.get(kind, "not tried")
+        return reason or self._failures.get(kind, "closed" if self._is_closed else "not tried")
 
 
 def name_of(kind: type[Sensor]) -> str:

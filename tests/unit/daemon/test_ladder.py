@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import pytest
+from tests.simulators.sources import Simulated, source, tier
 
 from vedette.daemon.ladder import RETRY_S, Ladder, name_of, probe
 from vedette.errors import SensorError
@@ -16,48 +17,6 @@ from vedette.model.tier import Tier
 from vedette.ports.sensor import Sensor, SensorContext
 
 T = TypeVar("T")
-
-
-def tier(event_class: EventClass, name: str, rank: int) -> Tier:
-    return Tier(event_class, name, rank, "all", (), ())
-
-
-class Simulated(Sensor):
-    """Sees its own test event unless it is told to be blind."""
-
-    tiers: ClassVar[tuple[Tier, ...]] = ()
-    cannot_open: ClassVar[str] = ""
-    is_blind: ClassVar[bool] = False
-    life: ClassVar[list[str]] = []
-
-    async def _open(self) -> None:
-        self.life.append(f"open {type(self).__name__}")
-        if self.cannot_open:
-            raise SensorError(self.cannot_open)
-
-    async def _provoke(self, token: str) -> None:
-        if not type(self).is_blind:
-            self.emit([ProcessExited(0.0, token, 1)])
-
-    def _is_proof(self, event: Event, token: str) -> bool:
-        return event.tier == token
-
-    async def _close(self) -> None:
-        self.life.append(f"close {type(self).__name__}")
-
-    @property
-    def proof_timeout_s(self) -> float:
-        return 0.01
-
-    @property
-    def first_proof_timeout_s(self) -> float:
-        return 0.02
-
-
-def sensor(name: str, *tiers: Tier, **attributes: object) -> type[Simulated]:
-    made = type(name, (Simulated,), {"tiers": tiers, "life": [], **attributes})
-    made.__module__ = f"sensors.{name}"
-    return made
 
 
 def ladder(*kinds: type[Sensor]) -> Ladder:
@@ -75,7 +34,7 @@ def run(awaitable: Awaitable[T]) -> T:
 
 
 def test_a_sensor_that_was_just_opened_has_more_time_than_one_that_has_seen() -> None:
-    blind = sensor("blind", tier(PROCESS, "blind", 80), is_blind=True)
+    blind = source("blind", tier(PROCESS, "blind", 80), is_blind=True)
     context = SensorContext(lambda batch: None, Path("/nonexistent"), Path("/nonexistent"))
 
     async def story() -> None:
@@ -95,10 +54,10 @@ PROCESS, KERNEL, FILE = EventClass.PROCESS, EventClass.KERNEL, EventClass.FILE
 
 
 def test_the_best_that_works_is_taken_and_the_others_say_why_not() -> None:
-    best = sensor("best", tier(PROCESS, "best", 90), cannot_open="no kernel support")
-    blind = sensor("blind", tier(PROCESS, "blind", 80), is_blind=True)
-    good = sensor("good", tier(PROCESS, "good", 70))
-    spare = sensor("spare", tier(PROCESS, "spare", 60))
+    best = source("best", tier(PROCESS, "best", 90), cannot_open="no kernel support")
+    blind = source("blind", tier(PROCESS, "blind", 80), is_blind=True)
+    good = source("good", tier(PROCESS, "good", 70))
+    spare = source("spare", tier(PROCESS, "spare", 60))
     climbing = ladder(spare, good, blind, best)
     (change,) = run(climbing.climb())
     assert (change.tier, change.previous, change.event_class) == ("good", "", PROCESS)
@@ -113,7 +72,7 @@ def test_the_best_that_works_is_taken_and_the_others_say_why_not() -> None:
 
 
 def test_a_source_of_two_classes_is_opened_once() -> None:
-    audit = sensor("audit", tier(PROCESS, "audit", 80), tier(KERNEL, "audit", 80))
+    audit = source("audit", tier(PROCESS, "audit", 80), tier(KERNEL, "audit", 80))
     climbing = ladder(audit)
     changes = run(climbing.climb())
     assert [change.event_class for change in changes] == [PROCESS, KERNEL]
@@ -121,8 +80,8 @@ def test_a_source_of_two_classes_is_opened_once() -> None:
 
 
 def test_a_source_that_goes_blind_is_replaced_and_told() -> None:
-    better = sensor("better", tier(PROCESS, "better", 80))
-    worse = sensor("worse", tier(PROCESS, "worse", 20))
+    better = source("better", tier(PROCESS, "better", 80))
+    worse = source("worse", tier(PROCESS, "worse", 20))
 
     async def story() -> None:
         climbing = ladder(better, worse)
@@ -144,8 +103,8 @@ def test_a_source_that_goes_blind_is_replaced_and_told() -> None:
 
 
 def test_a_companion_runs_beside_and_is_no_rung() -> None:
-    scan = sensor("scan", tier(FILE, "scan", 99), is_companion=True)
-    inotify = sensor("inotify", tier(FILE, "inotify", 50))
+    scan = source("scan", tier(FILE, "scan", 99), is_companion=True)
+    inotify = source("inotify", tier(FILE, "inotify", 50))
     climbing = ladder(scan, inotify)
     (change,) = run(climbing.climb())
     assert change.tier == "inotify"
@@ -154,8 +113,8 @@ def test_a_companion_runs_beside_and_is_no_rung() -> None:
 
 
 def test_a_companion_is_the_last_rung_when_nothing_else_works() -> None:
-    scan = sensor("scan", tier(FILE, "scan", 99), is_companion=True)
-    inotify = sensor("inotify", tier(FILE, "inotify", 50), cannot_open="no inotify")
+    scan = source("scan", tier(FILE, "scan", 99), is_companion=True)
+    inotify = source("inotify", tier(FILE, "inotify", 50), cannot_open="no inotify")
     climbing = ladder(scan, inotify)
     (change,) = run(climbing.climb())
     assert change.tier == "scan"
@@ -165,7 +124,7 @@ def test_a_companion_is_the_last_rung_when_nothing_else_works() -> None:
 
 
 def test_what_a_source_cannot_see_here_is_told_beside_what_it_never_sees() -> None:
-    seeing = sensor("seeing", tier(FILE, "seeing", 50), blind_spots=lambda self, _: ("/secret",))
+    seeing = source("seeing", tier(FILE, "seeing", 50), blind_spots=lambda self, _: ("/secret",))
     climbing = ladder(seeing)
     run(climbing.climb())
     report = climbing.reports()[1]
@@ -175,13 +134,13 @@ def test_what_a_source_cannot_see_here_is_told_beside_what_it_never_sees() -> No
 
 def test_a_source_hands_on_only_what_it_was_chosen_for() -> None:
     emitted: list[Event] = []
-    partial = sensor(
+    partial = source(
         "partial",
         tier(PROCESS, "partial", 90),
         tier(KERNEL, "partial", 90),
         unserved=lambda self: {KERNEL: "no such hook"},
     )
-    whole = sensor("whole", tier(PROCESS, "whole", 50), tier(KERNEL, "whole", 50))
+    whole = source("whole", tier(PROCESS, "whole", 50), tier(KERNEL, "whole", 50))
 
     def context(_: str) -> SensorContext:
         return SensorContext(emitted.extend, Path("/nonexistent"), Path("/nonexistent"))
@@ -227,14 +186,14 @@ def loss(name: str, event_class: EventClass) -> EventsLost:
 
 
 def test_a_probe_leaves_nothing_open() -> None:
-    only = sensor("only", tier(PROCESS, "only", 80))
+    only = source("only", tier(PROCESS, "only", 80))
     reports = run(probe(ladder(only)))
     assert reports[0].tier is not None
     assert only.life == ["open only", "close only"]
 
 
 def test_a_sensor_is_named_by_its_file() -> None:
-    assert name_of(sensor("audit")) == "audit"
+    assert name_of(source("audit")) == "audit"
 
 
 def test_only_sensor_errors_leave_a_sensor() -> None:
@@ -265,8 +224,8 @@ def timed_ladder(clock: Clock, *kinds: type[Sensor]) -> Ladder:
 
 
 def test_a_class_climbs_back_within_an_hour_and_the_worse_source_is_closed() -> None:
-    better = sensor("better", tier(PROCESS, "better", 80), cannot_open="busy")
-    worse = sensor("worse", tier(PROCESS, "worse", 20))
+    better = source("better", tier(PROCESS, "better", 80), cannot_open="busy")
+    worse = source("worse", tier(PROCESS, "worse", 20))
     clock = Clock()
 
     async def story() -> None:
@@ -287,8 +246,8 @@ def test_a_class_climbs_back_within_an_hour_and_the_worse_source_is_closed() -> 
 
 
 def test_who_asks_need_not_wait_for_the_hour() -> None:
-    better = sensor("better", tier(PROCESS, "better", 80), cannot_open="busy")
-    worse = sensor("worse", tier(PROCESS, "worse", 20))
+    better = source("better", tier(PROCESS, "better", 80), cannot_open="busy")
+    worse = source("worse", tier(PROCESS, "worse", 20))
 
     async def story() -> None:
         climbing = timed_ladder(Clock(), better, worse)
@@ -301,7 +260,7 @@ def test_who_asks_need_not_wait_for_the_hour() -> None:
 
 
 def test_a_class_that_nothing_watches_is_tried_at_every_check() -> None:
-    only = sensor("only", tier(PROCESS, "only", 80), cannot_open="no")
+    only = source("only", tier(PROCESS, "only", 80), cannot_open="no")
 
     async def story() -> None:
         climbing = timed_ladder(Clock(), only)
@@ -315,8 +274,8 @@ def test_a_class_that_nothing_watches_is_tried_at_every_check() -> None:
 
 
 def test_a_source_of_two_classes_is_tried_once_in_a_round() -> None:
-    audit = sensor("audit", tier(PROCESS, "audit", 80), tier(KERNEL, "audit", 80))
-    worse = sensor("worse", tier(PROCESS, "worse", 20))
+    audit = source("audit", tier(PROCESS, "audit", 80), tier(KERNEL, "audit", 80))
+    worse = source("worse", tier(PROCESS, "worse", 20))
 
     async def story() -> None:
         climbing = timed_ladder(Clock(), audit, worse)
@@ -355,8 +314,8 @@ def test_a_source_that_was_blind_and_sees_again_is_told_as_itself() -> None:
 
 
 def test_a_companion_that_stops_is_told_and_stands_in_the_report() -> None:
-    scan = sensor("scan", tier(FILE, "scan", 20), is_companion=True)
-    inotify = sensor("inotify", tier(FILE, "inotify", 50))
+    scan = source("scan", tier(FILE, "scan", 20), is_companion=True)
+    inotify = source("inotify", tier(FILE, "inotify", 50))
 
     async def story() -> None:
         climbing = timed_ladder(Clock(), scan, inotify)
@@ -380,8 +339,8 @@ async def cling(self: Simulated) -> None:
 
 
 def test_a_source_that_cannot_undo_says_so_and_the_others_close() -> None:
-    other = sensor("other", tier(FILE, "other", 80))
-    clinging = sensor("clinging", tier(PROCESS, "clinging", 80), _close=cling)
+    other = source("other", tier(FILE, "other", 80))
+    clinging = source("clinging", tier(PROCESS, "clinging", 80), _close=cling)
 
     async def story() -> None:
         climbing = timed_ladder(Clock(), other, clinging)
@@ -393,8 +352,8 @@ def test_a_source_that_cannot_undo_says_so_and_the_others_close() -> None:
 
 
 def test_one_that_cannot_undo_is_replaced_all_the_same() -> None:
-    worse = sensor("worse", tier(PROCESS, "worse", 20))
-    clinging = sensor("clinging", tier(PROCESS, "clinging", 80), _close=cling)
+    worse = source("worse", tier(PROCESS, "worse", 20))
+    clinging = source("clinging", tier(PROCESS, "clinging", 80), _close=cling)
 
     async def story() -> None:
         climbing = timed_ladder(Clock(), worse, clinging)
@@ -409,7 +368,7 @@ def test_one_that_cannot_undo_is_replaced_all_the_same() -> None:
 
 
 def test_after_the_end_nothing_is_opened_any_more() -> None:
-    only = sensor("only", tier(PROCESS, "only", 80))
+    only = source("only", tier(PROCESS, "only", 80))
 
     async def story() -> None:
         climbing = timed_ladder(Clock(), only)
@@ -465,7 +424,7 @@ def robbed(name: str, *tiers: Tier) -> type[Robbed]:
 
 def test_what_is_taken_from_a_source_is_put_back_and_told() -> None:
     audit = robbed("audit", tier(PROCESS, "audit", 80))
-    other = sensor("other", tier(FILE, "other", 80))
+    other = source("other", tier(FILE, "other", 80))
 
     async def story() -> None:
         climbing = ladder(audit, other)
@@ -512,3 +471,59 @@ def test_sources_guard_the_agent_also_those_that_are_opened_later() -> None:
         assert audit.guarded == [frozenset({7}), frozenset({7, 8})]
 
     run(story())
+
+
+class Lingering(Simulated):
+    """Says when it is being closed, and is only when it may be."""
+
+    may_end: ClassVar[asyncio.Event]
+    is_closing: ClassVar[asyncio.Event]
+
+    async def _close(self) -> None:
+        self.is_closing.set()
+        await self.may_end.wait()
+
+
+def lingering(name: str) -> type[Lingering]:
+    tiers = (tier(PROCESS, name, 80),)
+    made = type(name, (Lingering,), {
+        "tiers": tiers, "life": [], "may_end": asyncio.Event(), "is_closing": asyncio.Event(),
+    })  # fmt: skip
+    made.__module__ = f"sensors.{name}"
+    return made
+
+
+def test_who_asks_while_a_source_is_closed_hears_that_nothing_watches() -> None:
+    async def story() -> None:
+        slow = lingering("slow")
+        climbing = ladder(slow)
+        await climbing.climb()
+        async with asyncio.TaskGroup() as group:
+            closing = group.create_task(climbing.close())
+            await slow.is_closing.wait()
+            report = climbing.reports()[0]
+            assert (report.event_class, report.tier) == (PROCESS, None)
+            assert report.failures == (("slow", "closed"),)
+            slow.may_end.set()
+            assert await closing == []
+
+    asyncio.run(story())
+
+
+def test_a_check_that_waited_while_all_were_closed_tells_of_no_loss() -> None:
+    async def story() -> None:
+        slow = lingering("slow")
+        climbing = ladder(slow)
+        await climbing.climb()
+        async with asyncio.TaskGroup() as group:
+            closing = group.create_task(climbing.close())
+            await slow.is_closing.wait()
+            checking = group.create_task(climbing.check(is_asked=True))
+            mending = group.create_task(climbing.mend())
+            slow.may_end.set()
+            await closing
+            assert await checking == []
+            assert await mending == ({}, [])
+        assert slow.life == ["open slow"], "nothing is opened again"
+
+    asyncio.run(story())
