@@ -14,10 +14,12 @@ from vedette.codec import ocsf
 from vedette.daemon import config as configuration
 from vedette.daemon.config import Config
 from vedette.daemon.live_config import live_changes
-from vedette.errors import ConfigError, TrustError
+from vedette.errors import ConfigError, StoreError, TrustError
 
 if TYPE_CHECKING:
     from vedette.daemon.parts import Parts
+
+_REFUSALS = (ConfigError, TrustError, StoreError)
 
 
 class Reloading:
@@ -41,7 +43,7 @@ class Reloading:
         while True:
             await self._is_asked.wait()
             self._is_asked.clear()
-            with contextlib.suppress(ConfigError, TrustError):  # told by reload itself
+            with contextlib.suppress(*_REFUSALS):  # told by reload itself
                 await self.reload()
 
     async def reload(self) -> tuple[str, ...]:
@@ -49,7 +51,8 @@ class Reloading:
 
         Raises:
             ConfigError: the file has mistakes, or changes what only a restart can change.
-            TrustError: the new trust document or all bundles are refused.
+            TrustError: the new trust document is refused.
+            StoreError: the disk does not say whom the device trusts.
         """
         async with self._one:
             return await self._reload()
@@ -60,7 +63,7 @@ class Reloading:
         parts.watching.look_after_folders()
         try:
             changed = await self._apply(configuration.load(parts.config_path))
-        except (ConfigError, TrustError) as error:
+        except _REFUSALS as error:
             parts.own.reload_refused(str(error))
             raise
         finally:
