@@ -5,24 +5,31 @@ from __future__ import annotations
 import secrets
 
 import pytest
-from tests.device._device import REPOSITORY, Device, data_of
+from tests.device._device import ARCH, REPOSITORY, Device, data_of
 from tests.device._report import tell
 
 from vedette_dev.device import tests_disk
-from vedette_dev.device.site import Site
+from vedette_dev.device.site import FIRMWARE, Site
 from vedette_dev.guests import GuestSettings
-from vedette_dev.images import Image
+from vedette_dev.images import Image, Loader, built
 
 pytestmark = pytest.mark.device
 
 STORM = "i=0; while [ $i -lt 2000 ]; do /bin/true; i=$((i+1)); done"
+LOADER: Loader = "grub" if ARCH == "amd64" else "uboot"
+"""Stock U-Boot of a PC reads its script to 112 MiB; of 128 MiB it keeps the last 35 for itself."""
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    return built(ARCH, loader=LOADER)
 
 
 @pytest.fixture(scope="module")
 def settings(image: Image, site: Site) -> GuestSettings:
     return GuestSettings(
         memory_mb=128,
-        data=data_of(image, site),
+        data=data_of(image, site, {"firmware": {**FIRMWARE, "backend": LOADER}}),
         drives=(tests_disk.make(REPOSITORY, site.folder),),
         forwards=site.forwards,
     )
