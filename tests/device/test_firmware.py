@@ -8,17 +8,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.device._device import Device
+from tests.device._device import Device, data_of
 from tests.device._firmware import back_on, plan, release, version
 
 from vedette.model.update import Cause, Step
 from vedette_dev.device import firmwares
+from vedette_dev.device.site import FIRMWARE, Site
+from vedette_dev.guests import GuestSettings
 from vedette_dev.images import Image
 
 pytestmark = pytest.mark.device
 
 BOOT_CHANGED = "e1c0b017-fc9d-4793-b7ca-33b7c069e532"
 """Rules of ours tell who writes U-Boot's environment; an update of the device's own is nobody."""
+
+
+@pytest.fixture(scope="module")
+def settings(image: Image, site: Site) -> GuestSettings:
+    # Each start of a firmware that hangs lasts until the watchdog bites, more than a minute.
+    # That U-Boot counts three down is in test_images.py.
+    data = data_of(image, site, {"firmware": {**FIRMWARE, "tries": 2}})
+    return GuestSettings(data=data, forwards=site.forwards)
 
 
 def test_a_good_firmware_is_tried_and_committed(
