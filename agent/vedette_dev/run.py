@@ -8,22 +8,21 @@ Rule 2: what is printed came over MQTT with a good signature, as an operator wou
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from vedette.codec.strict_json import Json
 from vedette.daemon import config
 from vedette.daemon.control_client import ask
 from vedette.errors import VedetteError
+from vedette_dev.interrupts import one_interrupt
 from vedette_dev.reader import Reader
 from vedette_dev.session import Session
 from vedette_dev.terminal import BOLD, GREY, YELLOW, columns, paint, say
 
 EXIT_INTERRUPTED = 130
+STOPPING = "still stopping: the agent is given 20 s to put everything back"
 
 
 def run(repository: Path, folder: Path, *, seconds: float | None) -> int:
@@ -41,7 +40,7 @@ def run(repository: Path, folder: Path, *, seconds: float | None) -> int:
         VedetteError: it could not be started; the message says why and where the log is.
     """
     is_watching = False
-    with _one_interrupt():
+    with one_interrupt(STOPPING):
         try:
             with Session(folder, say, rules=repository / "rules") as session:
                 with Reader(session.running, lambda *_: None, say) as reader:
@@ -105,23 +104,3 @@ def _unseen(tier: dict[str, Json]) -> Iterator[str]:
     for failure in failures if isinstance(failures, list) else []:
         if isinstance(failure, dict):
             yield f"not by {failure['tier']}: {failure['reason']}"
-
-
-@contextmanager
-def _one_interrupt() -> Iterator[None]:
-    """The first SIGINT or SIGTERM interrupts; those after it only say that it is being done."""
-
-    def again(_number: int, _frame: FrameType | None) -> None:
-        os.write(2, b"\nstill stopping: the agent is given 20 s to put everything back\n")
-
-    def first(number: int, frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, again)
-        raise KeyboardInterrupt(number, frame)
-
-    before = {each: signal.signal(each, first) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
