@@ -8,9 +8,9 @@ Rule 3: whatever happens, QEMU is ended by its pid when the context ends, its so
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,8 +23,10 @@ from typing import NoReturn, Self
 from vedette.codec.text import escape
 from vedette.errors import DeviceError
 from vedette_dev.children import as_nice_as_we, mortal
+from vedette_dev.guests import monitor
 from vedette_dev.guests.machine import Wiring, argv
 from vedette_dev.guests.root_shell import Ended, NoAnswerError, RootShell
+from vedette_dev.guests.stillness import Stillness
 from vedette_dev.images import Image, build, disk, tools
 
 BOOT_S = 240.0
@@ -34,6 +36,8 @@ END_S = 90.0
 _LOOK_S = 0.1
 _ASK_S = 1.0
 """Between two questions to a device: each takes its processor from what is waited for."""
+_SLICE_S = 10.0
+_STILL_LOOKS, _BETWEEN_LOOKS_S = 3, 1.0
 _TAIL_LINES = 15
 
 
@@ -63,6 +67,18 @@ class GuestSettings:
     record: Path | None = None
     disk_url: str = ""
     is_interactive: bool = False
+
+
+class StandsStillError(DeviceError):
+    """A device that was started stands still, before its watchdog was armed.
+
+    Attributes:
+        place: the file with its console and where its processors are.
+    """
+
+    def __init__(self, what: str, place: Path) -> None:
+        super().__init__(what)
+        self.place = place
 
 
 class Guest:
@@ -179,6 +195,60 @@ class Guest:
         except NoAnswerError as error:
             self._fail(f"it did not start: {error}")
 
+    def await_life(self, deadline_s: float, still_s: float) -> None:
+        """As `await_shell`; a device that stands still is given up before.
+
+        Args:
+            deadline_s: for all of it.
+            still_s: for how long neither its console nor its disk may move.
+
+        Raises:
+            StandsStillError: it stands still; where it is, is kept in the guest's folder.
+            DeviceError: it does not answer in this time, or QEMU ended.
+        """
+        end_s = time.monotonic() + deadline_s
+        stillness = Stillness(still_s)
+        while True:
+            try:
+                self._running_shell().await_ready(min(_SLICE_S, deadline_s))
+            except NoAnswerError as error:
+                now_s = time.monotonic()
+                if now_s > end_s or not self.is_running:
+                    self._fail(f"it did not start: {error}")
+                size = self.console.stat().st_size
+                if stillness.look(now_s, size, self._asked("info blockstats")):
+                    self._stands_still(still_s)
+            else:
+                return
+
+    def _stands_still(self, still_s: float) -> NoReturn:
+        """Keep what it said, and where its processors are, three times a second apart."""
+        number = next(one for one in itertools.count(1) if not self._still_log(one).exists())
+        place = self._still_log(number)
+        looks = []
+        for _ in range(_STILL_LOOKS):
+            looks.append(self._asked("info registers -a"))
+            time.sleep(_BETWEEN_LOOKS_S)
+        text = "\n".join((self.said(), self._asked("info blockstats"), *looks))
+        place.write_text(text, encoding="utf-8")
+        try:
+            self._fail(
+                f"it stands still: neither its console nor its disk moved for {still_s:.0f} s; "
+                f"where its processors are: {place}"
+            )
+        except DeviceError as error:
+            raise StandsStillError(str(error), place) from None
+
+    def _still_log(self, number: int) -> Path:
+        return self.folder / f"still-{number}.log"
+
+    def _asked(self, command: str) -> str:
+        """What the monitor says, "" where it does not answer."""
+        try:
+            return self.monitor(command)
+        except DeviceError:
+            return ""
+
     def run(self, command: str, deadline_s: float = 30.0) -> Ended:
         """Run a command of sh(1) as root in the device; how it ended is not judged.
 
@@ -277,25 +347,26 @@ class Guest:
         """End QEMU at once (SIGKILL). What the device wrote is in the host's cache, hence kept."""
         self._end()
 
+    def cut_power(self) -> None:
+        """As `power_off`, from any thread, while another one waits for the device."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def slot(self) -> str:
         """The slot that runs, as the boot script told the kernel."""
         found = re.search(r"\bslot=(\w+)", self.check("cat /proc/cmdline"))
         return found.group(1) if found else ""
 
-    def monitor(self, command: str) -> None:
-        """Give QEMU's monitor a command, such as "set_link n0 off".
+    def monitor(self, command: str) -> str:
+        """Give QEMU's monitor a command, such as "set_link n0 off"; returns what it says.
 
         Raises:
             DeviceError: QEMU does not run, or does not take it.
         """
         _ = self.pid
         try:
-            with socket.socket(socket.AF_UNIX) as one:
-                one.settimeout(10)
-                one.connect(str(self._socket("monitor")))
-                _read_prompt(one)
-                one.sendall(f"{command}\n".encode())
-                _read_prompt(one)
+            return monitor.ask(self._socket("monitor"), command)
         except OSError as error:
             self._fail(f"QEMU's monitor did not take {command!a}: {error}")
 
@@ -389,12 +460,3 @@ class Guest:
             shutil.rmtree(self._sockets, ignore_errors=True)
         with contextlib.suppress(OSError):
             (self.folder / "data.img").unlink(missing_ok=True)
-
-
-def _read_prompt(one: socket.socket) -> None:
-    said = b""
-    while not said.rstrip().endswith(b"(qemu)"):
-        piece = one.recv(4096)
-        if not piece:
-            raise ConnectionError("it closed the connection")
-        said += piece
