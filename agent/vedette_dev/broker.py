@@ -52,6 +52,7 @@ class BrokerSettings:
         address: another one that it listens on and has a certificate for, beside loopback.
         port: 0 chooses a free one.
         names: further names and addresses of its certificate, where something leads here.
+        is_kept: its authority is that of the broker before in this folder, whose clients it trusts.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class BrokerSettings:
     address: str = ""
     port: int = 0
     names: tuple[str, ...] = ()
+    is_kept: bool = False
 
 
 class Broker:
@@ -78,7 +80,7 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
         self.port = settings.port or free_port()
         settings.folder.mkdir(parents=True, exist_ok=True)
-        self.authority = Authority(settings.folder)
+        self.authority = Authority(settings.folder, is_kept=settings.is_kept)
         others = [settings.address] if settings.address else []
         self._server = self.authority.server("localhost", "127.0.0.1", *others, *settings.names)
         self.clients: dict[str, KeyPair] = {

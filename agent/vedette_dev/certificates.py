@@ -37,6 +37,7 @@ class Authority:
         name: of the root, for people.
         not_before: start of validity of all that it signs; yesterday if None.
         lifetime: of all that it signs.
+        is_kept: its key is kept beside its certificate; where both are there, they are used.
     """
 
     def __init__(
@@ -45,16 +46,22 @@ class Authority:
         name: str = "Vedette development",
         not_before: datetime | None = None,
         lifetime: timedelta = YEAR,
+        *,
+        is_kept: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._begins = not_before or datetime.now(UTC) - timedelta(days=1)
         self._ends = self._begins + lifetime
-        self._key = ec.generate_private_key(ec.SECP256R1())
         self._subject = _name(name)
-        self._root = self._sign_root()
-        self.file = folder / "ca.pem"
-        self.file.write_bytes(self._root.public_bytes(serialization.Encoding.PEM))
+        self.file, key = folder / "ca.pem", folder / "ca.key"
+        if is_kept and key.exists():
+            self._key = _read_private(key)
+            return
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.file.write_bytes(self._sign_root().public_bytes(serialization.Encoding.PEM))
+        if is_kept:
+            _write_private(key, self._key)
 
     def server(self, *hosts: str) -> KeyPair:
         """A certificate for a server known by these names or addresses."""
@@ -166,3 +173,10 @@ def _write_private(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(pem)
+
+
+def _read_private(path: Path) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"{path}: expected a key of an elliptic curve, got {type(key).__name__}")
+    return key

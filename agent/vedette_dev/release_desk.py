@@ -23,6 +23,7 @@ class Desk:
         served: where the published repository lies for devices; others may read it.
         show: takes each command line.
         hardware: what the devices are that firmwares are made for.
+        is_kept: the folder is an earlier desk's, to go on with.
     """
 
     def __init__(
@@ -32,10 +33,13 @@ class Desk:
         show: Callable[[str], None],
         *,
         hardware: str = "demo-camera",
+        is_kept: bool = False,
     ) -> None:
         self.folder, self.served, self._show = folder, served, show
         self._hardware = hardware
         self.keys, self.repository = folder / "keys", folder / "repository"
+        if is_kept:
+            return
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from base64 import b64encode
 from collections.abc import Iterator
 from functools import partial
@@ -17,6 +18,7 @@ from paho.mqtt.properties import Properties
 from vedette.codec import cloudevents, ocsf, report, topics
 from vedette.codec.envelope import Purpose, signed_bytes
 from vedette_dev import identity
+from vedette_dev.certificates import KeyPair
 from vedette_dev.device import campaign
 from vedette_dev.device.site import TENANT, Site
 from vedette_dev.player import Arrival, is_of
@@ -41,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         pytest.skip(str(error))
 
 
-def says(site: Site, sequence: int, word: str) -> None:
+def says(site: Site, sequence: int, word: str, pair: KeyPair | None = None) -> None:
     """Publish an incident of the device as its outbox does, until the broker has it."""
     info = {"uid": word, "title": f"A shell {word}"}
     found = {"class_uid": 2004, "activity_id": 1, "severity_id": 4, "finding_info": info}
@@ -56,7 +58,7 @@ def says(site: Site, sequence: int, word: str) -> None:
     properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.ContentType = report.JSON
     properties.UserProperty = [*given, ("vsig", b64encode(signature).decode())]
-    pair = site.broker.clients[DEVICE]
+    pair = pair or site.broker.clients[DEVICE]
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=DEVICE, protocol=mqtt.MQTTv5)
     client.tls_set(str(site.broker.authority.file), str(pair.certificate), str(pair.key))
     client.connect("127.0.0.1", site.broker.port)
@@ -67,6 +69,12 @@ def says(site: Site, sequence: int, word: str) -> None:
     finally:
         client.disconnect()
         client.loop_stop()
+
+
+def copied(pair: KeyPair, folder: Path) -> KeyPair:
+    """What a device has of its own, whatever the site writes afterwards."""
+    folder.mkdir()
+    return KeyPair(Path(shutil.copy(pair.certificate, folder)), Path(shutil.copy(pair.key, folder)))
 
 
 def holds(word: str, arrival: Arrival) -> bool:
@@ -81,3 +89,17 @@ def test_a_device_whose_disk_went_back_is_heard_by_who_begins_to_listen(site: Si
         assert arrivals.wait_for(partial(holds, "again"), HEARD_S) is not None
     # Who had heard it further is right not to believe it: a broker can play old messages again.
     assert site.arrivals.wait_for(partial(holds, "again"), SILENCE_S) is None
+
+
+def test_a_site_that_goes_on_hears_the_devices_from_before(site: Site, tmp_path: Path) -> None:
+    rules = campaign.one_rule(REPOSITORY, tmp_path / "rules")
+    with Site(tmp_path / "host", DEVICE, rules=rules) as before:
+        pair = copied(before.broker.clients[DEVICE], tmp_path / "device")
+        published = sorted(path.name for path in before.desk.served.rglob("*"))
+    told: list[tuple[str, int]] = []
+    with Site(tmp_path / "host", DEVICE, rules=rules, is_kept=True) as after:
+        assert sorted(path.name for path in after.desk.served.rglob("*")) == published
+        with after.listening(lambda word, counter: told.append((word, counter))) as arrivals:
+            says(after, 3, "later", pair)
+            assert arrivals.wait_for(partial(holds, "later"), HEARD_S) is not None
+    assert told == [("later", 0)]

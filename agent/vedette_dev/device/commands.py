@@ -32,7 +32,14 @@ def _add_qemu_cuts(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_arch(parser)
     parser.add_argument("--cuts", type=int, metavar="N", default=500, help="judged (500)")
     parser.add_argument("--boots", type=int, metavar="N", default=40, help="of these, started (40)")
+    parser.add_argument(
+        "--live", type=int, metavar="N", default=6, help="cuts of running devices (6)"
+    )
     parser.add_argument("--seed", type=int, metavar="N", default=1, help="of chance (1)")
+    parser.add_argument("--anew", action="store_true", help="record anew, whatever is there")
+    parser.add_argument(
+        "--lock", type=Path, metavar="FILE", help="locked (flock) while a guest runs: one at a time"
+    )
     _add_page(parser)
     _add_scratch(parser, "qemu-cuts")
     parser.set_defaults(call=_qemu_cuts)
@@ -71,14 +78,34 @@ def _qemu_bench(options: argparse.Namespace) -> int:
 
 
 def _qemu_cuts(options: argparse.Namespace) -> int:
+    from vedette_dev.interrupts import one_interrupt  # noqa: PLC0415
+
+    with one_interrupt("still stopping: the device is ended and the row written"):
+        good = [_one_campaign(arch, options) for arch in options.arch or ["arm64"]]
+    return 0 if all(good) else 1
+
+
+def _one_campaign(arch: str, options: argparse.Namespace) -> bool:
+    """Whether it found nothing; its row is written however it ends, of what it has by then."""
     from vedette_dev.device import campaign  # noqa: PLC0415
     from vedette_dev.images import built  # noqa: PLC0415
 
-    request = campaign.Request(options.cuts, options.boots, options.seed)
-    is_good = True
-    for arch in options.arch or ["arm64"]:
-        report = campaign.run(REPOSITORY, options.folder / arch, built(arch), request, print)
-        campaign.tell(report, options.folder / f"{arch}.json", options.page)
-        print(json.dumps(report, indent=1))
-        is_good = is_good and not report["problems"]
-    return 0 if is_good else 1
+    request = campaign.Request(
+        options.cuts, options.boots, options.live, options.seed,
+        is_anew=options.anew, lock=options.lock,
+    )  # fmt: skip
+    folder = options.folder / arch
+    print(f"campaign   {folder}: Ctrl-C ends it, the same command goes on with it")
+    one = campaign.Campaign(folder, built(arch), _say)
+    try:
+        one.run(REPOSITORY, request)
+    finally:
+        report = one.report()
+        if report is not None:
+            campaign.tell(report, folder / campaign.REPORT, options.page)
+            print(json.dumps(report, indent=1))
+    return report is not None and not report["problems"]
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # whoever watches a log of hours sees where it is

@@ -2,7 +2,8 @@
 
 Rule 1: what a flush ended is on the disk; of what came after, any part may be, in any order, and
 the last write may be torn between two sectors of 512 bytes (virtio: what a device promises).
-Rule 2: one disk file serves all cuts: it goes forward through the log, and what one cut put on it
+Rule 2: which of them are is the same for recorded cuts and for live ones (device/volatile_disk.py).
+Rule 3: one disk file serves all cuts: it goes forward through the log, and what one cut put on it
 beyond what is safe is taken back before the next.
 """
 
@@ -10,12 +11,13 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from vedette_dev.device.block_log import BlockLog, Entry
+from vedette_dev.images.layout import Partition
 
 SECTOR_BYTES = 512
 
@@ -32,6 +34,11 @@ class Cut(NamedTuple):
     after: int
     kept: tuple[int, ...]
     torn_at: int = -1
+
+    def __str__(self) -> str:
+        torn = f", the last one torn at {self.torn_at} bytes" if self.torn_at >= 0 else ""
+        some = f"{self.kept[0]} to {self.kept[-1]}" if self.kept else "none"
+        return f"cut after {self.after}, {len(self.kept)} unsafe kept ({some}{torn})"
 
 
 class CutDisk:
@@ -51,6 +58,7 @@ class CutDisk:
         self._log = log
         self._next = 0
         self._unsafe: list[int] = []
+        self._cut = Cut(0, ())
 
     def __enter__(self) -> Self:
         return self
@@ -76,15 +84,27 @@ class CutDisk:
         """The disk after this cut, while the context lasts."""
         self.forward(cut.after)
         before = [self._put(number, cut) for number in cut.kept]
+        self._cut = cut
         try:
             yield
         finally:
+            self._cut = Cut(cut.after, ())
             for offset, data in reversed(before):
                 os.pwrite(self._descriptor, data, offset)
 
     def read(self, offset: int, size: int) -> bytes:
         """What lies there now."""
         return os.pread(self._descriptor, size, offset)
+
+    def written(self, part: Partition) -> Hashable:
+        """What was written to a partition: equal only where its content is."""
+        cut = self._cut
+        safe = sum(1 for _ in self._touching(part, range(self._next)))
+        kept = tuple(self._touching(part, cut.kept))
+        return safe, tuple(self._touching(part, self._unsafe)), kept, cut.torn_at if kept else -1
+
+    def _touching(self, part: Partition, numbers: Iterable[int]) -> Iterator[int]:
+        return (number for number in numbers if touches(self._log.entries[number], part))
 
     def _take(self, number: int, entry: Entry) -> None:
         if entry.is_flush:
@@ -121,11 +141,32 @@ class CutDisk:
 
 def choose(log: BlockLog, after: int, unsafe: tuple[int, ...], chance: random.Random) -> Cut:
     """A cut of what is not safe: nothing of it, all of it, or some, the last one torn."""
+    kept, torn_at = survivors([log.entries[number].size for number in unsafe], chance)
+    return Cut(after, tuple(unsafe[one] for one in kept), torn_at)
+
+
+def survivors(sizes: Sequence[int], chance: random.Random) -> tuple[tuple[int, ...], int]:
+    """Which of the writes that are not safe are on the disk after a cut.
+
+    Args:
+        sizes: of these writes, in their order.
+        chance: decides.
+
+    Returns:
+        Their numbers, and at how many bytes the last of them is torn; -1 for not at all.
+    """
     way = chance.randrange(4)
-    if way == 0 or not unsafe:
-        return Cut(after, ())
+    every = tuple(range(len(sizes)))
+    if way == 0 or not sizes:
+        return (), -1
     if way == 1:
-        return Cut(after, unsafe)
-    kept = tuple(number for number in unsafe if chance.random() < 0.5) or unsafe[-1:]  # noqa: PLR2004
-    sectors = log.entries[kept[-1]].size // SECTOR_BYTES
-    return Cut(after, kept, SECTOR_BYTES * chance.randrange(sectors + 1))
+        return every, -1
+    kept = tuple(one for one in every if chance.random() < 0.5) or every[-1:]  # noqa: PLR2004
+    sectors = sizes[kept[-1]] // SECTOR_BYTES
+    return kept, SECTOR_BYTES * chance.randrange(sectors + 1)
+
+
+def touches(entry: Entry, part: Partition) -> bool:
+    """Whether a request writes into a partition."""
+    stop = part.start_bytes + part.size_bytes
+    return bool(entry.size) and entry.offset < stop and part.start_bytes < entry.offset + entry.size

@@ -20,9 +20,10 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from vedette.errors import DeviceError, VedetteError
 from vedette.store.firmware import peek
@@ -31,8 +32,6 @@ from vedette.store.journal_place import JournalPlace
 from vedette.store.state import FileState
 from vedette.trust.ed25519 import Ed25519Signer
 from vedette_dev.device import ext4
-from vedette_dev.device.block_log import BlockLog
-from vedette_dev.device.cut_disk import Cut, CutDisk
 from vedette_dev.images import environment
 from vedette_dev.images.layout import ENVIRONMENT_BYTES, Layout, Partition
 
@@ -59,77 +58,81 @@ class Promise:
     floor: int = 0
 
 
-@dataclass(slots=True)
-class Verdicts:
-    """What came of all cuts.
+class Verdict(NamedTuple):
+    """What was found of one cut.
 
     Attributes:
-        cuts: how many were judged.
-        by_slot: how many would start which slot.
-        mended: how many data partitions the initrd must mend before it can mount them.
-        bricks: those that start no whole firmware.
+        slot: that would be started; "" for none.
+        is_mended: whether the initrd must mend the data partition before it can mount it.
+        bricks: why no whole firmware would be started.
         lost: entries that had arrived and are not in the journal.
-        problems: whatever else does not hold, one line each.
+        problems: whatever else does not hold.
     """
 
-    cuts: int = 0
-    by_slot: dict[str, int] = field(default_factory=dict)
-    mended: int = 0
-    bricks: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    slot: str
+    is_mended: bool = False
+    bricks: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def is_good(self) -> bool:
-        """Whether every cut left what it must."""
+        """Whether the cut left what it must."""
         return not (self.bricks or self.lost or self.problems)
 
 
+class DiskUnderTest(Protocol):
+    """A disk as a cut left it."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """What lies there."""
+        ...
+
+    def written(self, part: Partition) -> Hashable:
+        """What was written to a partition; equal only where its content is."""
+        ...
+
+
 class Judge:
-    """Judges cuts of one recording.
+    """Judges what cuts left on one disk.
 
     Args:
-        disk: the recorded disk, which goes through its log.
-        log: of the recording.
+        disk: changed between two judgements, never meanwhile.
         layout: of the disk.
-        firmwares: SHA-256 of the firmwares that a slot may hold, by name; cut to `image_bytes`.
+        firmwares: what a slot may hold, by its SHA-256; cut to `image_bytes`.
         image_bytes: of a firmware.
-        promises: what had arrived, and when.
         folder: for copies.
     """
 
     def __init__(
         self,
-        disk: CutDisk,
-        log: BlockLog,
+        disk: DiskUnderTest,
         *,
         layout: Layout,
         firmwares: Mapping[bytes, str],
         image_bytes: int,
-        promises: Sequence[Promise],
         folder: Path,
     ) -> None:
-        self._disk, self._log, self._layout = disk, log, layout
+        self._disk, self._layout = disk, layout
         self._firmwares, self._image_bytes = firmwares, image_bytes
-        self._promises, self._folder = promises, folder
-        self._digests: dict[tuple[object, ...], bytes] = {}
+        self._folder = folder
+        self._digests: dict[Hashable, bytes] = {}
 
-    def judge(self, cut: Cut, verdicts: Verdicts) -> None:
-        """Judge one cut; cuts come in the order of the log."""
-        with self._disk.cut(cut):
-            verdicts.cuts += 1
-            self._judge_start(cut, verdicts)
-            self._judge_data(cut, verdicts)
+    def judge(self, promises: Sequence[Promise]) -> Verdict:
+        """Judge the disk as it is now.
 
-    def _judge_start(self, cut: Cut, verdicts: Verdicts) -> None:
+        Args:
+            promises: what had arrived before the power went.
+        """
         slot = self.starts()
-        verdicts.by_slot[slot] = verdicts.by_slot.get(slot, 0) + 1
+        verdict = Verdict(slot, bricks=tuple(self._bricks(slot)))
+        return self._judge_data(verdict, promises)
+
+    def _bricks(self, slot: str) -> Iterator[str]:
         if not slot:
-            verdicts.bricks.append(f"{cut}: both copies of the environment are damaged")
-            return
-        digest = self._digest(slot, cut)
-        if digest not in self._firmwares:
-            verdicts.bricks.append(f"{cut}: slot {slot} is started and holds no whole firmware")
+            yield "both copies of the environment are damaged"
+        elif self._digest(slot) not in self._firmwares:
+            yield f"slot {slot} is started and holds no whole firmware"
 
     def starts(self) -> str:
         """The slot that the boot script would start now; "" where it finds no environment."""
@@ -141,22 +144,12 @@ class Judge:
                 return values["tslot"] if is_tried else values.get("bslot", "a")
         return ""
 
-    def _digest(self, slot: str, cut: Cut) -> bytes:
+    def _digest(self, slot: str) -> bytes:
         part = self._layout.slot(slot)
-        safe = sum(1 for _ in self._touching(part, range(cut.after)))
-        inside = tuple(self._touching(part, cut.kept))
-        unsafe = tuple(self._touching(part, self._disk.forward(cut.after)))
-        key = (slot, safe, unsafe, inside, cut.torn_at if inside else -1)
+        key = (slot, self._disk.written(part))
         if key not in self._digests:
             self._digests[key] = self._hash(part)
         return self._digests[key]
-
-    def _touching(self, part: Partition, numbers: Iterable[int]) -> Iterable[int]:
-        stop = part.start_bytes + part.size_bytes
-        for number in numbers:
-            entry = self._log.entries[number]
-            if entry.offset < stop and entry.offset + entry.size > part.start_bytes:
-                yield number
 
     def _hash(self, part: Partition) -> bytes:
         digest, left, at = hashlib.sha256(), self._image_bytes, part.start_bytes
@@ -166,26 +159,24 @@ class Judge:
             at, left = at + len(piece), left - len(piece)
         return digest.digest()
 
-    def _judge_data(self, cut: Cut, verdicts: Verdicts) -> None:
+    def _judge_data(self, verdict: Verdict, promises: Sequence[Promise]) -> Verdict:
         folder = self._folder / "cut"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         image = folder / "data.img"
         self._copy(self._layout.data, image)
-        verdicts.mended += not _is_replayed(image)
+        verdict = verdict._replace(is_mended=not _is_replayed(image))
         problem = _checked(image)
         if problem:
-            verdicts.problems.append(f"{cut}: the data partition: {problem}")
-            return
+            return verdict._replace(problems=(f"the data partition: {problem}",))
         if not ext4.has(image, "/vedette"):
-            verdicts.lost.append(f"{cut}: there is no folder of the agent on the data partition")
-            return
+            lost = "there is no folder of the agent on the data partition"
+            return verdict._replace(lost=(lost,))
         ext4.take(image, "/vedette", folder / "out")
-        promises = [one for one in self._promises if one.after <= cut.after]
-        for line in _journal(folder / "out/vedette", promises):
-            verdicts.lost.append(f"{cut}: {line}")
-        for line in _floor(folder / "out/vedette", promises):
-            verdicts.problems.append(f"{cut}: {line}")
+        state = folder / "out/vedette"
+        return verdict._replace(
+            lost=tuple(_journal(state, promises)), problems=tuple(_floor(state, promises))
+        )
 
     def _copy(self, part: Partition, image: Path) -> None:
         with image.open("wb") as stream:

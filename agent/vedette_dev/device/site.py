@@ -52,6 +52,10 @@ FIRMWARE: Mapping[str, object] = {
 """The table [firmware] of a device, for who wants it a little different."""
 
 
+Heard = Callable[[str, int], None]
+"""Gets a text that an entry of the journal holds, and the counter of a firmware, or 0."""
+
+
 class Owners(NamedTuple):
     """What an image says of itself that a device's own files go by.
 
@@ -68,10 +72,11 @@ class Site:
     """A context manager: servers run while it is entered.
 
     Args:
-        folder: for keys, repository and logs; made anew.
+        folder: for keys, repository and logs; made anew, unless it is kept.
         device: the device's name.
         rules: a folder of Sigma rules, the device's first ones.
         show: takes lines for people.
+        is_kept: the folder is that of an earlier site, whose devices hear and are heard again.
 
     Attributes:
         desk: makes and publishes releases.
@@ -88,18 +93,23 @@ class Site:
         *,
         rules: Path,
         show: Callable[[str], None] = lambda _: None,
+        is_kept: bool = False,
     ) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, mode=0o700)
+        self._is_kept = is_kept
+        if not is_kept:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True, mode=0o700)
         self.folder, self.device = folder, device
         self.hardware = device
         self.arrivals, self.steps = Arrivals(), Steps(STEP_PATIENCE_S)
-        self.desk = Desk(folder / "desk", folder / "served", show, hardware=self.hardware)
-        self.on_heard: Callable[[str, int], None] = lambda _word, _counter: None
+        self.desk = Desk(
+            folder / "desk", folder / "served", show, hardware=self.hardware, is_kept=is_kept
+        )
+        self.on_heard: Heard = lambda _word, _counter: None
         self._rules, self._show = rules, show
         self._exit = contextlib.ExitStack()
         self.broker = Broker(
-            BrokerSettings(folder=folder / "broker", devices=(device,), names=(BROKER,))
+            BrokerSettings(folder / "broker", devices=(device,), names=(BROKER,), is_kept=True)
         )
         self._server = FolderServer(self.desk.served)
         self.reader = Reader(self._running(), self._hear_incident, on_update=self._hear_step)
@@ -107,10 +117,8 @@ class Site:
     def __enter__(self) -> Self:
         try:
             self._exit.enter_context(self.broker)
-            self.desk.make_keys()
-            self.desk.make_repository()
-            self.bundle = self._first_rules()
-            self._enroll()
+            if not self._is_kept:
+                self._found()
             self._exit.enter_context(self._server)
             self._exit.enter_context(self.reader)
         except BaseException:
@@ -126,19 +134,35 @@ class Site:
     ) -> None:
         self._exit.close()
 
+    def _found(self) -> None:
+        self.desk.make_keys()
+        self.desk.make_repository()
+        self.bundle = self._first_rules()
+        self._enroll()
+
     @contextlib.contextmanager
-    def listening(self) -> Iterator[Arrivals]:
+    def listening(self, on_heard: Heard = lambda _word, _counter: None) -> Iterator[Arrivals]:
         """What an operator hears who begins to watch now, and knows nothing of before.
 
         For a device whose disk went back in time: it counts on from there, and whoever has heard
         it further takes what it says for delivered twice (core/fleet.py, rule 2).
+
+        Args:
+            on_heard: as the attribute of the site.
 
         Raises:
             UplinkError: the broker cannot be reached.
             DeviceError: it does not let us listen.
         """
         arrivals = Arrivals()
-        with Reader(self._running(), arrivals.add) as reader:
+
+        def take(document: Mapping[str, object], came_s: float) -> None:
+            arrivals.add(document, came_s)
+            _tell_incident(document, on_heard)
+
+        with Reader(
+            self._running(), take, on_update=lambda step: _tell_step(step, on_heard)
+        ) as reader:
             reader.await_listening()
             yield arrivals
 
@@ -248,14 +272,11 @@ class Site:
     def _hear_incident(self, document: Mapping[str, object], came_s: float) -> None:
         self.arrivals.add(document, came_s)
         self.steps.hear_incident(document, came_s)
-        info = document.get("finding_info")
-        if isinstance(info, dict):
-            self.on_heard(str(info.get("uid")), 0)
+        _tell_incident(document, self.on_heard)
 
     def _hear_step(self, report: UpdateReport) -> None:
         self.steps.hear(report)
-        is_commit = report.step is Step.COMMITTED and report.kind is ReleaseKind.FIRMWARE
-        self.on_heard(report.step_id, report.counter if is_commit else 0)
+        _tell_step(report, self.on_heard)
 
     def _running(self) -> Running:
         return Running(
@@ -271,3 +292,14 @@ class Site:
             trust=self.desk.trust,
             root=Path(STAGE),
         )
+
+
+def _tell_incident(document: Mapping[str, object], on_heard: Heard) -> None:
+    info = document.get("finding_info")
+    if isinstance(info, dict):
+        on_heard(str(info.get("uid")), 0)
+
+
+def _tell_step(report: UpdateReport, on_heard: Heard) -> None:
+    is_commit = report.step is Step.COMMITTED and report.kind is ReleaseKind.FIRMWARE
+    on_heard(report.step_id, report.counter if is_commit else 0)
