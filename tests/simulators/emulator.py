@@ -1,12 +1,15 @@
 """Stands for QEMU with a device of a few lines in it: console, monitor and root shell are real.
 
 Each start of it takes the next word of the file "plan" in the folder of its console (the last one
-for ever after): "well" answers at the root shell, "still" says one line and never moves again,
-"moves" reads its disk and never answers, "resets" ends at once.
+for ever after): "well" answers at the root shell, "still" says one line and never moves again
+(the disk of all others does, whenever somebody looks),
+"moves" never answers, "resets" ends at once, "updates:PLACE,PLACE" writes what
+lies at these places of its disk there again, WRITES sectors each, when it is told to update.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import selectors
@@ -14,6 +17,9 @@ import socket
 import sys
 import time
 from pathlib import Path
+
+WRITES = 150
+SECTOR = 512
 
 
 def main() -> None:
@@ -24,7 +30,7 @@ def main() -> None:
     with console.open("a") as stream:
         stream.write(f"Starting kernel ... ({words[0]})\n")
     if words[0] != "resets":
-        _Device(words[0], places["monitor"], places["shell"]).run()
+        _Device(words[0], places).run()
 
 
 def _chardevs(argv: list[str]) -> list[tuple[str, str]]:
@@ -33,14 +39,21 @@ def _chardevs(argv: list[str]) -> list[tuple[str, str]]:
         values = dict(part.split("=", 1) for part in word.split(",") if "=" in part)
         if before == "-chardev":
             found.append((values["id"], values["path"]))
+        elif before == "-drive":
+            found.append(("disk", values["file"]))
     return found
 
 
 class _Device:
-    def __init__(self, way: str, monitor: str, shell: str) -> None:
-        self._way = way
+    def __init__(self, way: str, places: dict[str, str]) -> None:
+        self._way, _, written = way.partition(":")
+        self._written = [int(word) for word in written.split(",") if word]
+        self._disk = places["disk"]
         self._selector = selectors.DefaultSelector()
-        for place, answer in ((monitor, self._at_monitor), (shell, self._at_shell)):
+        for place, answer in (
+            (places["monitor"], self._at_monitor),
+            (places["shell"], self._at_shell),
+        ):
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(place)
             listener.listen(4)
@@ -70,15 +83,29 @@ class _Device:
             one.sendall(b"QEMU 7.2.0 monitor\r\n(qemu) ")
 
     def _at_monitor(self, asked: str) -> bytes:
-        done = time.monotonic_ns() if self._way == "moves" else 7
+        done = 7 if self._way == "still" else time.monotonic_ns()
         said = f"disk (#block1): rd_operations={done} idle_time_ns={time.monotonic_ns()}"
         answer = said if "blockstats" in asked else "RIP=ffffffff81000000"
         return f"{asked}\r\n{answer}\r\n(qemu) ".encode()
 
     def _at_shell(self, asked: str) -> bytes:
-        if self._way != "well":
+        if self._way not in {"well", "updates"}:
             return b""
+        for line in asked.splitlines():
+            if self._written and b"update run" in base64.b64decode(line.split(" ")[2]):
+                self._update()
         return b"".join(b"%s 0 \n" % line.split()[0].encode() for line in asked.splitlines())
+
+    def _update(self) -> None:
+        # By its path: nobody starts QEMU with our path.
+        sys.path.insert(0, str(Path(__file__).parents[2]))
+        from tests.simulators.block_client import BlockClient  # noqa: PLC0415
+
+        with BlockClient(self._disk) as disk:
+            for number in range(WRITES):
+                for place in self._written:
+                    offset = place + number % 8 * SECTOR
+                    disk.write(offset, disk.read(offset, SECTOR))
 
 
 if __name__ == "__main__":

@@ -29,9 +29,13 @@ class Stillness:
         Args:
             now_s: of a monotonic clock.
             console_bytes: that it has said.
-            block_stats: what QEMU's `info blockstats` says; "" where the monitor says nothing.
+            block_stats: what QEMU's `info blockstats` says; "" where its monitor does not answer:
+                at first QEMU itself starts, later it is no sign of life.
         """
-        signs = (console_bytes, *map(int, _DONE.findall(block_stats)))
-        if not self._signs or signs != self._signs:
+        done = tuple(map(int, _DONE.findall(block_stats))) or self._signs[1:]
+        if not done:
+            return False
+        signs = (console_bytes, *done)
+        if signs != self._signs:
             self._signs, self._since_s = signs, now_s
         return now_s - self._since_s >= self._limit_s

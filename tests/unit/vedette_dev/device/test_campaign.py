@@ -25,7 +25,7 @@ from vedette.errors import DeviceError
 from vedette_dev.device import campaign, commands, recording
 from vedette_dev.device.block_log import BlockLog
 from vedette_dev.device.campaign import Campaign, Request, plan
-from vedette_dev.device.cut_disk import CutDisk
+from vedette_dev.device.cut_disk import Cut, CutDisk
 from vedette_dev.device.ledger import Ledger
 from vedette_dev.device.recording import Heard, Recorded
 from vedette_dev.images import Image
@@ -152,7 +152,7 @@ def test_all_cuts_of_a_plan_are_different_and_the_same_seed_has_the_same(
     made = recording.read(folder / recording.RECORDING)
     assert made is not None
 
-    def planned(seed: int) -> list[campaign.Cut]:
+    def planned(seed: int) -> list[Cut]:
         place = tmp_path / "plan.img"
         shutil.copy(made.disk, place)
         with BlockLog(*made.logs) as log, CutDisk(place, log) as cut_disk:

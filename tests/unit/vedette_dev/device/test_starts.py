@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.simulators.emulated import HearsAll, emulated
 
-from vedette_dev.cache import REPOSITORY
 from vedette_dev.device import starts
-from vedette_dev.guests import Guest, guest
-from vedette_dev.images import Image
-from vedette_dev.images import tools as programs
+from vedette_dev.device.ledger import Start
+from vedette_dev.guests import Guest
 from vedette_dev.images.layout import MIB, layout
-from vedette_dev.player import Arrival, Arrivals
-
-EMULATOR = REPOSITORY / "tests/simulators/emulator.py"
-
-
-class HearsAll(Arrivals):
-    """An operator to whom whatever is waited for has come."""
-
-    def wait_for(
-        self,
-        fits: Callable[[Arrival], bool],  # noqa: ARG002
-        timeout_s: float,  # noqa: ARG002
-        *,
-        since: int = 0,  # noqa: ARG002
-    ) -> Arrival | None:
-        return Arrival(0.0, {})
 
 
 @pytest.fixture
 def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guest]:
-    programs_folder = tmp_path / "bin"
-    programs_folder.mkdir()
-    for name, text in (
-        ("qemu-system-x86_64", f'exec {sys.executable} {EMULATOR} "$@"'),
-        ("socat", "exit 1"),
-    ):
-        (programs_folder / name).write_text(f"#!/bin/sh\n{text}\n")
-        (programs_folder / name).chmod(0o755)
-    monkeypatch.setattr(programs, "_PATH", f"{programs_folder}:/usr/bin:/bin")
-    monkeypatch.setattr(guest, "_SLICE_S", 0.2)
-    monkeypatch.setattr(guest, "_BETWEEN_LOOKS_S", 0.0)
-    monkeypatch.setattr(starts, "STILL_S", 0.5)
     disk = tmp_path / "disk.img"
     disk.write_bytes(bytes(MIB))
-    image = Image("amd64", disk, disk, layout(MIB), "grub")
-    with Guest(image, tmp_path / "guest") as made:
+    with emulated(disk, layout(MIB), tmp_path, monkeypatch) as made:
         yield made
 
 
-def started(device: Guest, plan: str) -> tuple[starts.Start, list[Path]]:
+def started(device: Guest, plan: str) -> tuple[Start, list[Path]]:
     (device.folder / "plan").write_text(plan)
     placed: list[Path] = []
 

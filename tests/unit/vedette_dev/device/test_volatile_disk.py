@@ -27,7 +27,7 @@ class Way(random.Random):
         super().__init__(1)
         self._answers = [way, torn_sectors]
 
-    def randrange(self, *_: int) -> int:
+    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:  # noqa: ARG002
         return self._answers.pop(0)
 
     def random(self) -> float:

@@ -21,7 +21,15 @@ def test_a_line_on_the_console_and_a_request_of_the_disk_are_signs_of_life() -> 
     assert found == [False, False, False, False, True]
 
 
-def test_a_monitor_that_says_nothing_is_no_sign_of_life() -> None:
+def test_a_monitor_that_says_nothing_any_more_is_no_sign_of_life() -> None:
     stillness = Stillness(10.0)
-    assert not stillness.look(0.0, 40, "")
+    assert not stillness.look(0.0, 40, STATS.format(7, 1))
+    assert not stillness.look(9.0, 40, "")
     assert stillness.look(10.0, 40, "")
+
+
+def test_nothing_is_said_of_a_device_whose_emulator_starts_still() -> None:
+    stillness = Stillness(10.0)
+    assert not stillness.look(0.0, 0, "")
+    assert not stillness.look(60.0, 0, "")
+    assert not stillness.look(61.0, 40, STATS.format(7, 1))
