@@ -81,7 +81,7 @@ test: lint ebpf ## everything this machine can run; what it cannot is skipped wi
 qemu-test: $(VENV)/ready ebpf ## real boots: attacks, updates, failures (ARCH=arm64; SCOPE=acceptance for what .ci/run plays)
 	@$(SETUP) programs images
 	@for arch in $(or $(ARCH),arm64 amd64 armhf); do VEDETTE_QEMU_ARCH=$$arch $(PY) -m pytest \
-		$(if $(SCOPE),-m $(SCOPE)) --durations=0 --durations-min=1 $(ARGS) tests/device || exit 1; done
+		-m "$(or $(SCOPE),not acceptance)" --durations=0 --durations-min=1 $(ARGS) tests/device || exit 1; done
 
 qemu-bench: $(VENV)/ready ebpf ## what the agent costs on the images, written into agent/docs/images.md (ARCH=arm64)
 	@$(SETUP) programs images

@@ -1,7 +1,7 @@
 """What `.ci/run` plays: a device watches, is attacked, defends itself, and drops a bad firmware.
 
 One device for all, and a few of what the other files play whole: a start under emulation takes most
-of a minute. Each test goes on where the one before ended.
+of a minute. Each test goes on where the one before ended. `make qemu-test` plays only the others.
 """
 
 from __future__ import annotations
