@@ -15,10 +15,9 @@ from vedette_dev.cache import REPOSITORY
 from vedette_dev.device.owners import owners_of
 from vedette_dev.device.site import TENANT, Site
 from vedette_dev.guests.guest import Guest, GuestSettings
-from vedette_dev.images import built
+from vedette_dev.images import built, target
 from vedette_dev.terminal import say
 
-LEAST_MB = 128
 _INVITATION = """
 device    {device}, {memory_mb} MiB, started by U-Boot; press Enter once it asks for it
 incidents in another terminal:
@@ -36,8 +35,9 @@ def run(folder: Path, arch: str, *, memory_mb: int) -> int:
         RequestError: it would have too little memory, or nobody sits at a terminal.
         DeviceError: it cannot be built or started.
     """
-    if memory_mb < LEAST_MB:
-        raise RequestError(f"--memory: expected at least {LEAST_MB} MB, got {memory_mb}")
+    least_mb = target(arch).least_mb
+    if memory_mb < least_mb:
+        raise RequestError(f"--memory: expected at least {least_mb} MB for {arch}, got {memory_mb}")
     if not sys.stdin.isatty():
         raise RequestError("a console needs a terminal: run `make qemu` in one")
     image = built(arch, say)

@@ -1,8 +1,8 @@
 """What differs between architectures: kernel, boot loader, emulated machine.
 
 Rule: everything else is one recipe for all three. Addresses are those of Debian 12's U-Boot
-2023.01; a kernel is loaded where U-Boot wants it, the initrd where the kernel, unpacked, and a
-machine of 128 MB leave room.
+2023.01; a kernel is loaded where U-Boot wants it, the initrd where the kernel, unpacked, leaves
+room.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Target:
         ramdisk: where the initrd goes; "" for U-Boot's own choice.
         start: U-Boot's command that starts the kernel.
         has_pci_watchdog: whether the kernel has a driver of the emulated i6300esb.
+        least_mb: of memory, for the loader. The PC's reads its script to 112 MiB, and keeps the
+            last 35 MiB for itself (`bdinfo`); GRUB starts the same device in 128.
     """
 
     arch: Arch
@@ -49,6 +51,7 @@ class Target:
     ramdisk: str
     start: str
     has_pci_watchdog: bool
+    least_mb: int = 128
 
 
 _TARGETS: dict[str, Target] = {
@@ -65,6 +68,7 @@ _TARGETS: dict[str, Target] = {
         ramdisk="0x6000000",
         start="zboot ${kernel_addr_r} ${kernel_bytes} ${ramdisk_addr_r} ${ramdisk_bytes}",
         has_pci_watchdog=True,
+        least_mb=160,
     ),
     "arm64": Target(
         arch="arm64",
