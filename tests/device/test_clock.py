@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 import pytest
 from tests.device._device import REPOSITORY, Device, data_of
@@ -25,8 +26,12 @@ def settings(image: Image, site: Site) -> GuestSettings:
     )
 
 
+BEHIND_S = 2 * 86400
+"""Its certificate is of yesterday; systemd starts at its own release at the earliest."""
+
+
 def test_it_is_heard_and_tells_what_happens(device: Device) -> None:
-    assert int(device.guest.check("date +%Y").strip()) < 2026
+    assert int(device.guest.check("date +%s")) < time.time() - BEHIND_S
     word = "w" + secrets.token_hex(5)
     device.guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 3; rm /tmp/{word}")
     device.expect_arrival(("attack.",), (word,))
