@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.simulators.mounts import mounted
 from tests.system._proc import children
 
 from vedette.daemon.mounts import is_in_memory
@@ -61,14 +61,9 @@ def _in_memory(folder: Path) -> Iterator[None]:
     if os.geteuid() != 0 or is_in_memory(folder.parent):
         yield
         return
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "mode=711", "vedette-bench", str(folder)]
-    subprocess.run(["mount", *options], check=True)
-    try:
+    with mounted(folder, "mode=711"):
         yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-        folder.rmdir()
+    folder.rmdir()
 
 
 def parts(session: Session) -> dict[str, int]:

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.simulators.private_mount import PrivateMount
+from tests.simulators.mounts import PrivateMount
 
 from vedette.errors import DeviceError
 from vedette_dev.kernel_calls import mount, unmount

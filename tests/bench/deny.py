@@ -24,7 +24,7 @@ from tests.bench import _fapolicyd
 from tests.bench.exec_storm import build
 from tests.bench.figure import Figure, figure
 from tests.simulators.exec_theatre import DEADLINE_S, Theatre, runs
-from tests.simulators.private_mount import PrivateMount
+from tests.simulators.mounts import PrivateMount
 
 from vedette.errors import DeviceError
 from vedette.model.response import FileTarget, Mode, Order, ResponseStatus

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.simulators.private_mount import PrivateMount
+from tests.simulators.mounts import PrivateMount
 
 PROGRAM = Path("/bin/true")
 DEADLINE_S = 20.0
@@ -86,7 +86,7 @@ class Stage:
         self._process.stdout.close()
 
     def _line(self, until_s: float) -> dict[str, Any] | None:
-        """The next line, without a thread: none may share our namespace (private_mount)."""
+        """The next line, without a thread: none may share our namespace (simulators/mounts.py)."""
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         while b"\n" not in self._received:

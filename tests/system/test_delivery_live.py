@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.simulators.mounts import mounted
 from tests.simulators.station import Operator, Publication, operator
 from tests.system import _preload
 from tests.system._live import DEVICE, Live, live
@@ -267,36 +268,30 @@ def test_on_a_full_disk_and_with_a_frozen_broker_nothing_is_lost_and_the_order_s
     as_root: None, tmp_path: Path
 ) -> None:
     """The state lies on a tmpfs of 8 MB that is filled while entries are on their way."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], check=True)
-    try:
-        with live(folder) as (device, broker):
-            device.site.offer(MARKED, *MANY)
-            device.configure(keepalive_s=10)
-            broker.start()
-            with operator(broker) as listener:
-                device.start()
-                until_up(device)
-                broker.freeze()
-                touch(device, "before.marked")
-                device.site.until_incident("marked")
-                ballast = fill_up(folder)
-                for number in range(3):
-                    (device.site.watched / f"x.many{number}").mkdir()
-                device.until(lambda: device.site.ask("status")["journal"]["degraded"], "no room")
-                device.until(lambda: "uplink-down" in conditions(device), "leaving the broker")
-                broker.thaw()
-                device.until(lambda: is_all_delivered(device), "delivery from memory")
-                ballast.unlink()
-                device.until(lambda: not device.site.ask("status")["journal"]["degraded"], "room")
-                assert device.stop() == 0
-                first_time = list(dict.fromkeys(found.sequence for found in listener.queued()))
-                assert first_time == list(range(1, first_time[-1] + 1))
-                told = {rule_of(found) for found in listener.findings()}
-                assert told >= {"marked", "many-0", "many-1", "many-2"}
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted(tmp_path / "small", "size=8m") as folder, live(folder) as (device, broker):
+        device.site.offer(MARKED, *MANY)
+        device.configure(keepalive_s=10)
+        broker.start()
+        with operator(broker) as listener:
+            device.start()
+            until_up(device)
+            broker.freeze()
+            touch(device, "before.marked")
+            device.site.until_incident("marked")
+            ballast = fill_up(folder)
+            for number in range(3):
+                (device.site.watched / f"x.many{number}").mkdir()
+            device.until(lambda: device.site.ask("status")["journal"]["degraded"], "no room")
+            device.until(lambda: "uplink-down" in conditions(device), "leaving the broker")
+            broker.thaw()
+            device.until(lambda: is_all_delivered(device), "delivery from memory")
+            ballast.unlink()
+            device.until(lambda: not device.site.ask("status")["journal"]["degraded"], "room")
+            assert device.stop() == 0
+            first_time = list(dict.fromkeys(found.sequence for found in listener.queued()))
+            assert first_time == list(range(1, first_time[-1] + 1))
+            told = {rule_of(found) for found in listener.findings()}
+            assert told >= {"marked", "many-0", "many-1", "many-2"}
 
 
 def fill_up(folder: Path) -> Path:

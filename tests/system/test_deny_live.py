@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from tests.simulators.exec_theatre import DEADLINE_S, refusal, runs
-from tests.simulators.private_mount import PrivateMount
+from tests.simulators.mounts import PrivateMount
 from tests.system._site import Running, Site
 
 from vedette.model.response import FileTarget, Mode, Order, Outcome, ResponseStatus

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.simulators.file_state import context, file_state, order_on
 from tests.simulators.good_files import MemoryBaseline, MemoryGoodCopies, record_of
+from tests.simulators.mounts import mounted
 
 from vedette.errors import ResponseError
 from vedette.model.response import Outcome, ResponseStatus
@@ -29,19 +30,9 @@ def run(*argv: str | Path) -> None:
     subprocess.run([str(word) for word in argv], check=True, capture_output=True)
 
 
-@contextmanager
-def mounted(point: Path, kind: str, options: str) -> Iterator[Path]:
-    point.mkdir(exist_ok=True)
-    run("mount", "-t", kind, "-o", options, kind, point)
-    try:
-        yield point
-    finally:
-        run("umount", "--lazy", point)
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    with mounted(tmp_path / "disk", "tmpfs", "size=4m,mode=755") as point:
+    with mounted(tmp_path / "disk", "size=4m,mode=755") as point:
         yield point
 
 
@@ -114,7 +105,7 @@ def test_a_store_that_is_full_keeps_it_beside(
 
 
 def test_on_a_disk_that_takes_no_name_more_its_mode_is_taken(tmp_path: Path) -> None:
-    with mounted(tmp_path / "disk", "tmpfs", "size=1m,nr_inodes=4") as disk:
+    with mounted(tmp_path / "disk", "size=1m,nr_inodes=4") as disk:
         file = drop(disk)
         for number in range(2):
             (disk / str(number)).touch()
@@ -168,7 +159,7 @@ def test_what_is_mounted_on_the_file_is_not_the_file(tmp_path: Path) -> None:
 
 def test_without_its_file_system_it_does_not_come_back_elsewhere(tmp_path: Path) -> None:
     quarantine, options = Quarantine(context(tmp_path)), "size=1m,mode=755"
-    with mounted(tmp_path / "disk", "tmpfs", options) as disk:
+    with mounted(tmp_path / "disk", options) as disk:
         file = drop(disk)
         before, order = file_state(file), order_on(file)
         record = quarantine.plan(order)
@@ -177,7 +168,7 @@ def test_without_its_file_system_it_does_not_come_back_elsewhere(tmp_path: Path)
     assert outcome.status is ResponseStatus.REFUSED, outcome
     assert f"mounted on {disk}: mount that and undo again" in outcome.detail
     assert list(disk.iterdir()) == []
-    with mounted(disk, "tmpfs", options):
+    with mounted(disk, options):
         assert quarantine.undo(order, record).status is ResponseStatus.UNDONE
         assert file_state(file) == before
 
@@ -187,7 +178,7 @@ def test_on_layers_it_is_taken_and_comes_back(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     drop(tmp_path / "lower")
     layers = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
-    with mounted(tmp_path / "root", "overlay", layers) as root:
+    with mounted(tmp_path / "root", layers, "overlay") as root:
         file = root / "evil"
         before = file_state(file)
         quarantine, order = Quarantine(context(tmp_path)), order_on(file)

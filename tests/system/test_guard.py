@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.simulators.mounts import mounted
 from tests.system._live import QUIET, live
 from tests.system._site import Running, Site
 
@@ -232,16 +233,9 @@ def test_the_keepers_ear_is_given_back_to_it(as_root: None, tmp_path: Path) -> N
 
 def test_a_filled_disk_is_told_and_a_journal_in_memory_too(as_root: None, tmp_path: Path) -> None:
     """On a file system of the test's own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "none", str(disk)], check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        (tmp_path / "site").mkdir()
-        site = Site(tmp_path / "site", sensors=NO_SENSORS)
+    (tmp_path / "site").mkdir()
+    site = Site(tmp_path / "site", sensors=NO_SENSORS)
+    with mounted(tmp_path / "disk", "size=24m,mode=700") as disk:
         site.state = disk / "state"
         site.write_config()
         site.offer()
@@ -253,9 +247,7 @@ def test_a_filled_disk_is_told_and_a_journal_in_memory_too(as_root: None, tmp_pa
             assert "are free for" in reason_of(told(site, "disk-full"))
             document = site.until(lambda: _asked_again(site, "vedette:journal-in-memory"))
             assert document["severity"] == "Critical"
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
-        shutil.rmtree(site.run, ignore_errors=True)
+    shutil.rmtree(site.run, ignore_errors=True)
 
 
 def _asked_again(site: Site, rule_id: str) -> dict[str, Any] | None:

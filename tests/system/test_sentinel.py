@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.simulators.mounts import mounted
 from tests.system._site import Running, Site, bodies, rule
 
 from vedette.errors import RequestError
@@ -177,11 +178,8 @@ def test_file_names_of_random_bytes_are_seen(site: Site) -> None:
 
 
 def test_a_full_disk_is_told_and_the_watch_goes_on(as_root: None, tmp_path: Path) -> None:
-    """The state lies on a tmpfs of 2 MB that is then filled up."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], check=True)
-    try:
+    """The state lies on a tmpfs of 3 MB that is then filled up."""
+    with mounted(tmp_path / "small", "size=3m") as folder:
         site = Site(folder, sensors=QUIET)
         site.offer(MARKED)
         with Running(site) as running:
@@ -200,8 +198,6 @@ def test_a_full_disk_is_told_and_the_watch_goes_on(as_root: None, tmp_path: Path
         with Running(site):
             assert site.find("marked") is not None
         shutil.rmtree(site.run, ignore_errors=True)
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def _degraded(site: Site) -> dict[str, Any] | None:

@@ -7,11 +7,12 @@ import signal
 import struct
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.simulators.mounts import mounted
 from tests.system import _preload
 from tests.system._site import Running, Site, rule
 
@@ -61,30 +62,15 @@ def shown(site: Site, path: Path) -> bool:
 @contextmanager
 def on_a_disk(folder: Path, image: Path) -> Iterator[None]:
     """A folder on an ext4 of its own, which can fail as a worn-out flash does."""
-    folder.mkdir(exist_ok=True)
     with image.open("wb") as file:
         file.truncate(16 << 20)
     subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
-    mount = subprocess.run(
-        ["mount", "-o", "loop,errors=remount-ro", str(image), str(folder)],
-        check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    if mount.returncode:
-        pytest.skip(f"needs a loop device: {mount.stderr.strip()}")
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(mounted(folder, "loop,errors=remount-ro", "ext4", image))
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"needs a loop device: {error.stderr.strip()}")
         yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-@contextmanager
-def mounted(folder: Path, size: str) -> Iterator[None]:
-    folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def remount(folder: Path, how: str) -> None:
@@ -134,7 +120,7 @@ def test_a_state_folder_that_is_removed_is_a_critical_incident(site: Site) -> No
 def test_a_state_that_lies_in_memory_is_told_at_the_start(
     as_root: None, site: Site, tmp_path: Path
 ) -> None:
-    with mounted(site.state, "16m"), Running(site):
+    with mounted(site.state, "size=16m"), Running(site):
         told = site.until_incident("vedette:state-in-memory")
         assert str(site.state) in told["evidences"][0]["data"]["Reason"]
 
@@ -153,7 +139,7 @@ def test_a_run_folder_that_is_removed_is_told_and_the_watch_goes_on(site: Site) 
 
 def test_a_full_tmp_stops_nothing(as_root: None, site: Site, tmp_path: Path) -> None:
     full = tmp_path / "full"
-    with mounted(full, "1m"):
+    with mounted(full, "size=1m"):
         (full / "ballast").write_bytes(b"x" * (shutil.disk_usage(full).free - 4096))
         with pytest.raises(OSError, match="No space"):
             (full / "more").write_bytes(b"x" * 8192)
@@ -236,7 +222,7 @@ def test_a_clock_that_jumps_ends_no_response_and_keeps_none_for_longer(
 def test_a_start_on_a_read_only_state_is_degraded_or_refused_in_words(
     as_root: None, site: Site
 ) -> None:
-    with mounted(site.state, "8m"):
+    with mounted(site.state, "size=8m"):
         with Running(site):
             pass
         remount(site.state, "ro")
