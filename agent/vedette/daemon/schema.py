@@ -212,9 +212,29 @@ def read_table(
 def read_section(
     section: type[Section], table: object, path: Path, mistakes: list[Mistake]
 ) -> Section:
-    """Read_co one table into its dataclass; wrong and absent settings have their default."""
+    """Read one table into its dataclass; wrong and absent settings have their default."""
     good = read_table(table, path, kinds(section), mistakes)
     return section(**{f"{name}_" if iskeyword(name) else name: good[name] for name in good})
+
+
+def enabled_by(
+    key: str, what: str, section: Section, table: object, path: Path, mistakes: list[Mistake]
+) -> Section:
+    """A section that is enabled where `key` is given, unless it says itself; without is a mistake.
+
+    Args:
+        key: a setting of the section, which has `enabled` too.
+        what: it is, for people.
+        section: as `read_section` read it from the table.
+        path: of the table.
+    """
+    given = table if isinstance(table, dict) else {}
+    if "enabled" not in given:
+        return dataclasses.replace(section, enabled=bool(getattr(section, key)))  # type: ignore[type-var] # each is a dataclass
+    if given["enabled"] is True and key not in given:
+        words = f"enabled: expected {what} beside it; add {key}, or set enabled = false"
+        mistakes.append(Mistake((*path, "enabled"), words))
+    return section
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from vedette.daemon.schema import (
     Text,
     UserName,
     WrongValueError,
+    enabled_by,
     read_section,
     setting,
 )
@@ -86,13 +87,7 @@ NO_UPDATES = Updates()
 def read_updates(table: object, mistakes: list[Mistake]) -> Updates:
     """Read the table; what is wrong is added to `mistakes` and left out."""
     updates = read_section(Updates, table, ("updates",), mistakes)
-    given = table if isinstance(table, dict) else {}
-    if "enabled" not in given:
-        updates = dataclasses.replace(updates, enabled=bool(updates.source))
-    if updates.enabled and "source" not in given:
-        words = "enabled: expected a source beside it; add source, or set enabled = false"
-        mistakes.append(Mistake(("updates", "enabled"), words))
-    return updates
+    return enabled_by("source", "a source", updates, table, ("updates",), mistakes)
 
 
 def is_window(text: str) -> bool:

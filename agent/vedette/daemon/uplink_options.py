@@ -14,6 +14,7 @@ from vedette.daemon.schema import (
     Number,
     Text,
     UserName,
+    enabled_by,
     read_section,
     setting,
 )
@@ -54,12 +55,7 @@ NO_UPLINK = Uplink()
 def read_uplink(table: object, mistakes: list[Mistake]) -> Uplink:
     """Read the table; what is wrong is added to `mistakes` and left out."""
     uplink = read_section(Uplink, table, ("uplink",), mistakes)
-    given = table if isinstance(table, dict) else {}
-    if "enabled" not in given:
-        uplink = dataclasses.replace(uplink, enabled=bool(uplink.host))
-    if uplink.enabled and "host" not in given:
-        words = "enabled: expected the broker's host beside it; add host, or set enabled = false"
-        mistakes.append(Mistake(("uplink", "enabled"), words))
+    uplink = enabled_by("host", "the broker's host", uplink, table, ("uplink",), mistakes)
     if bool(uplink.certificate) != bool(uplink.key):
         present = "certificate" if uplink.certificate else "key"
         words = "expected certificate and key together; add the other one, or remove this"
