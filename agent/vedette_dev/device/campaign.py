@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from vedette.errors import DeviceError
 from vedette_dev.device import live, recording
 from vedette_dev.device import page as table
 from vedette_dev.device.block_log import BlockLog, Entry
@@ -94,18 +95,19 @@ class Campaign:
         """Record, cut, judge, start, as far as it is not done.
 
         Raises:
-            DeviceError: the update itself did not succeed.
+            DeviceError: the update itself did not succeed, or another run is at it.
         """
-        recorded = self._recorded(repository, request)
-        with BlockLog(*recorded.logs) as log:
-            ledger = Ledger(self._folder / LEDGER)
-            # What was recorded is the disk from now on, whatever image comes later.
-            image = replace(self._image, disk=recorded.disk)
-            run = _Run(self._folder, recorded, log, ledger, image, request, self._say)
-            cuts = run.plan()
-            run.judge(cuts)
-            run.start(cuts)
-            run.cut_live()
+        with self._only_one():
+            recorded = self._recorded(repository, request)
+            with BlockLog(*recorded.logs) as log:
+                ledger = Ledger(self._folder / LEDGER)
+                # What was recorded is the disk from now on, whatever image comes later.
+                image = replace(self._image, disk=recorded.disk)
+                run = _Run(self._folder, recorded, log, ledger, image, request, self._say)
+                cuts = run.plan()
+                run.judge(cuts)
+                run.start(cuts)
+                run.cut_live()
 
     def report(self) -> dict[str, object] | None:
         """What was found until now; None where nothing was recorded yet."""
@@ -123,6 +125,22 @@ class Campaign:
             **Ledger(self._folder / LEDGER).report(),
             "when": time.strftime("%Y-%m-%d", time.gmtime()),
         }
+
+    @contextlib.contextmanager
+    def _only_one(self) -> Iterator[None]:
+        """Two at once would play on one disk."""
+        # Beside the folder, which a new recording removes.
+        place = self._folder.with_name(f"{self._folder.name}.lock")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("ab") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DeviceError(
+                    f"{self._folder}: another campaign runs in it: wait for it, or end it with "
+                    "Ctrl-C there and go on with it here"
+                ) from error
+            yield
 
     def _recorded(self, repository: Path, request: Request) -> Recorded:
         """The recording to go on with, or a new one where there is none of this image."""

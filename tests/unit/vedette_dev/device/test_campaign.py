@@ -107,6 +107,15 @@ def test_what_is_asked_for_beyond_goes_on_too(folder: Path, image: Image, tmp_pa
     assert len(Ledger(folder / campaign.LEDGER).judged) >= 3
 
 
+def test_two_runs_of_one_campaign_are_refused(folder: Path, image: Image, tmp_path: Path) -> None:
+    def second(_line: str) -> None:
+        with pytest.raises(DeviceError, match="another campaign runs in it"):
+            Campaign(folder, image, print).run(tmp_path, Request(1, 0, 0))
+
+    Campaign(folder, image, second).run(tmp_path, Request(1, 0, 0))
+    assert len(Ledger(folder / campaign.LEDGER).judged) == 1
+
+
 def test_a_loss_is_found_by_the_campaign(folder: Path, image: Image, tmp_path: Path) -> None:
     place = folder / recording.RECORDING
     made = recording.read(place)
