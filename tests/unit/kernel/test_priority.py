@@ -90,3 +90,26 @@ def test_who_has_time_stands_back_in_a_session_of_its_own() -> None:
         f"priority.step_back(); print({NICE}, os.getsid(0) == os.getpid(), sep='|', end='')"
     )
     assert (nice, is_leader) == ("19", "True")
+
+
+SPARED = "open('/proc/self/oom_score_adj').read().strip()"
+
+
+@pytest.mark.skipif(
+    Path("/proc/self/oom_score_adj").read_text().strip() != "0",
+    reason="who started us decided who of us is ended first",
+)
+def test_a_child_is_not_spared_as_we_are() -> None:
+    # Raised here: to be spared takes a capability. What counts is that it has what others have.
+    code = (
+        "import subprocess; open('/proc/self/oom_score_adj', 'w').write('300'); "
+        "child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE); "
+        "priority.as_others(child.pid); "
+        "print(open(f'/proc/{child.pid}/oom_score_adj').read().strip(), end=''); "
+        "child.communicate(b'.')"
+    )
+    assert said(code) == ["0"]
+
+
+def test_who_has_time_is_ended_before_those_who_watch() -> None:
+    assert said(f"priority.step_back(); print({SPARED}, end='')", is_leader=True) == ["500"]
