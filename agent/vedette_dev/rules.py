@@ -52,20 +52,20 @@ def build_rules(bench: Workbench, folder: Path, say: Callable[[str], None]) -> N
         say("rules     unchanged since the last start")
         return
     say(f"rules     building and signing {folder}")
-    bench.bundle.write_bytes(sealed_rules(folder, key, int(time.time()), say))
+    bench.bundle.write_bytes(sealed_rules(folder, key, say))
     mark.write_text(source)
 
 
 def sealed_rules(
-    folder: Path, key: Ed25519Signer, counter: int, say: Callable[[str], None]
+    folder: Path, key: Ed25519Signer, say: Callable[[str], None], *, counter: int | None = None
 ) -> bytes:
     """The signed bundle of a folder of Sigma rules, valid for a year from now.
 
     Args:
         folder: of Sigma rules.
         key: signs.
-        counter: of the bundle.
         say: takes a line for each rule that was left out.
+        counter: of the bundle; None for the time of building.
 
     Raises:
         RuleError: no rule can be compiled, or the folder is missing.
@@ -76,7 +76,8 @@ def sealed_rules(
     if not bundle.rules:
         raise RuleError(f"{folder}: expected Sigma rules, found none that compiles")
     now_s = int(time.time())
-    dated = replace(bundle, counter=counter, issued_s=now_s, expires_s=now_s + VALID_S)
+    number = now_s if counter is None else counter
+    dated = replace(bundle, counter=number, issued_s=now_s, expires_s=now_s + VALID_S)
     return sealed(bundle_codec.PAYLOAD_TYPE, bundle_codec.encode(dated), key)
 
 

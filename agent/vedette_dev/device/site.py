@@ -211,7 +211,7 @@ class Site:
         """Compiled once for all sites of the same rules, which takes many seconds."""
         key = identity.signer(self.desk.keys / identity.RULES)
         bundle = self.folder / "rules.bundle"
-        bundle.write_bytes(sealed_rules(self._rules, key, 1, self._show))
+        bundle.write_bytes(sealed_rules(self._rules, key, self._show, counter=1))
         return bundle
 
     def _fit_units(self, etc: Path, build: str) -> None:
