@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -493,7 +493,9 @@ def lingering(name: str) -> type[Lingering]:
     return made
 
 
-def test_who_asks_while_a_source_is_closed_hears_that_nothing_watches() -> None:
+def while_closing(look: Callable[[Ladder, asyncio.Event], Awaitable[None]]) -> None:
+    """Looks at a ladder whose only source is being closed, until it lets the source end."""
+
     async def story() -> None:
         slow = lingering("slow")
         climbing = ladder(slow)
@@ -501,29 +503,27 @@ def test_who_asks_while_a_source_is_closed_hears_that_nothing_watches() -> None:
         async with asyncio.TaskGroup() as group:
             closing = group.create_task(climbing.close())
             await slow.is_closing.wait()
-            report = climbing.reports()[0]
-            assert (report.event_class, report.tier) == (PROCESS, None)
-            assert report.failures == (("slow", "closed"),)
-            slow.may_end.set()
+            await look(climbing, slow.may_end)
             assert await closing == []
-
-    asyncio.run(story())
-
-
-def test_a_check_that_waited_while_all_were_closed_tells_of_no_loss() -> None:
-    async def story() -> None:
-        slow = lingering("slow")
-        climbing = ladder(slow)
-        await climbing.climb()
-        async with asyncio.TaskGroup() as group:
-            closing = group.create_task(climbing.close())
-            await slow.is_closing.wait()
-            checking = group.create_task(climbing.check(is_asked=True))
-            mending = group.create_task(climbing.mend())
-            slow.may_end.set()
-            await closing
-            assert await checking == []
-            assert await mending == ({}, [])
         assert slow.life == ["open slow"], "nothing is opened again"
 
     asyncio.run(story())
+
+
+def test_who_asks_while_a_source_is_closed_hears_that_nothing_watches() -> None:
+    async def look(climbing: Ladder, may_end: asyncio.Event) -> None:
+        report = climbing.reports()[0]
+        assert (report.event_class, report.tier) == (PROCESS, None)
+        assert report.failures == (("slow", "closed"),)
+        may_end.set()
+
+    while_closing(look)
+
+
+def test_a_check_that_waited_while_all_were_closed_tells_of_no_loss() -> None:
+    async def look(climbing: Ladder, may_end: asyncio.Event) -> None:
+        asyncio.get_running_loop().call_soon(may_end.set)
+        assert await climbing.check(is_asked=True) == []
+        assert await climbing.mend() == ({}, [])
+
+    while_closing(look)
