@@ -8,65 +8,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
-from tests.simulators.file_state import FileState, context, file_state, order_on
-from tests.simulators.good_files import MemoryBaseline, MemoryGoodCopies, record_of
-
-from vedette.model.response import Order, ResponseStatus, UndoRecord
-from vedette.ports.responder import Responder
-from vedette.responses import quarantine as quarantine_module
-from vedette.responses.quarantine import Quarantine
-from vedette.responses.restore_file import RestoreFile
+from tests.system import files_until_killed
 
 pytestmark = pytest.mark.usefixtures("as_root")
 
-OURS = str(Path(quarantine_module.__file__).parent)
-ONLY_LOOKS = ("_place.py", "_file_users.py", "_file_outcome.py")
-"""They change nothing, and are most of the lines."""
-STEPS_MAX = 5000
-EVERY_UNDO_LINE = 3
-"""Undos of states from every line are cut off at one line in three: 40,000 would take minutes."""
-
-
-class Killer:
-    """Ends this process with SIGKILL before the n-th line of the responders' modules."""
-
-    def __init__(self, line: int) -> None:
-        self._left = line
-
-    def __call__(self, frame: FrameType, event: str, _: Any) -> Killer | None:
-        file = frame.f_code.co_filename
-        if not file.startswith(OURS) or file.endswith(ONLY_LOOKS):
-            return None
-        if event == "line":
-            self._left -= 1
-            if self._left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return self
-
-
-def is_killed(step: Callable[[], object], line: int) -> bool:
-    """Run a step in a child that is killed before a line; False when it ran through."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            sys.settrace(Killer(line))
-            step()
-            sys.settrace(None)
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the step raised"
-    return os.WIFSIGNALED(status)
+ROOT = Path(__file__).parents[2]
+PROGRAM = files_until_killed.__file__
 
 
 @pytest.fixture(params=["same file system", "another one"])
@@ -85,94 +38,25 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-class Story:
-    """Acts and undoes of one responder, cut off anywhere.
-
-    Args:
-        make: a new instance, as after a restart.
-        check: that all is as it was before the response.
-    """
-
-    def __init__(
-        self, make: Callable[[], Responder], order: Order, check: Callable[[], None]
-    ) -> None:
-        self._make = make
-        self._order = order
-        self._check = check
-
-    def play(self) -> int:
-        """Kill `act` before every line and undo it, then `undo`; returns how often it killed."""
-        in_act = next(line for line in range(STEPS_MAX) if not self._act_killed(line))
-        in_undo = next(line for line in range(STEPS_MAX) if not self._undo_killed(line))
-        return in_act + in_undo
-
-    def _act_killed(self, line: int) -> bool:
-        record = self._make().plan(self._order)
-        was_killed = is_killed(lambda: self._make().act(self._order, record), line)
-        if line % EVERY_UNDO_LINE == 0:
-            is_killed(lambda: self._make().undo(self._order, record), 2 * line)
-        self._undo(record)
-        return was_killed
-
-    def _undo_killed(self, line: int) -> bool:
-        record = self._make().plan(self._order)  # a copy that came back is a file of its own
-        outcome = self._make().act(self._order, record)
-        assert outcome.status is ResponseStatus.DONE, outcome
-        was_killed = is_killed(lambda: self._make().undo(self._order, record), line)
-        self._undo(record)
-        return was_killed
-
-    def _undo(self, record: UndoRecord) -> None:
-        outcome = self._make().undo(self._order, record)
-        assert outcome.status is ResponseStatus.UNDONE, outcome
-        self._check()
+def kills(what: str, file: Path, folder: Path) -> int:
+    """How often a story killed a responder; each undo in it was exact."""
+    done = subprocess.run(
+        [sys.executable, PROGRAM, what, file, folder],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'agent'}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
 
 
 def test_a_quarantine_killed_anywhere_is_undone_exactly(file: Path, tmp_path: Path) -> None:
-    before: FileState = file_state(file)
-
-    def check() -> None:
-        assert file_state(file) == before
-        assert list(file.parent.iterdir()) == [file]
-        assert list((tmp_path / "state").iterdir()) == []
-
-    def make() -> Responder:
-        return Quarantine(context(tmp_path))
-
-    kills = Story(make, order_on(file), check).play()
-    assert kills > 200, "the tracer saw fewer lines than there are"
+    found = kills("quarantine", file, tmp_path)
+    assert found > 200, "the tracer saw fewer lines than there are"
 
 
-def made_worse(file: Path) -> None:
-    file.write_bytes(b"evil = yes")
-    os.chown(file, 3, 4)
-
-
-def made_a_link(file: Path) -> None:
-    file.unlink()
-    file.symlink_to("/nowhere")
-
-
-def removed(file: Path) -> None:
-    file.unlink()
-
-
-@pytest.mark.parametrize("harm", [made_worse, made_a_link, removed])
+@pytest.mark.parametrize("harm", files_until_killed.HARMS)
 def test_a_restored_file_killed_anywhere_is_undone_exactly(
-    file: Path, tmp_path: Path, harm: Callable[[Path], None]
+    file: Path, tmp_path: Path, harm: str
 ) -> None:
-    copies = MemoryGoodCopies()
-    copies.take(file)
-    baseline = MemoryBaseline(record_of(file))
-    harm(file)
-    before = {path.name: file_state(path) for path in file.parent.iterdir()}
-
-    def check() -> None:
-        assert {path.name: file_state(path) for path in file.parent.iterdir()} == before
-        assert list((tmp_path / "state").iterdir()) == []
-
-    def make() -> Responder:
-        return RestoreFile(context(tmp_path, baseline=baseline, good_copies=copies))
-
-    kills = Story(make, order_on(file, responder="restore_file"), check).play()
-    assert kills > 100, "the tracer saw fewer lines than there are"
+    found = kills(harm, file, tmp_path)
+    assert found > 100, "the tracer saw fewer lines than there are"
