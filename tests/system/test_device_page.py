@@ -14,15 +14,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.simulators.shipped import shipped_bundle
 from tests.system._fresh import Fresh, fresh
 from tests.system._site import Site
 
-from vedette.cli._rule_folder import collect, seal
+from vedette.cli._signing import sealed
+from vedette.codec import bundle as bundle_codec
 from vedette_dev.broker import OPERATOR, Broker, BrokerSettings
 
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("as_root")]
@@ -120,11 +123,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     site = Site(folder)
     now_s = int(time.time())
-    bundle = seal(
-        collect([REPOSITORY / "rules"]), site.rules_key,
-        name="ours", counter=1, issued_s=now_s, expires_s=now_s + 86_400,
-    )  # fmt: skip
-    (folder / "rules.bundle").write_bytes(bundle)
+    ours = replace(
+        shipped_bundle(), name="ours", counter=1, issued_s=now_s, expires_s=now_s + 86_400
+    )
+    envelope = sealed(bundle_codec.PAYLOAD_TYPE, bundle_codec.encode(ours), site.rules_key)
+    (folder / "rules.bundle").write_bytes(envelope)
     return folder
 
 
