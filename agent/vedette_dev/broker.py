@@ -112,7 +112,7 @@ class Broker:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it and wait until it takes connections.
+        """Start it and wait until it takes connections and signals.
 
         Raises:
             RuntimeError: it ended at once, or does not listen in time; its log is in the message.
@@ -127,7 +127,7 @@ class Broker:
                 start_new_session=True,  # Ctrl-C is ours to hear: the agent flushes to it first
             )
         deadline_s = time.monotonic() + READY_TIMEOUT_S
-        while not _takes_connections(self.port):
+        while not (_takes_connections(self.port) and _handles(self._process.pid, signal.SIGHUP)):
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 self.stop()
                 raise RuntimeError(f"mosquitto did not start:\n{self.log.read_text()[-2000:]}")
@@ -226,3 +226,13 @@ def _takes_connections(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal (proc(5), SigCgt).
+
+    mosquitto listens before it has one for SIGHUP, which would end it until then.
+    """
+    status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    mask = status.partition("SigCgt:")[2].partition("\n")[0].strip()
+    return bool(int(mask or "0", 16) >> (number - 1) & 1)
