@@ -348,6 +348,7 @@ def test_an_undo_that_fails_is_tried_again_and_told() -> None:
     assert "vedette:response-stuck" in story.told()
 
 
+@pytest.mark.thorough
 def test_budgets_hold_and_say_so_once() -> None:
     small = KILL._replace(per_hour=10)
     story = Story(playbooks(small, promoted=(small,)))

@@ -234,6 +234,7 @@ def test_a_silent_rule_still_feeds_its_correlations() -> None:
     assert len(device.told("chain")) == 1
 
 
+@pytest.mark.thorough
 def test_who_is_muted_again_soon_is_muted_for_longer_up_to_a_bound() -> None:
     device = Device(bundle(rule("noisy", "noise")))
     at_s, seconds = 0.0, []

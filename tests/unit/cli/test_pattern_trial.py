@@ -14,14 +14,26 @@ from vedette.cli._pattern_trial import slowest
 SLOW = {
     "alternatives that overlap": "(a|aa)*x",
     "an end that spoils": "(a|aa)+$",
+}
+SLOW_TO_FIND = {
     "behind a beginning of its own": "ab(c|cc)+d$",
     "many optional characters": "(?:a?){20}a{20}x",
     "one star after the other": "(.*a){12}b",
     "only behind more than the line before the longest": "a{1100}(a|aa)*x",
 }
+"""A second of a core or two each."""
 
 
-@pytest.mark.parametrize("pattern", SLOW.values(), ids=SLOW)
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *(pytest.param(pattern, id=name) for name, pattern in SLOW.items()),
+        *(
+            pytest.param(pattern, id=name, marks=pytest.mark.thorough)
+            for name, pattern in SLOW_TO_FIND.items()
+        ),
+    ],
+)
 def test_a_pattern_that_a_hostile_line_holds_up_is_found_in_seconds(pattern: str) -> None:
     began_s = time.thread_time()
     slow = slowest(pattern)

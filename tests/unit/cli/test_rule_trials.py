@@ -326,6 +326,7 @@ class TestBacktest:
         day = [observed(1.0 + number * 0.05, "/bin/sh", f"sh {number}") for number in range(4000)]
         assert backtest(record(tmp_path, list(day)), bundle(SHELL)).events == 4000
 
+    @pytest.mark.thorough
     def test_memory_is_bounded(self, tmp_path: Path) -> None:
         def lines(number: int) -> tuple[LogLine, ...]:
             return tuple(

@@ -67,6 +67,7 @@ def test_damage_is_told_with_its_place() -> None:
     assert raised.value.offset == start
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_recording() -> None:
     block = encode_input(INPUTS[1]) * 1_500
     _, inputs = read(iter([encode_header(SETTINGS), *[block] * 4]))
