@@ -68,7 +68,7 @@ lint: $(VENV)/ready
 	@echo "import contracts" && mkdir -p build && { $(PY) -c 'from importlinter.cli import lint_imports_command as c; c()' \
 		--no-cache > build/contracts.txt || { cat build/contracts.txt; exit 1; }; } && tail -n 6 build/contracts.txt
 
-check: $(VENV)/ready ## style, types, import contracts, unit tests with few examples (under a minute)
+check: $(VENV)/ready ## style, types, import contracts, unit tests with few examples (a good minute)
 	@mkdir -p build; { $(MAKE) --silent lint; echo $$? > build/lint.code; } > build/lint.txt 2>&1 & \
 		$(PY) -m pytest $(ON_ALL_CORES) $(QUICKLY) $(CHEAP); tests=$$?; wait; cat build/lint.txt; \
 		exit $$((tests | $$(cat build/lint.code)))

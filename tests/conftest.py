@@ -1,6 +1,6 @@
 """What all tests share: no time limits, and a lock on what a machine has only one of.
 
-Rule: `make check` asks a quarter of the examples of each property and leaves out what is marked
+Rule: `make check` asks an eighth of the examples of each property and leaves out what is marked
 `thorough`; `make test` asks all.
 """
 
@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("quick", deadline=None, max_examples=12)
 settings.load_profile("untimed")
 
 KERNEL_LOCK = Path("/tmp/vedette-kernel.lock")
