@@ -26,13 +26,14 @@ from vedette.ports.baseline import Baseline
 Emit = Callable[[Sequence[Event]], None]
 
 PROOF_TIMEOUT_S = 3.0
-"""How long a sensor that has seen may take to see its own event: audit needs 20 ms, a poll its
-period."""
+"""How long a sensor that has seen may take to see its own event, once that was made: audit needs
+20 ms, a poll its period."""
 
 FIRST_PROOF_S = 15.0
-"""The same for one that was just opened. A small device that starts needs seconds to start the
-proof's program, and has worse sources for an hour where one is given up; a source that cannot work
-mostly fails when it is opened.
+"""The same for one just opened, and for the making of any proof's event. A small device that
+starts, or is kept busy, needs seconds to start the proof's programs. One that is given up costs the
+events that it holds, and leaves worse sources for an hour; what cannot work mostly fails when it is
+opened.
 """
 
 
@@ -104,15 +105,19 @@ class Sensor(ABC):
             token: at least 8 random letters; makes this proof's event unlike any other.
 
         Raises:
-            SensorError: the event did not arrive within `proof_timeout_s`, the first one since it
-                was opened within `first_proof_timeout_s`.
+            SensorError: the event did not arrive within `proof_timeout_s` of its making, the first
+                one since it was opened within `first_proof_timeout_s`; or it could not be made.
         """
+        loop = asyncio.get_running_loop()
         self._token = token
-        self._proof = asyncio.get_running_loop().create_future()
-        patience_s = self.proof_timeout_s if self._has_seen else self.first_proof_timeout_s
+        self._proof = loop.create_future()
+        patience_s = self.first_proof_timeout_s
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(patience_s) as patience:
                 await self._provoke(token)
+                if self._has_seen:
+                    patience_s = self.proof_timeout_s
+                    patience.reschedule(loop.time() + patience_s)
                 await self._proof
             self._has_seen = True
         except TimeoutError as error:

@@ -14,7 +14,8 @@ import signal
 import socket
 import sys
 
-LIFETIME_S = 2
+LIFETIME_S = 20
+"""Longer than any proof waits for what it makes; whoever started it ends it."""
 NOBODY = 65534
 
 

@@ -400,6 +400,29 @@ def test_one_lost_proof_is_not_blindness() -> None:
     run(story())
 
 
+def test_a_device_that_is_slow_to_make_the_proof_has_no_blind_source() -> None:
+    class Slow(Simulated):
+        tiers = (tier(PROCESS, "slow", 80),)
+        life: ClassVar[list[str]] = []
+        proof_timeout_s = 0.0
+        first_proof_timeout_s = 30.0
+
+        async def _provoke(self, token: str) -> None:
+            for _ in range(10):  # a program that takes its time to start
+                await asyncio.sleep(0)
+            await super()._provoke(token)
+
+    Slow.__module__ = "sensors.slow"
+
+    async def story() -> None:
+        climbing = timed_ladder(Clock(), Slow)
+        await climbing.climb()
+        assert await climbing.check() == []
+
+    run(story())
+    assert Slow.life == ["open Slow"]
+
+
 class Robbed(Simulated):
     """Notices what is taken from it, and that it is guarded."""
 
