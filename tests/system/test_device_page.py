@@ -111,10 +111,14 @@ class Reader:
 
     def _watch(self, line: str) -> None:
         words = shlex.split(line)[1:]
-        with self._out.open("wb") as out:
+        errors = self._desk / "watch.log"
+        with self._out.open("wb") as out, errors.open("wb") as log:
             self._watcher = subprocess.Popen(
-                [sys.executable, "-m", "vedette.cli", *words, "--json"], cwd=self._desk, stdout=out
-            )
+                [sys.executable, "-m", "vedette.cli", *words, "--json"],
+                cwd=self._desk, stdout=out, stderr=log,
+            )  # fmt: skip
+        # A reader types the next line when it says so; what is told before is not heard.
+        self._device.until(lambda: b"connected" in errors.read_bytes() or None, "the watch")
 
 
 @pytest.fixture(scope="module")
