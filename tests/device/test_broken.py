@@ -32,7 +32,7 @@ def test_an_image_that_does_not_boot_is_told_with_its_console(guest: Guest) -> N
     with pytest.raises(DeviceError) as told:
         guest.boot(SHORT_S)
     assert "did not start" in str(told.value)
-    assert str(guest.console) in str(told.value)
+    assert str(guest.console.path) in str(told.value)
     ends_with_guest(guest)
 
 
@@ -42,7 +42,7 @@ def test_a_device_that_hangs_is_told_with_its_console(guest: Guest) -> None:
     with pytest.raises(DeviceError) as told:
         guest.run("true", deadline_s=1)
     assert "'true': no answer from the root shell in time" in str(told.value)
-    assert str(guest.console) in str(told.value)
+    assert str(guest.console.path) in str(told.value)
     ends_with_guest(guest)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from vedette_dev.cache import REPOSITORY
 from vedette_dev.device import starts
-from vedette_dev.guests import Guest, guest
+from vedette_dev.guests import Guest, guest, standstill
 from vedette_dev.images import Image
 from vedette_dev.images import tools as programs
 from vedette_dev.images.layout import Layout
@@ -48,7 +48,7 @@ def emulated(
         (programs_folder / name).chmod(0o755)
     monkeypatch.setattr(programs, "_PATH", f"{programs_folder}:/usr/bin:/bin")
     monkeypatch.setattr(guest, "_SLICE_S", 0.2)
-    monkeypatch.setattr(guest, "_BETWEEN_LOOKS_S", 0.0)
+    monkeypatch.setattr(standstill, "BETWEEN_LOOKS_S", 0.0)
     monkeypatch.setattr(starts, "STILL_S", 0.5)
     image = Image("amd64", disk, disk, where, "grub")
     with Guest(image, folder / "guest") as made:

@@ -14,7 +14,8 @@ from vedette.errors import RequestError
 from vedette_dev.cache import REPOSITORY
 from vedette_dev.device.owners import owners_of
 from vedette_dev.device.site import TENANT, Site
-from vedette_dev.guests.guest import Guest, GuestSettings
+from vedette_dev.guests.guest import Guest
+from vedette_dev.guests.settings import GuestSettings
 from vedette_dev.images import built, target
 from vedette_dev.terminal import say
 

@@ -8,14 +8,12 @@ Rule 3: whatever happens, QEMU is ended by its pid when the context ends, its so
 from __future__ import annotations
 
 import contextlib
-import itertools
 import re
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -23,9 +21,12 @@ from typing import NoReturn, Self
 from vedette.codec.text import escape
 from vedette.errors import DeviceError
 from vedette_dev.children import as_nice_as_we, mortal
-from vedette_dev.guests import monitor
+from vedette_dev.guests import monitor, standstill
+from vedette_dev.guests.console import Console
 from vedette_dev.guests.machine import Wiring, argv
 from vedette_dev.guests.root_shell import Ended, NoAnswerError, RootShell
+from vedette_dev.guests.settings import GuestSettings
+from vedette_dev.guests.standstill import StandsStillError
 from vedette_dev.guests.stillness import Stillness
 from vedette_dev.images import Image, build, disk, tools
 
@@ -37,48 +38,6 @@ _LOOK_S = 0.1
 _ASK_S = 1.0
 """Between two questions to a device: each takes its processor from what is waited for."""
 _SLICE_S = 10.0
-_STILL_LOOKS, _BETWEEN_LOOKS_S = 3, 1.0
-_TAIL_LINES = 15
-
-
-@dataclass(frozen=True, slots=True)
-class GuestSettings:
-    """What differs between devices.
-
-    Attributes:
-        memory_mb: of MiB.
-        processors: of the device; more than two never helped under emulation.
-        data: a folder that becomes the content of the data partition; None leaves it empty.
-        drives: further disks, raw, only read.
-        forwards: "ADDRESS:PORT" in the device's network -> port of our loopback.
-        rtc: the clock at each start; "" for the real time.
-        record: where the writes of the disk are logged (blklogwrites); None for nowhere.
-        disk_url: of a block server that serves the disk instead; "" for the file itself.
-        is_interactive: the console is the terminal's, and a reset restarts it; else the console is
-            a file, and a reset ends QEMU.
-    """
-
-    memory_mb: int = 256
-    processors: int = 2
-    data: Path | None = None
-    drives: tuple[Path, ...] = ()
-    forwards: Mapping[str, int] = field(default_factory=dict)
-    rtc: str = ""
-    record: Path | None = None
-    disk_url: str = ""
-    is_interactive: bool = False
-
-
-class StandsStillError(DeviceError):
-    """A device that was started stands still, before its watchdog was armed.
-
-    Attributes:
-        place: the file with its console and where its processors are.
-    """
-
-    def __init__(self, what: str, place: Path) -> None:
-        super().__init__(what)
-        self.place = place
 
 
 class Guest:
@@ -101,12 +60,11 @@ class Guest:
         """
         self.image, self.folder = image, folder
         self.settings = settings or GuestSettings()
-        self.disk, self.console = folder / "disk.img", folder / "console.log"
+        self.disk, self.console = folder / "disk.img", Console(folder / "console.log")
         self.boots = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._shell: RootShell | None = None
         self._sockets: Path | None = None
-        self._said_before = 0
 
     def __enter__(self) -> Self:
         for program in (self.image.target.emulator, "socat"):
@@ -116,7 +74,7 @@ class Guest:
             raise DeviceError(f"{bios} is missing: apt-get install u-boot-qemu")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.console.write_bytes(b"")
+            self.console.clear()
             # Sockets have short names (unix(7): 107 bytes), folders of tests have not.
             self._sockets = Path(tempfile.mkdtemp(prefix="vedette-qemu-"))
             self._make_disk()
@@ -161,7 +119,7 @@ class Guest:
         if self.is_running:
             self._fail("the device was expected to be off, it runs")
         self._end()
-        self._said_before = self.console.stat().st_size
+        self.console.begin()
         self.boots += 1
         with (self.folder / "qemu.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -215,32 +173,19 @@ class Guest:
                 now_s = time.monotonic()
                 if now_s > end_s or not self.is_running:
                     self._fail(f"it did not start: {error}")
-                size = self.console.stat().st_size
-                if stillness.look(now_s, size, self._asked("info blockstats")):
+                size_bytes = self.console.size_bytes
+                if stillness.look(now_s, size_bytes, self._asked("info blockstats")):
                     self._stands_still(still_s)
             else:
                 return
 
     def _stands_still(self, still_s: float) -> NoReturn:
-        """Keep what it said, and where its processors are, three times a second apart."""
-        number = next(one for one in itertools.count(1) if not self._still_log(one).exists())
-        place = self._still_log(number)
-        looks = []
-        for _ in range(_STILL_LOOKS):
-            looks.append(self._asked("info registers -a"))
-            time.sleep(_BETWEEN_LOOKS_S)
-        text = "\n".join((self.said(), self._asked("info blockstats"), *looks))
-        place.write_text(text, encoding="utf-8")
-        try:
-            self._fail(
-                f"it stands still: neither its console nor its disk moved for {still_s:.0f} s; "
-                f"where its processors are: {place}"
-            )
-        except DeviceError as error:
-            raise StandsStillError(str(error), place) from None
-
-    def _still_log(self, number: int) -> Path:
-        return self.folder / f"still-{number}.log"
+        place = standstill.keep(self.folder, self.console, self._asked)
+        what = (
+            f"it stands still: neither its console nor its disk moved for {still_s:.0f} s; "
+            f"where its processors are: {place}"
+        )
+        raise StandsStillError(self._told(what), place)
 
     def _asked(self, command: str) -> str:
         """What the monitor says, "" where it does not answer."""
@@ -297,20 +242,10 @@ class Guest:
             DeviceError: it does not come in this time, or QEMU ends without it.
         """
         wanted = re.compile(pattern)
-
-        def look() -> str | None:
-            return next((line for line in self.said().splitlines() if wanted.search(line)), None)
-
-        found = self._await(look, deadline_s, needs_running=True)
+        found = self._await(lambda: self.console.line(wanted), deadline_s, needs_running=True)
         if found is None:
             self._fail(f"no line with {pattern!a} on the console within {deadline_s:.0f} s")
         return found
-
-    def said(self) -> str:
-        """What the device said on its console since its last start."""
-        with self.console.open("rb") as stream:
-            stream.seek(self._said_before)
-            return stream.read().decode("utf-8", "replace")
 
     def await_reset(self, deadline_s: float = END_S) -> None:
         """Wait until the device resets or powers itself off: QEMU ends by itself.
@@ -406,7 +341,7 @@ class Guest:
             self.image.target, tools.find(self.image.target.emulator), tools.find("socat"), wiring
         )
         if not settings.is_interactive:
-            words += ["-chardev", f"file,id=console,path={self.console},append=on"]
+            words += ["-chardev", f"file,id=console,path={self.console.path},append=on"]
         return words
 
     def _socket(self, name: str) -> Path:
@@ -432,15 +367,17 @@ class Guest:
         return look()
 
     def _fail(self, what: str) -> NoReturn:
-        lines = self.said().splitlines()[-_TAIL_LINES:]
-        tail = "\n".join(f"    {escape(line)}" for line in lines) or "    (nothing)"
+        raise DeviceError(self._told(what))
+
+    def _told(self, what: str) -> str:
+        """What went wrong, with all that QEMU and the device said last."""
         state = "it runs" if self.is_running else "it is off"
         log = self.folder / "qemu.log"
         complaint = log.read_text("utf-8", "replace").strip()[-400:] if log.exists() else ""
         more = f"\n  {log}: {escape(complaint)}" if complaint else ""
-        raise DeviceError(
+        return (
             f"{self.image.arch} device, boot {self.boots} ({state}): {what}{more}\n"
-            f"  {self.console} ends with:\n{tail}"
+            f"  {self.console} ends with:\n{self.console.tail()}"
         )
 
     def _end(self) -> None:
