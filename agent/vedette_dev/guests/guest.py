@@ -321,28 +321,17 @@ class Guest:
             data.unlink()
 
     def _argv(self) -> list[str]:
-        settings = self.settings
         wiring = Wiring(
             disk=self.disk,
             shell=self._socket("shell"),
             monitor=self._socket("monitor"),
+            console=self.console.path,
             bios=self.image.bios,
-            console="mon:stdio" if settings.is_interactive else "chardev:console",
-            memory_mb=settings.memory_mb,
-            processors=settings.processors,
-            drives=settings.drives,
-            forwards=settings.forwards,
-            rtc=settings.rtc,
-            record=settings.record,
-            disk_url=settings.disk_url,
-            is_restarting=settings.is_interactive,
+            settings=self.settings,
         )
-        words = argv(
+        return argv(
             self.image.target, tools.find(self.image.target.emulator), tools.find("socat"), wiring
         )
-        if not settings.is_interactive:
-            words += ["-chardev", f"file,id=console,path={self.console.path},append=on"]
-        return words
 
     def _socket(self, name: str) -> Path:
         if self._sockets is None:

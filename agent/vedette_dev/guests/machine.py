@@ -11,11 +11,12 @@ Rule 4: the harness has one virtio port of its own (SHELL_PORT); all else a devi
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vedette.errors import RequestError
+from vedette_dev.guests.settings import GuestSettings
 from vedette_dev.images.target import Target
 
 SHELL_PORT = "vedette.shell"
@@ -31,31 +32,17 @@ class Wiring:
         disk: its disk, raw, written to.
         shell: socket of the root shell.
         monitor: socket of QEMU's monitor.
-        console: where its serial port goes: "file:PATH", or "stdio" for a person.
+        console: the file of its serial port; a person's device has the terminal instead.
         bios: what QEMU starts: U-Boot; None for the machine's own.
-        memory_mb: of MiB.
-        processors: at least 1.
-        drives: further disks, raw, only read.
-        forwards: "ADDRESS:PORT" in the device's network -> port of our loopback.
-        rtc: the device's clock at its start ("1970-01-01T00:00:00"); "" for the real time.
-        record: where all writes of the disk are logged (blklogwrites); None for nowhere.
-        disk_url: of a block server that has the disk instead of the file ("nbd:unix:…"); "".
-        is_restarting: a reset starts the device again instead of ending QEMU.
+        settings: all else.
     """
 
     disk: Path
     shell: Path
     monitor: Path
-    console: str
-    bios: Path | None = None
-    memory_mb: int = 256
-    processors: int = 2
-    drives: Sequence[Path] = ()
-    forwards: Mapping[str, int] | None = None
-    rtc: str = ""
-    record: Path | None = None
-    disk_url: str = ""
-    is_restarting: bool = False
+    console: Path
+    bios: Path | None
+    settings: GuestSettings
 
 
 def argv(target: Target, emulator: str, socat: str, wiring: Wiring) -> list[str]:
@@ -65,16 +52,17 @@ def argv(target: Target, emulator: str, socat: str, wiring: Wiring) -> list[str]
         target: which architecture.
         emulator: path of QEMU's program.
         socat: path of socat(1), for forwards.
-        wiring: its disks, sockets and network.
+        wiring: its disk, sockets and settings.
 
     Raises:
         RequestError: a forward is not "ADDRESS:PORT" -> port.
     """
+    settings = wiring.settings
     words = [
         emulator, *target.machine, "-accel", "tcg,thread=multi",
-        "-smp", str(wiring.processors), "-m", str(wiring.memory_mb),
+        "-smp", str(settings.processors), "-m", str(settings.memory_mb),
         *(["-bios", str(wiring.bios)] if wiring.bios else []), "-nodefaults", "-display", "none",
-        "-serial", wiring.console,
+        *_console(wiring),
         "-chardev", f"socket,id=monitor,path={wiring.monitor},server=on,wait=off",
         "-mon", "chardev=monitor,mode=readline",
         *_disks(wiring),
@@ -82,33 +70,41 @@ def argv(target: Target, emulator: str, socat: str, wiring: Wiring) -> list[str]
         "-chardev", f"socket,id=shell,path={wiring.shell},server=on,wait=off",
         "-device", f"virtserialport,chardev=shell,name={SHELL_PORT}",
         "-device", "virtio-rng-pci",
-        "-netdev", _network(socat, wiring.forwards or {}),
+        "-netdev", _network(socat, settings.forwards),
         "-device", "virtio-net-pci,netdev=n0,romfile=",
     ]  # fmt: skip
-    if not wiring.is_restarting:
+    if not settings.is_interactive:
         words.append("-no-reboot")
     if target.has_pci_watchdog:
         words += ["-device", "i6300esb", "-action", "watchdog=reset"]
-    if wiring.rtc:
-        words += ["-rtc", f"base={wiring.rtc}"]
+    if settings.rtc:
+        words += ["-rtc", f"base={settings.rtc}"]
     return words
 
 
+def _console(wiring: Wiring) -> list[str]:
+    if wiring.settings.is_interactive:
+        return ["-serial", "mon:stdio"]
+    file = f"file,id=console,path={wiring.console},append=on"
+    return ["-serial", "chardev:console", "-chardev", file]
+
+
 def _disks(wiring: Wiring) -> list[str]:
+    settings = wiring.settings
     # The disk comes first: it is U-Boot's "virtio 0".
-    if wiring.disk_url:
-        words = ["-drive", f"file={wiring.disk_url},format=raw,if=none,id={_DISK}"]
-    elif wiring.record is not None:
+    if settings.disk_url:
+        words = ["-drive", f"file={settings.disk_url},format=raw,if=none,id={_DISK}"]
+    elif settings.record is not None:
         words = [
             "-blockdev", f"driver=file,filename={wiring.disk},node-name=file",
-            "-blockdev", f"driver=file,filename={wiring.record},node-name=log",
+            "-blockdev", f"driver=file,filename={settings.record},node-name=log",
             "-blockdev", (f"driver=blklogwrites,node-name={_DISK},file=file,log=log,"
             "log-super-update-interval=1"),
         ]  # fmt: skip
     else:
         words = ["-drive", f"file={wiring.disk},format=raw,if=none,id={_DISK}"]
     words += ["-device", f"virtio-blk-pci,drive={_DISK}"]
-    for number, path in enumerate(wiring.drives):
+    for number, path in enumerate(settings.drives):
         words += [
             "-drive", f"file={path},format=raw,if=none,readonly=on,id=more{number}",
             "-device", f"virtio-blk-pci,drive=more{number}",

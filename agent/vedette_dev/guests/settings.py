@@ -17,9 +17,9 @@ class GuestSettings:
         data: a folder that becomes the content of the data partition; None leaves it empty.
         drives: further disks, raw, only read.
         forwards: "ADDRESS:PORT" in the device's network -> port of our loopback.
-        rtc: the clock at each start; "" for the real time.
+        rtc: the clock at each start ("1970-01-01T00:00:00"); "" for the real time.
         record: where the writes of the disk are logged (blklogwrites); None for nowhere.
-        disk_url: of a block server that serves the disk instead; "" for the file itself.
+        disk_url: of a block server that serves the disk instead ("nbd:unix:…"); "" for the file.
         is_interactive: the console is the terminal's, and a reset restarts it; else the console is
             a file, and a reset ends QEMU.
     """
