@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vedette.errors import DeviceError
+from vedette_dev.images import tools
 
 PACKAGES = (
     "acl", "at", "attr", "auditd", "binutils", "busybox", "ca-certificates", "cron", "curl",
@@ -60,19 +59,14 @@ def bootstrap(into: Path, packages: Sequence[str], log: Path) -> None:
         log: gets what mmdebstrap says.
 
     Raises:
-        DeviceError: making it failed.
+        DeviceError: making it failed, or took too long.
     """
     sources = [source for source in _SOURCES if Path(source).exists()]
-    with log.open("wb") as stream:
-        done = subprocess.run(
-            [*mmdebstrap(), "--variant=minbase", f"--include={','.join(packages)}",
-             suite(), str(into), *sources],
-            stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-            timeout=TIMEOUT_S, check=False,
-        )  # fmt: skip
-    if done.returncode:
-        tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-5:])
-        raise DeviceError(f"mmdebstrap left with {done.returncode}; {log} ends with:\n{tail}")
+    tools.run(
+        [*mmdebstrap(), "--variant=minbase", f"--include={','.join(packages)}",
+         suite(), into, *sources],
+        log, timeout_s=TIMEOUT_S,
+    )  # fmt: skip
 
 
 def mmdebstrap() -> tuple[str, ...]:

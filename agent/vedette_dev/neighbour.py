@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Self
 
 from vedette.errors import DeviceError
+from vedette_dev.calls import call
 
 TIMEOUT_S = 5.0
 LIVES_S = 300
 """Longer than any attack; ends the namespace should nobody else do it."""
 _POLL_S = 0.01
 _INSIDE = "street"
+_PATH = {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
 
 
 class Neighbour:
@@ -97,14 +99,8 @@ def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
 
 def _run(argv: Sequence[str]) -> None:
     try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=_environment()
-        )
+        done = call(argv, TIMEOUT_S, _PATH)
     except FileNotFoundError as error:
         raise DeviceError(f"{argv[0]} is missing: sudo apt-get install iproute2") from error
     if done.returncode:
         raise DeviceError(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}")
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}

@@ -20,6 +20,7 @@ from pathlib import Path
 from vedette.codec.strict_json import Json
 from vedette.errors import DeviceError
 from vedette.model.update import Cause, Step, UpdateReport
+from vedette_dev.calls import call
 from vedette_dev.reader import Reader
 from vedette_dev.release_desk import Desk
 from vedette_dev.release_device import Hardware, Steps, image
@@ -234,9 +235,7 @@ class Demo:
         self._show(f"vedette update run {' '.join(more)}".rstrip())
         config = str(self._bench.config)
         argv = [sys.executable, "-I", "-m", "vedette.cli", "update", "run", "--config", config]
-        done = subprocess.run(
-            [*argv, *more], capture_output=True, text=True, timeout=UPDATE_TIMEOUT_S, check=False
-        )
+        done = call([*argv, *more], UPDATE_TIMEOUT_S)
         for line in done.stdout.splitlines():
             self._say(f"          {line}")
         if done.returncode not in {0, 1}:

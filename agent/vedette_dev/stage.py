@@ -26,6 +26,7 @@ from typing import NamedTuple, Self
 
 from vedette.errors import DeviceError
 from vedette.model.rule import AllOf, AnyOf, Condition, Match, Not, Rule
+from vedette_dev.calls import check
 from vedette_dev.enclosure import Enclosure, refusal
 from vedette_dev.http_server import serving
 from vedette_dev.neighbour import Neighbour
@@ -212,12 +213,9 @@ class Stage:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Written by another process: a fork elsewhere in this one would hold the file open for
         # writing across its exec, and ours would fail with ETXTBSY.
-        subprocess.run(["cp", "--", program, target], check=True, timeout=STOP_TIMEOUT_S)
-        subprocess.run(
-            ["sh", "-c", 'printf %s "$1" >>"$2"', "sh", secrets.token_hex(16), target],
-            check=True,
-            timeout=STOP_TIMEOUT_S,
-        )
+        check(["cp", "--", program, target], STOP_TIMEOUT_S)
+        more = ["sh", "-c", 'printf %s "$1" >>"$2"', "sh", secrets.token_hex(16), target]
+        check(more, STOP_TIMEOUT_S)
         target.chmod(0o755)
         return target
 

@@ -7,7 +7,6 @@ of a configuration; a test compares the page with them.
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Final
 from vedette.daemon import config, units
 from vedette.errors import DeviceError
 from vedette_dev.cache import REPOSITORY
+from vedette_dev.calls import check
 
 PAGE: Final = REPOSITORY / "agent/docs/units.md"
 UNITS: Final = REPOSITORY / "packaging/systemd"
@@ -79,12 +79,7 @@ def main() -> int:
 
 
 def _ask(*words: str) -> str:
-    done = subprocess.run(
-        ["systemd-analyze", *words], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-    )
-    if done.returncode:
-        raise DeviceError(f"systemd-analyze left with {done.returncode}: {done.stderr.strip()}")
-    return done.stdout
+    return check(["systemd-analyze", *words], _TIMEOUT_S)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vedette.errors import DeviceError
+from vedette_dev.calls import call
 
 TIMEOUT_S = 120.0
 _MENDED = 1
@@ -69,33 +70,38 @@ def has(image: Path, path: str) -> bool:
     return "Inode:" in _run(["debugfs", "-R", f"stat {path}", str(image)])
 
 
-def replay(image: Path) -> None:
-    """Carry out what the journal holds, as a mount does; nothing else is changed.
+def damage(image: Path) -> str:
+    """What is wrong with a file system, "" where all is well; mends nothing.
+
+    Raises:
+        DeviceError: the look takes too long.
+    """
+    done = _call(["e2fsck", "-fn", str(image)])
+    return "" if not done.returncode else done.stdout[-600:]
+
+
+def replay(image: Path) -> bool:
+    """Carry out what the journal holds, as a mount does; returns whether it could be read.
 
     Not by debugfs: it reads the bitmaps first, which may be torn until their journal was replayed.
 
     Raises:
-        DeviceError: it cannot be read.
+        DeviceError: it takes too long, which says nothing of the image.
     """
-    done = _call(["e2fsck", "-p", "-E", "journal_only", str(image)])
-    if done.returncode > _MENDED:
-        raise DeviceError(f"{image}: e2fsck -p: {(done.stdout + done.stderr).strip()[-300:]}")
+    return _call(["e2fsck", "-p", "-E", "journal_only", str(image)]).returncode <= _MENDED
 
 
-def mend(image: Path) -> None:
+def mend(image: Path) -> bool:
     """Mend a file system as the initrd does where it cannot be mounted (qemu-images/initrd/init).
 
+    Returns:
+        Whether it could be.
+
     Raises:
-        DeviceError: it cannot be mended.
+        DeviceError: it takes too long, which says nothing of the image.
     """
     ways = [["-y"], *(["-y", "-B", "4096", "-b", str(backup)] for backup in BACKUPS)]
-    said = ""
-    for way in ways:
-        done = _call(["e2fsck", "-f", *way, str(image)])
-        if done.returncode < _UNMENDED:
-            return
-        said = (done.stdout + done.stderr).strip()[-300:]
-    raise DeviceError(f"{image}: e2fsck -y: {said}")
+    return any(_call(["e2fsck", "-f", *way, str(image)]).returncode < _UNMENDED for way in ways)
 
 
 def take(image: Path, path: str, target: Path) -> None:
@@ -141,9 +147,6 @@ def _run(argv: list[str]) -> str:
 
 def _call(argv: list[str]) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            argv, env=_PATH, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
-            stdin=subprocess.DEVNULL, errors="replace",
-        )  # fmt: skip
+        return call(argv, TIMEOUT_S, _PATH)
     except FileNotFoundError as error:
         raise DeviceError(f"{argv[0]} is missing: apt-get install e2fsprogs") from error

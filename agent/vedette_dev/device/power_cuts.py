@@ -15,17 +15,15 @@ on copies.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from vedette.errors import DeviceError, VedetteError
+from vedette.errors import VedetteError
 from vedette.store.firmware import peek
 from vedette.store.journal_core import JournalCore
 from vedette.store.journal_place import JournalPlace
@@ -36,7 +34,6 @@ from vedette_dev.images import environment
 from vedette_dev.images.layout import ENVIRONMENT_BYTES, Layout, Partition
 
 PIECE_BYTES = 1 << 22
-FSCK_TIMEOUT_S = 120.0
 JOURNAL = "journal"
 """Its folder below the state's (daemon/config.py)."""
 _BOOT = "c" * 32
@@ -123,6 +120,9 @@ class Judge:
 
         Args:
             promises: what had arrived before the power went.
+
+        Raises:
+            DeviceError: a program that looks at it takes too long.
         """
         slot = self.starts()
         verdict = Verdict(slot, bricks=tuple(self._bricks(slot)))
@@ -166,7 +166,7 @@ class Judge:
         image = folder / "data.img"
         self._copy(self._layout.data, image)
         verdict = verdict._replace(is_mended=not _is_replayed(image))
-        problem = _checked(image)
+        problem = ext4.damage(image)
         if problem:
             return verdict._replace(problems=(f"the data partition: {problem}",))
         if not ext4.has(image, "/vedette"):
@@ -192,23 +192,10 @@ class Judge:
 
 def _is_replayed(image: Path) -> bool:
     """Replay the journal as a mount does; where that fails, mend as the initrd does."""
-    try:
-        ext4.replay(image)
-    except DeviceError:
-        with contextlib.suppress(DeviceError):  # the next look says what is wrong with it
-            ext4.mend(image)
-        return False
-    return True
-
-
-def _checked(image: Path) -> str:
-    """Look whether anything is wrong with a file system; mends nothing."""
-    path = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
-    found = subprocess.run(
-        ["e2fsck", "-fn", str(image)],
-        env=path, capture_output=True, text=True, check=False, timeout=FSCK_TIMEOUT_S,
-    )  # fmt: skip
-    return "" if not found.returncode else found.stdout[-600:]
+    if ext4.replay(image):
+        return True
+    ext4.mend(image)  # where it cannot be, the next look says what is wrong with it
+    return False
 
 
 def _journal(state: Path, promises: Sequence[Promise]) -> list[str]:

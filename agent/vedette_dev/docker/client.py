@@ -18,6 +18,7 @@ from pathlib import Path
 
 from vedette.errors import DeviceError
 from vedette_dev.cache import REPOSITORY
+from vedette_dev.calls import too_slow
 
 ASK_S = 120.0
 """Starting and removing take a second or two; an idle daemon may first be started by its socket."""
@@ -173,7 +174,7 @@ def _ended(
             start_new_session=True,  # the terminal's Ctrl-C is for us: we end what we started
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise DeviceError(f"docker {words[0]} took longer than {timeout_s:g} s") from error
+        raise DeviceError(f"docker {words[0]} {too_slow(timeout_s)}") from error
 
 
 def _tail(ended: subprocess.CompletedProcess[bytes]) -> str:

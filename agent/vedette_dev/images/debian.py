@@ -8,13 +8,14 @@ its foreign architectures stay as they are.
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 from vedette.errors import DeviceError
+from vedette_dev.calls import call
 from vedette_dev.images import tools
 
 SUITE = "bookworm"
+ASK_S = 60.0
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _ASK = ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(LABEL)", "Created-By: Packages"]
 _KERNEL = re.compile(r"^Depends: (?:.*, )?(linux-image-[0-9][^ ,]*)", re.MULTILINE)
@@ -31,9 +32,9 @@ def sources(*, has_security: bool) -> list[str]:
     """Lines of a sources.list(5) for Debian 12.
 
     Raises:
-        DeviceError: this machine has no package sources of Debian.
+        DeviceError: this machine has no package sources of Debian, or does not say them in time.
     """
-    said = subprocess.run(_ASK, check=False, capture_output=True, text=True, timeout=60)
+    said = call(_ASK, ASK_S)
     pairs = dict.fromkeys(tuple(line.split("|")) for line in said.stdout.splitlines())
     main = next((uri for uri, label in pairs if label == "Debian"), None)
     security = next((uri for uri, label in pairs if label == "Debian-Security"), None)

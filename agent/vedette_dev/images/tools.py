@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vedette.errors import DeviceError
+from vedette_dev.calls import too_slow
 from vedette_dev.children import mortal
 
 TIMEOUT_S = 300.0
@@ -80,7 +81,7 @@ def run(
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             if isinstance(error, subprocess.TimeoutExpired):
-                raise _failed(argv, f"took longer than {timeout_s:.0f} s", log) from error
+                raise _failed(argv, too_slow(timeout_s), log) from error
             raise
     if process.returncode:
         raise _failed(argv, f"left with {process.returncode}", log)

@@ -17,6 +17,7 @@ from typing import Final
 import vedette
 from vedette.errors import DeviceError, RequestError
 from vedette_dev.cache import REPOSITORY
+from vedette_dev.calls import check
 from vedette_dev.packages import control, tree, wheels
 from vedette_dev.packages.target import Target, target
 
@@ -44,7 +45,7 @@ def build(
         The .deb.
 
     Raises:
-        DeviceError: a tool is missing or fails, or wheels cannot be fetched.
+        DeviceError: a tool is missing, fails or is too slow, or wheels cannot be fetched.
         RequestError: there is no time to give the files.
     """
     _check(repository, wanted)
@@ -104,21 +105,8 @@ def _check(repository: Path, wanted: Target) -> None:
 def _packed(root: Path, folder: Path, epoch_s: int) -> Path:
     new = folder / "new.deb"
     # One thread: how xz cuts its blocks depends on how many there are.
-    command = [
-        "dpkg-deb",
-        "--root-owner-group",
-        "--threads-max=1",
-        "-Zxz",
-        "--build",
-        str(root),
-        str(new),
-    ]
+    words = ("--root-owner-group", "--threads-max=1", "-Zxz", "--build")
     for path in (root, *root.rglob("*")):
         os.utime(path, (epoch_s, epoch_s), follow_symlinks=False)
-    done = subprocess.run(
-        command, env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch_s)},
-        capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise DeviceError(f"dpkg-deb left with {done.returncode}: {done.stderr.strip()}")
+    check(["dpkg-deb", *words, root, new], TIMEOUT_S, SOURCE_DATE_EPOCH=str(epoch_s))
     return new

@@ -10,7 +10,6 @@ Rule 3: tools that look for known weaknesses read the dist-info folders: they st
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import tomllib
 import zipfile
@@ -24,6 +23,7 @@ from packaging.utils import canonicalize_name
 
 from vedette.errors import DeviceError
 from vedette_dev import cache
+from vedette_dev.calls import call
 from vedette_dev.packages.target import ARCHITECTURES, Target
 
 FROM_DEBIAN: Final = {"psutil": frozenset(ARCHITECTURES), "cffi": frozenset({"armhf"})}
@@ -69,7 +69,7 @@ def fetched(repository: Path, target: Target) -> list[Path]:
     """The wheels of a target, in the order of their names; cached by what is pinned.
 
     Raises:
-        DeviceError: pip could not fetch one of them, or its hash is another one.
+        DeviceError: pip could not fetch one of them in time, or its hash is another one.
     """
     pins = pinned((repository / "requirements.txt").read_text("utf-8"))
     names = [
@@ -124,7 +124,7 @@ def _fetch(command: Sequence[str], pins: str, into: Path) -> None:
         "--requirement",
         str(wanted),
     ]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    done = call(argv, TIMEOUT_S)
     if done.returncode:
         tail = "\n".join(done.stderr.splitlines()[-3:])
         raise DeviceError(f"pip could not fetch the wheels of a device:\n{tail}")

@@ -13,6 +13,7 @@ import pytest
 from tests.simulators.signing import signer
 from tests.unit.vedette_dev.device.test_block_log import FLUSH, SECTOR, written
 
+from vedette.errors import DeviceError
 from vedette.model.finding import Severity
 from vedette.model.journal import EntryDraft
 from vedette.store.journal_core import JournalCore
@@ -130,6 +131,19 @@ def test_a_journal_that_is_gone_is_a_loss(disk: Path, tmp_path: Path) -> None:
     ext4.make(tmp_path / "empty", tmp_path / "new.img", LAYOUT.data.size_bytes, "data")
     wiped = (LAYOUT.data.start_bytes, (tmp_path / "new.img").read_bytes(), 0)
     assert judged(disk, tmp_path, wiped, promises=[Promise(1, "told")]).lost
+
+
+def test_a_look_that_is_starved_says_nothing_of_the_disk(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starved = tmp_path / "bin/e2fsck"
+    starved.parent.mkdir()
+    starved.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    starved.chmod(0o755)
+    monkeypatch.setitem(ext4._PATH, "PATH", f"{starved.parent}:{ext4._PATH['PATH']}")
+    monkeypatch.setattr(ext4, "TIMEOUT_S", 0.2)
+    with pytest.raises(DeviceError, match=r"^e2fsck took longer than 0\.2 s"):
+        judged(disk, tmp_path)
 
 
 def test_a_torn_superblock_is_mended_as_the_initrd_does_and_loses_nothing(
