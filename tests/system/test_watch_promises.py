@@ -14,15 +14,14 @@ from typing import Any
 
 import pytest
 from tests.simulators import dns_bytes
+from tests.simulators.shipped import shipped_bundle
 from tests.system._live import live
 from tests.system._site import Running, Site, rule
 
-from vedette.cli._rule_folder import collect
 from vedette.model.rule import Match
 
 pytestmark = pytest.mark.system
 
-RULES = Path(__file__).parents[2] / "rules"
 FILES_ONLY = """[sensors]
 disable = [
   "ebpf", "audit", "proc_connector", "conntrack", "journald", "log_file", "listeners", "procnet"
@@ -169,7 +168,7 @@ def test_our_own_proofs_and_helpers_are_no_findings(
     as_root: None, kernel: None, tmp_path: Path
 ) -> None:
     site = Site(tmp_path)
-    site.offer(*(compiled.rule for compiled in collect([RULES]).compiled))
+    site.offer(*shipped_bundle().rules)
     try:
         with Running(site) as running:
             for _ in range(3):
