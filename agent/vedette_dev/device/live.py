@@ -25,6 +25,7 @@ from vedette_dev.device.cut_disk import touches
 from vedette_dev.device.ledger import Ledger, LiveCut, Start
 from vedette_dev.device.power_cuts import Judge, Promise
 from vedette_dev.device.recording import Recorded
+from vedette_dev.device.services import begin_update
 from vedette_dev.device.site import Site
 from vedette_dev.device.starts import start
 from vedette_dev.device.volatile_disk import VolatileDisk
@@ -136,7 +137,7 @@ class _Life:
     def _tell_update(self) -> None:
         # The power may go meanwhile; the look of its start may have found the release already.
         with suppress(DeviceError):
-            self._guest.check("systemd-run --quiet --no-block vedette update run --now")
+            begin_update(self._guest)
 
     def _has_committed(self) -> bool:
         with self._lock:

@@ -25,7 +25,7 @@ from vedette_dev.device import firmwares
 from vedette_dev.device.block_log import BlockLog
 from vedette_dev.device.owners import owners_of
 from vedette_dev.device.power_cuts import Promise
-from vedette_dev.device.services import await_agent, await_update
+from vedette_dev.device.services import await_agent, await_update, begin_update
 from vedette_dev.device.site import Site
 from vedette_dev.guests import Guest, GuestSettings
 from vedette_dev.images import Image
@@ -217,7 +217,7 @@ def play_update(recording: Recording, guest: Guest, site: Site, image: Image) ->
     made = firmwares.good(image.slot_image, site.folder / "new.img", "2.0")
     site.desk.release_firmware(made, "2.0")
     await_update(guest)  # one at a time: what is asked for beside the look of the start is refused
-    guest.check("systemd-run --quiet --no-block vedette update run --now")
+    begin_update(guest)
     guest.await_reset(UPDATE_S)
     recording.boot()
     site.steps.await_step(Step.COMMITTED, "firmware")

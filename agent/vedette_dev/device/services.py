@@ -25,6 +25,15 @@ def await_agent(guest: Guest) -> None:
         raise DeviceError(f"the agent is not ready after {READY_S:g} s:\n{said.output}")
 
 
+def begin_update(guest: Guest) -> None:
+    """Have it look for releases now; nothing waits for that: the device may start anew in it.
+
+    Raises:
+        DeviceError: it cannot be told.
+    """
+    guest.check("systemd-run --quiet --no-block vedette update run --now")
+
+
 def await_update(guest: Guest) -> None:
     """Wait until the look for releases at the agent's start is over: there is one at a time.
 
