@@ -42,11 +42,10 @@ def run(repository: Path, folder: Path, only: Sequence[str], *, is_enforced: boo
     """
     running = read_running(folder)
     chosen = _choose(attacks(repository), only)
-    rules = load_rules(running)
+    rules, tiers = load_rules(running), tiers_in_use(running.config)
     if is_enforced:
-        return containment.run(repository, folder, only, rules)
+        return containment.run(repository, folder, only, rules, tiers)
     arrivals = Arrivals()
-    tiers = tiers_in_use(running.config)
     is_root = os.geteuid() == 0
     say(
         f"{len(chosen)} harmless attacks on {running.device} as {'root' if is_root else 'a user'}; "

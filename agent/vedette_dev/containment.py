@@ -4,7 +4,8 @@ Rule 1: an attack is contained when a response against what it made was carried 
 of the agent has it; time runs from the act itself to that outcome.
 Rule 2: afterwards every response is undone and must say so; a kill has nothing to undo.
 Rule 3: one that was over before anybody could act is named so; one whose finding gives no response
-anything to act on, no process, no file and no peer, is a miss.
+anything to act on, no process, no file and no peer, is a miss; unless this host's sources are known
+not to know who did it, and the attack says so (ANSWER_NEEDS_TIER).
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import string
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vedette.codec.strict_json import Json
 from vedette.errors import DeviceError
 from vedette.model.rule import Rule
-from vedette_dev.player import Attack, attacks
+from vedette_dev.player import Attack, attacks, watching_instead
 from vedette_dev.responses import BELOW, Responses
 from vedette_dev.stage import PACE, NoEnclosureError, Pace, Stage
 from vedette_dev.terminal import BOLD, GREEN, GREY, RED, YELLOW, paint, say
@@ -53,7 +54,13 @@ class Contained:
     is_missed: bool
 
 
-def run(repository: Path, folder: Path, only: Sequence[str], rules: Sequence[Rule]) -> int:
+def run(
+    repository: Path,
+    folder: Path,
+    only: Sequence[str],
+    rules: Sequence[Rule],
+    tiers: Mapping[str, str],
+) -> int:
     """Play them all.
 
     Args:
@@ -61,6 +68,7 @@ def run(repository: Path, folder: Path, only: Sequence[str], rules: Sequence[Rul
         folder: the workbench's.
         only: names to play; empty for all.
         rules: those of the run, for what attacks draw from them.
+        tiers: the agent's, by class.
 
     Returns:
         0, or 1 when one was not contained or not undone.
@@ -81,7 +89,7 @@ def run(repository: Path, folder: Path, only: Sequence[str], rules: Sequence[Rul
     with Enforcement(running, word) as enforcement:
         say(paint(_row(HEAD), BOLD))
         for attack in chosen:
-            found.append(play(attack, enforcement, running.root, rules))
+            found.append(play(attack, enforcement, running.root, rules, tiers))
             say(_line(found[-1]))
     return _conclude(found)
 
@@ -91,6 +99,7 @@ def play(
     responses: Responses,
     root: Path,
     rules: Sequence[Rule],
+    tiers: Mapping[str, str],
     pace: Pace = PACE,
 ) -> Contained:
     """Play one attack, see it contained, and undo that.
@@ -100,6 +109,7 @@ def play(
         responses: of the agent that enforces.
         root: the watched throwaway tree.
         rules: for what attacks draw from them.
+        tiers: the agent's, by class.
         pace: of this machine.
     """
     with Stage(rules, root, prefix=responses.word, pace=pace) as stage:
@@ -114,7 +124,8 @@ def play(
         since_wall_s = max(began_wall_s, act_wall_s - EARLY_S)
         outcomes = _await(responses, since_wall_s, stage.words, pace)
         undone = tuple(str(one.get("status")) for one in responses.undo_all())
-        return _judge(attack, outcomes, undone, act_wall_s or began_wall_s, problem, pace)
+        found = _judge(attack, outcomes, undone, act_wall_s or began_wall_s, problem, pace)
+        return _excused(found, tiers) if found.is_missed and not problem else found
 
 
 def _await(
@@ -180,6 +191,15 @@ def _judge(
     return Contained(attack, 0.0, (), undone, reason, is_missed=True)
 
 
+def _excused(missed: Contained, tiers: Mapping[str, str]) -> Contained:
+    """The same, not held against an agent whose source does not tell who did it."""
+    needed = missed.attack.answer_needs_tier
+    if not (watching := watching_instead(needed, tiers)):
+        return missed
+    reason = f"nobody to answer: {needed[0]} is watched by {watching} here, {needed[1]} tells who"
+    return replace(missed, reason=reason, is_missed=False)
+
+
 def _word() -> str:
     """Common to all words of the run, and unlike anything else on this machine."""
     return "".join(random.SystemRandom().choices(string.ascii_lowercase, k=8))
@@ -210,7 +230,7 @@ def _conclude(found: Sequence[Contained]) -> int:
     words = [f"{len(contained)} of {len(found)} contained"]
     others = len(found) - len(contained) - len(missed)
     if others:
-        words.append(f"{others} were over before")
+        words.append(f"{others} were over before, or nobody is known to answer")
     if stuck:
         words.append(f"NOT UNDONE: {', '.join(stuck)}")
     if missed:

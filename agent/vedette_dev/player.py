@@ -37,6 +37,7 @@ class Attack(NamedTuple):
             carries; most attacks have one step.
         needs_root: why an ordinary user cannot see it, or "".
         needs_tier: class and tier without which it cannot be seen, or ("", "").
+        answer_needs_tier: the same, without which it is told and yet nobody is known to answer.
         act: plays it on a stage and returns the random word that names this run.
     """
 
@@ -46,6 +47,7 @@ class Attack(NamedTuple):
     needs_root: str
     act: Callable[[Stage], str]
     needs_tier: tuple[str, str] = ("", "")
+    answer_needs_tier: tuple[str, str] = ("", "")
 
 
 class Arrival(NamedTuple):
@@ -141,6 +143,7 @@ def _load(name: str) -> Attack:
         needs_root=getattr(module, "NEEDS_ROOT", ""),
         act=module.act,
         needs_tier=getattr(module, "NEEDS_TIER", ("", "")),
+        answer_needs_tier=getattr(module, "ANSWER_NEEDS_TIER", ("", "")),
     )
 
 
@@ -183,11 +186,17 @@ def _excuse(attack: Attack, tiers: Mapping[str, str], *, is_root: bool) -> str:
     """Why this agent cannot see this attack, or ""."""
     if attack.needs_root and not is_root:
         return f"not visible without root: {attack.needs_root}"
-    event_class, tier = attack.needs_tier
-    if event_class and tiers.get(event_class, "") != tier:
-        watching = tiers.get(event_class, "") or "nothing"
+    if watching := watching_instead(attack.needs_tier, tiers):
+        event_class, tier = attack.needs_tier
         return f"not visible: {event_class} is watched by {watching} here, it plays for {tier}"
     return ""
+
+
+def watching_instead(needed: tuple[str, str], tiers: Mapping[str, str]) -> str:
+    """What watches a class where another tier is needed; "" where none is, or it is that one."""
+    event_class, tier = needed
+    watching = tiers.get(event_class, "") or "nothing"
+    return watching if event_class and watching != tier else ""
 
 
 def _await_steps(

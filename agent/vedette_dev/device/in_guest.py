@@ -84,13 +84,17 @@ def _told(outcome: Outcome) -> dict[str, Any]:
 def _enforcing(file: Path, root: Path, prepared: Path) -> Callable[[Attack], dict[str, Any]]:
     given = config.load(file)
     word = (prepared / WORD).read_text().strip()
-    rules = _rules(prepared / BUNDLE)
+    rules, tiers = _rules(prepared / BUNDLE), tiers_in_use(file)
     for name, offered in ((BUNDLE, given.rules.bundle), (PLAYBOOKS, given.response.playbooks)):
         shutil.copyfile(prepared / name, offered)
     ask(given.control_socket, "reload", timeout_s=RELOAD_TIMEOUT_S)
     responses = Responses(given.control_socket, word)
     responses.expect_enforcing(1)
-    return lambda attack: _contained(containment.play(attack, responses, root, rules, _PACE))
+
+    def play_one(attack: Attack) -> dict[str, Any]:
+        return _contained(containment.play(attack, responses, root, rules, tiers, _PACE))
+
+    return play_one
 
 
 def _contained(found: Contained) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vedette.codec.strict_json import Json
-from vedette_dev.containment import Contained, _conclude, _is_of, _judge, _line
+from vedette_dev.containment import Contained, _conclude, _excused, _is_of, _judge, _line
 from vedette_dev.player import Attack
 
 ATTACK = Attack("cron drop", "T1053.003", (("attack.t1053",),), "", lambda _: "word")
@@ -45,6 +45,16 @@ def test_an_attack_that_no_response_can_act_on_is_a_miss() -> None:
     found = judge()
     assert found.is_missed
     assert "no response was tried within" in found.reason
+
+
+def test_what_names_nobody_is_excused_where_the_source_is_another_than_the_attack_needs() -> None:
+    sweep = ATTACK._replace(answer_needs_tier=("network", "ebpf"))
+    missed = _judge(sweep, (), (), 100.0, "")
+    excused = _excused(missed, {"network": "conntrack"})
+    assert (missed.is_missed, excused.is_missed) == (True, False)
+    assert excused.reason.startswith("nobody to answer: network is watched by conntrack")
+    assert _excused(missed, {"network": "ebpf"}) is missed
+    assert _excused(judge(), {"network": "conntrack"}).is_missed
 
 
 @pytest.mark.parametrize(
