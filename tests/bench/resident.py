@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,8 +49,8 @@ STORMS = 10
 EXECS = 20_000
 QUICK_STORMS = 2
 LOOKS = 2
-"""A device scans every six hours; one that follows the start's is not what idling costs, nor is an
-incident. Where there is always one it is measured all the same, and said."""
+"""A scan that follows the start's, of which a device has four a day, is not what idling or a drill
+costs, nor is an incident. Where there is always one it is measured all the same, and said."""
 QUICK_EXECS = 5_000
 DAY_S, HOUR_S = 86400.0, 3600.0
 HOURS = 24
@@ -116,53 +116,71 @@ def _told(when: str, memory: Memory) -> Iterator[Figure]:
 
 
 def _idle(session: Session, pids: Mapping[str, int], seconds: float) -> Iterator[Figure]:
-    looks = (_look_between_beats(session, pids, seconds) for _ in range(LOOKS))
-    lasted_s, spent, rate, scans, drills, entries = next(
-        (seen for seen in looks if not (seen.scans or seen.drills or seen.entries)), None
-    ) or _look_between_beats(session, pids, seconds)
-    drill, link_bytes = _drill(session, pids), link_cost.bytes_of_a_link()
-    cpu = 100 * (spent.cpu_s / lasted_s + drill.cpu_s / HOUR_S)
+    window = _alone(lambda: _look_between_beats(session, pids, seconds))
+    drill = _alone(lambda: _drill(session, pids))
+    lasted_s, spent, link_bytes = window.lasted_s, window.spent, link_cost.bytes_of_a_link()
+    cpu = 100 * (spent.cpu_s / lasted_s + drill.spent.cpu_s / HOUR_S)
     yield figure("idle: CPU", [cpu], "% of a core", BUDGET_CPU_PERCENT, "budget")
-    wakeups = spent.wakeups / lasted_s + drill.wakeups / HOUR_S
+    wakeups = spent.wakeups / lasted_s + drill.spent.wakeups / HOUR_S
     yield figure("idle: wake-ups", [wakeups], "a second", BUDGET_WAKEUPS, "budget")
     window_mb = spent.bytes_written / lasted_s * DAY_S / 2**20
-    written = window_mb + HOURS * (drill.bytes_written + link_bytes) / 2**20
+    written = window_mb + HOURS * (drill.spent.bytes_written + link_bytes) / 2**20
     yield figure("idle: written to disk", [written], "MB a day", BUDGET_WRITTEN_MB, "budget")
     yield figure("idle: written beside drills and links", [window_mb], "MB a day")
-    yield figure("idle: written by a drill, each hour", [drill.bytes_written / 1024], "KB")
+    drill_kb = drill.spent.bytes_written / 1024
+    yield figure("idle: written by a drill, each hour", [drill_kb], "KB")
     note = "with the entry of the drill before it"
     yield figure(
         "idle: written by a checkpoint link, each hour", [link_bytes / 1024], "KB", note=note
     )
-    yield figure("idle: CPU of a drill, each hour", [1000 * drill.cpu_s], "ms")
-    yield figure("idle: wake-ups of a drill, each hour", [drill.wakeups], "wake-ups")
+    yield figure("idle: CPU of a drill, each hour", [1000 * drill.spent.cpu_s], "ms")
+    yield figure("idle: wake-ups of a drill, each hour", [drill.spent.wakeups], "wake-ups")
+    rate = window.came.events / lasted_s
     yield figure("idle: events that came all the same", [rate], "a second")
+    scans, drills, entries = (a + b for a, b in zip(window.came[1:], drill.came[1:], strict=True))
     yield figure("idle: scans of all files that came all the same", [scans], "scans")
     yield figure("idle: drills that came all the same", [drills], "drills")
-    note = "of the journal: of incidents, since somebody did something"
+    note = "of the journal, in the window and while a drill was measured: somebody did something"
     yield figure("idle: entries that came all the same", [entries], "entries", note=note)
     note = "a machine that reclaims idle memory, as by DAMON, has it fetched at each wake-up"
     yield figure("idle: page faults", [spent.faults / lasted_s], "a second", note=note)
 
 
-def _drill(session: Session, pids: Mapping[str, int]) -> Usage:
-    """What one costs, with what comes after it; what the player itself computes is not resident."""
-    before = _usage(pids)
-    _ask(session, "drill.run")
-    time.sleep(SETTLE_S)
-    return _between(before, _usage(pids))
+class Counts(NamedTuple):
+    """What the agent counts, at one moment."""
+
+    events: float
+    scans: float
+    is_scanning: bool
+    drills: float
+    entries: float
 
 
-class Look(NamedTuple):
-    """How long it was, what was used, events a second, and what came in between that is not idle:
-    scans, drills and entries of the journal."""
+class Came(NamedTuple):
+    """What came in between; all but events is not what is measured."""
 
-    lasted_s: float
-    spent: Usage
-    rate: float
+    events: float
     scans: float
     drills: float
     entries: float
+
+
+class Look(NamedTuple):
+    """How long it was, what was used, and what came meanwhile."""
+
+    lasted_s: float
+    spent: Usage
+    came: Came
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing was measured with it."""
+        return not any(self.came[1:])
+
+
+def _alone(look: Callable[[], Look]) -> Look:
+    """The first look of LOOKS with which nothing came, else one more."""
+    return next((seen for seen in (look() for _ in range(LOOKS)) if seen.is_alone), None) or look()
 
 
 def _look_between_beats(session: Session, pids: Mapping[str, int], seconds: float) -> Look:
@@ -170,23 +188,35 @@ def _look_between_beats(session: Session, pids: Mapping[str, int], seconds: floa
     left_s = next_tick_s(time.monotonic(), heartbeat.PERIOD_S) - time.monotonic()
     if left_s < seconds + SETTLE_S:
         time.sleep(left_s + SETTLE_S)
-    return _look(session, pids, seconds)
+    return _look(session, pids, lambda: time.sleep(seconds))
 
 
-def _look(session: Session, pids: Mapping[str, int], seconds: float) -> Look:
-    events, scans, drills = _events(session), _scans(session), _drills(session)
-    entries = _entries(session)
+def _drill(session: Session, pids: Mapping[str, int]) -> Look:
+    """What one costs, with what comes after it; what the player itself computes is not resident."""
+
+    def play() -> None:
+        _ask(session, "drill.run")
+        time.sleep(SETTLE_S)
+
+    look = _look(session, pids, play)
+    return look._replace(came=look.came._replace(drills=look.came.drills - 1))
+
+
+def _look(session: Session, pids: Mapping[str, int], act: Callable[[], None]) -> Look:
+    counts = _counts(session)
     began_s, before = time.monotonic(), _usage(pids)
-    time.sleep(seconds)
+    act()
     lasted_s, spent = time.monotonic() - began_s, _between(before, _usage(pids))
-    rate = (_events(session) - events) / lasted_s
-    return Look(
-        lasted_s,
-        spent,
-        rate,
-        _scans(session) - scans,
-        _drills(session) - drills,
-        _entries(session) - entries,
+    return Look(lasted_s, spent, came(counts, _counts(session)))
+
+
+def came(before: Counts, after: Counts) -> Came:
+    """What came between two moments; a scan that ran at either of them is in it."""
+    return Came(
+        after.events - before.events,
+        after.scans + after.is_scanning - before.scans,
+        after.drills - before.drills,
+        after.entries - before.entries,
     )
 
 
@@ -203,16 +233,25 @@ def _ask(session: Session, request: str) -> Mapping[str, object]:
     return control_client.ask(socket, request, timeout_s=REQUEST_TIMEOUT_S)
 
 
+def _counts(session: Session) -> Counts:
+    state, drills = _ask(session, "baseline.state"), _drills(session)
+    # Last: who asks for drills has waited for what the journal was writing.
+    status = _ask(session, "status")
+    scan, ledger, journal = state["scan"], status["ledger"], status["journal"]
+    rows = [row for row in ledger if isinstance(row, dict)] if isinstance(ledger, list) else []
+    return Counts(
+        events=sum(float(str(row["in"])) for row in rows if row["stage"] == "core"),
+        scans=float(str(scan["number"])) if isinstance(scan, dict) else 0.0,
+        is_scanning=bool(state["scanning"]),
+        drills=drills,
+        entries=float(str(journal["size"])) if isinstance(journal, dict) else 0.0,
+    )
+
+
 def _drills(session: Session) -> float:
     """Drills that were played."""
     found = _ask(session, "drill.show")["drills"]
     return float(len(found) if isinstance(found, list) else 0)
-
-
-def _entries(session: Session) -> float:
-    """Entries on the disk."""
-    journal = _ask(session, "status")["journal"]
-    return float(str(journal["size"])) if isinstance(journal, dict) else 0.0
 
 
 def _await_first_drill(session: Session) -> None:
@@ -223,20 +262,6 @@ def _await_first_drill(session: Session) -> None:
             raise DeviceError(f"expected a drill within {FIRST_DRILL_TIMEOUT_S:g} s, none came")
         time.sleep(1.0)
     time.sleep(SETTLE_S)
-
-
-def _scans(session: Session) -> float:
-    """Scans that have ended, and the one that runs."""
-    state = _ask(session, "baseline.state")
-    report = state["scan"]
-    return float(str(report["number"]) if isinstance(report, dict) else 0) + bool(state["scanning"])
-
-
-def _events(session: Session) -> float:
-    """What the core has been told so far, by all sources."""
-    ledger = _ask(session, "status")["ledger"]
-    rows = [row for row in ledger if isinstance(row, dict)] if isinstance(ledger, list) else []
-    return sum(float(str(row["in"])) for row in rows if row["stage"] == "core")
 
 
 def _storms(programs: Programs, count: int, execs: int) -> None:
