@@ -214,8 +214,8 @@ class Stage:
         # Written by another process: a fork elsewhere in this one would hold the file open for
         # writing across its exec, and ours would fail with ETXTBSY.
         check(["cp", "--", program, target], STOP_TIMEOUT_S)
-        more = ["sh", "-c", 'printf %s "$1" >>"$2"', "sh", secrets.token_hex(16), target]
-        check(more, STOP_TIMEOUT_S)
+        add = 'printf %s "$1" >>"$2"'
+        check(["sh", "-c", add, "sh", secrets.token_hex(16), target], STOP_TIMEOUT_S)
         target.chmod(0o755)
         return target
 

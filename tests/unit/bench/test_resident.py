@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.bench import resident
+from tests.bench import _link_cost, resident
 from tests.bench._agent import Usage
 from tests.bench.resident import Came, Counts, came
 
@@ -45,13 +45,13 @@ class Agent:
 
 
 @pytest.fixture
-def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
+def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
     made = Agent()
     clock = SimpleNamespace(sleep=made.sleep, monotonic=lambda: made.now_s)
     monkeypatch.setattr(resident, "time", clock)
     monkeypatch.setattr(resident, "_ask", made.ask)
     monkeypatch.setattr(resident, "_usage", lambda _: [Usage(made.now_s, 0, made.written, 0)])
-    monkeypatch.setattr(resident.link_cost, "bytes_of_a_link", lambda: 0)
+    monkeypatch.setattr(_link_cost, "bytes_of_a_link", lambda: 0)
     return made
 
 
