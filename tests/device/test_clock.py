@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 
 import pytest
 from tests.device._device import REPOSITORY, Device, data_of
 
-from vedette_dev.device import tests_disk
+from vedette_dev.device import suspicion, tests_disk
 from vedette_dev.device.site import Site
 from vedette_dev.guests import GuestSettings
 from vedette_dev.images import Image
@@ -32,6 +31,6 @@ BEHIND_S = 2 * 86400
 
 def test_it_is_heard_and_tells_what_happens(device: Device) -> None:
     assert int(device.guest.check("date +%s")) < time.time() - BEHIND_S
-    word = "w" + secrets.token_hex(5)
-    device.guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 3; rm /tmp/{word}")
+    word = suspicion.new_word()
+    device.guest.check(suspicion.command(word))
     device.expect_arrival(("attack.",), (word,))

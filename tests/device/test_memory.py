@@ -7,13 +7,11 @@ spent its time reading programs back.
 
 from __future__ import annotations
 
-import secrets
-
 import pytest
 from tests.device._device import ARCH, REPOSITORY, Device, data_of
 from tests.device._report import tell
 
-from vedette_dev.device import tests_disk
+from vedette_dev.device import suspicion, tests_disk
 from vedette_dev.device.site import Site
 from vedette_dev.guests import GuestSettings
 from vedette_dev.images import Image
@@ -47,8 +45,8 @@ def test_nothing_is_ended_for_want_of_memory(device: Device) -> None:
     assert not ended, ended
     after = device.guest.check("systemctl show -P MainPID vedette.service vedette-uplink.service")
     assert after == before
-    word = "w" + secrets.token_hex(5)
-    device.guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 3; rm /tmp/{word}")
+    word = suspicion.new_word()
+    device.guest.check(suspicion.command(word))
     device.expect_arrival(("attack.",), (word,), timeout_s=120)
     tell(f"memory of {MEMORY_MB} MB", kb=device.memory_kb(), pss_kb=processes(device))
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.device._device import ARCH, BEST, REPOSITORY, Device, chosen_attacks
 
+from vedette_dev.device import suspicion
 from vedette_dev.player import Attack, attacks
 
 pytestmark = pytest.mark.device
@@ -105,6 +106,6 @@ def test_the_packaged_cryptography_signs_and_verifies(device: Device) -> None:
 
 def _suspicious(device: Device) -> str:
     """Something that every source of processes tells; returns its word."""
-    word = "w" + secrets.token_hex(5)
-    device.guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 3; rm /tmp/{word}")
+    word = suspicion.new_word()
+    device.guest.check(suspicion.command(word))
     return word

@@ -8,7 +8,6 @@ Rule 2: a figure that could not be taken is left out with the reason, never gues
 from __future__ import annotations
 
 import json
-import secrets
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -18,13 +17,12 @@ from pathlib import Path
 
 from vedette.errors import DeviceError
 from vedette.model.update import Step
-from vedette_dev.device import firmwares, services
+from vedette_dev.device import firmwares, services, suspicion
 from vedette_dev.device import page as table
 from vedette_dev.device.owners import owners_of
 from vedette_dev.device.site import Site
 from vedette_dev.guests import Guest, GuestSettings
 from vedette_dev.images import Image
-from vedette_dev.player import Arrival, is_of
 
 STOP_S = 60.0
 STORM = 400
@@ -119,11 +117,9 @@ class _Bench:
         ahead_s = self._clock()
         delays = []
         for _ in range(TELLINGS):
-            word = "w" + secrets.token_hex(5)
-            said = self._guest.check(
-                f"cp /bin/sleep /tmp/{word}; date +%s.%N; /tmp/{word} 1; rm /tmp/{word}"
-            )
-            arrival = self._site.arrivals.wait_for(partial(_holds, word), 30.0)
+            word = suspicion.new_word()
+            said = self._guest.check(suspicion.command(word, first="date +%s.%N"))
+            arrival = self._site.arrivals.wait_for(partial(suspicion.is_told, word), 30.0)
             if arrival is None:
                 raise DeviceError("an execution was not heard of within 30 s")
             came_s = arrival.at_s + time.time() - time.monotonic()
@@ -243,7 +239,3 @@ def row(one: Figure) -> str:
     """As Markdown."""
     ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
     return f"| {one.arch} | {one.name} | {one.value:g} {one.unit} | {one.beside} | {ratio} |"
-
-
-def _holds(word: str, arrival: Arrival) -> bool:
-    return is_of(arrival.incident, ("attack.",), (word,))

@@ -9,16 +9,16 @@ update goes on.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from functools import partial
 
 from vedette.errors import DeviceError
+from vedette_dev.device import suspicion
 from vedette_dev.device.ledger import Start
 from vedette_dev.device.services import await_agent
 from vedette_dev.guests import Guest, StandsStillError
-from vedette_dev.player import Arrival, Arrivals, is_of
+from vedette_dev.player import Arrivals
 
 LAUNCHES = 6
 """Three tries of a firmware, one start of the old one, and some to spare."""
@@ -60,9 +60,9 @@ def _what_is_wrong(guest: Guest, arrivals: Arrivals) -> str:
             guest.launch()
             guest.await_life(BOOT_S, STILL_S)
             await_agent(guest)
-            word = "w" + secrets.token_hex(5)
-            guest.check(f"cp /bin/sleep /tmp/{word}; /tmp/{word} 2; rm /tmp/{word}")
-            is_heard = arrivals.wait_for(partial(_holds, word), HEARD_S) is not None
+            word = suspicion.new_word()
+            guest.check(suspicion.command(word))
+            is_heard = arrivals.wait_for(partial(suspicion.is_told, word), HEARD_S) is not None
         except StandsStillError:
             raise
         except DeviceError as error:
@@ -72,7 +72,3 @@ def _what_is_wrong(guest: Guest, arrivals: Arrivals) -> str:
         if guest.is_running or not wrong:
             return wrong
     return f"it started {LAUNCHES} times and never stayed: {wrong}"
-
-
-def _holds(word: str, arrival: Arrival) -> bool:
-    return is_of(arrival.incident, ("attack.",), (word,))
