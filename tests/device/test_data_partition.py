@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.device._torn import tear
 
 from vedette_dev.device import services
 from vedette_dev.guests import Guest
@@ -40,11 +41,7 @@ def guest(image: Image, left: Path, tmp_path: Path) -> Iterator[Guest]:
 
 
 def _damage(guest: Guest, at: int, size: int) -> None:
-    with guest.disk.open("r+b") as stream:
-        stream.seek(guest.image.layout.data.start_bytes + at)
-        before = stream.read(size)
-        stream.seek(-size, 1)
-        stream.write(bytes(byte ^ 0xFF for byte in before))
+    tear(guest.disk, guest.image.layout.data.start_bytes + at, size)
 
 
 @pytest.mark.parametrize("sector", [0, 1], ids=["the first half", "the second half"])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.device._starts import backend
+from tests.device._torn import tear
 
 from vedette_dev.device import services
 from vedette_dev.guests import Guest
@@ -28,11 +29,7 @@ def test_a_torn_copy_costs_nothing_and_is_whole_after_the_next_step(
     copy: int, guest: Guest
 ) -> None:
     layout = guest.image.layout
-    with guest.disk.open("r+b") as stream:
-        stream.seek(layout.environment_copy(copy))
-        before = stream.read(TORN)
-        stream.seek(-TORN, 1)
-        stream.write(bytes(byte ^ 0xFF for byte in before))
+    tear(guest.disk, layout.environment_copy(copy), TORN)
     assert disk.read_environment(guest.disk, layout, copy) is None
     guest.boot()
     assert guest.slot() == "a"

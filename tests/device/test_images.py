@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.device._starts import LOADER_S, backend, python, started
+from tests.device._torn import tear
 
 from vedette_dev.guests import Guest, GuestSettings
 from vedette_dev.images import Image, disk
@@ -76,12 +77,8 @@ def _write(guest: Guest, values: Mapping[str, str]) -> None:
 
 
 def _tear(guest: Guest, *copies: int) -> None:
-    with guest.disk.open("r+b") as stream:
-        for copy in copies:
-            stream.seek(guest.image.layout.environment_copy(copy))
-            before = stream.read(TORN)
-            stream.seek(-TORN, 1)
-            stream.write(bytes(byte ^ 0xFF for byte in before))
+    for copy in copies:
+        tear(guest.disk, guest.image.layout.environment_copy(copy), TORN)
 
 
 def test_the_firmware_cannot_be_written_to(guest: Guest) -> None:
