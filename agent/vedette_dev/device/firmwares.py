@@ -8,12 +8,12 @@ never returns, a service that does not work.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from vedette_dev.device import ext4
 from vedette_dev.device.site import UNWELL
+from vedette_dev.images.build import copy
 
 VERSION = "/etc/vedette-firmware"
 """Holds the version, for whoever asks what runs."""
@@ -44,7 +44,7 @@ def unwell(slot: Path, target: Path, version: str) -> Path:
 
 
 def _made(slot: Path, target: Path, version: str, change: Callable[[Path], None]) -> Path:
-    subprocess.run(["cp", "--sparse=always", "--", slot, target], check=True)
+    copy(slot, target)
     ext4.put(target, f"{version}\n", VERSION)
     change(target)
     return target

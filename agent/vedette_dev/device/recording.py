@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +28,7 @@ from vedette_dev.device.services import await_agent, await_update, begin_update
 from vedette_dev.device.site import Site
 from vedette_dev.guests import Guest, GuestSettings
 from vedette_dev.images import Image
+from vedette_dev.images.build import copy
 
 UPDATE_S = 900.0
 SITE, RECORDING = "site", "recording"
@@ -164,8 +164,7 @@ class Recording:
         self._lock = threading.Lock()
         self._heard: list[Heard] = []
         self._logs: list[Path] = []
-        disk = guest.folder / DISK
-        subprocess.run(["cp", "--sparse=always", "--", guest.disk, disk], check=True)
+        copy(guest.disk, guest.folder / DISK)
         site.on_heard = self._hear
 
     def boot(self) -> None:
