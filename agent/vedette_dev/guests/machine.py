@@ -22,6 +22,11 @@ from vedette_dev.images.target import Target
 SHELL_PORT = "vedette.shell"
 """qemu-images/root: vedette-test-shell.service."""
 _DISK = "disk"
+_TRANSLATED_MB = 128
+"""Of translated code, then QEMU begins anew. It forgets a page's code one piece at a time, searching
+all of that page's pieces for each: with its own limit of 1 GB, and 2,000 programs that each map
+their libraries elsewhere, clearing one page took QEMU 7.2 minutes, and the watchdog ended the device.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ def argv(target: Target, emulator: str, socat: str, wiring: Wiring) -> list[str]
     """
     settings = wiring.settings
     words = [
-        emulator, *target.machine, "-accel", "tcg,thread=multi",
+        emulator, *target.machine, "-accel", f"tcg,thread=multi,tb-size={_TRANSLATED_MB}",
         "-smp", str(settings.processors), "-m", str(settings.memory_mb),
         *(["-bios", str(wiring.bios)] if wiring.bios else []), "-nodefaults", "-display", "none",
         *_console(wiring),

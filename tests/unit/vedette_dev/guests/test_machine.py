@@ -29,7 +29,7 @@ def _words(
 @pytest.mark.parametrize("arch", ARCHES)
 def test_a_device_is_emulated_and_started_by_its_boot_loader(arch: str) -> None:
     words = _words(arch=arch)
-    assert words[words.index("-accel") + 1] == "tcg,thread=multi"
+    assert words[words.index("-accel") + 1] == "tcg,thread=multi,tb-size=128"
     assert words[words.index("-bios") + 1] == str(target(arch).loader)
     assert "-no-reboot" in words
     assert ("i6300esb" in words) == target(arch).has_pci_watchdog
