@@ -23,9 +23,9 @@ SHELL_PORT = "vedette.shell"
 """qemu-images/root: vedette-test-shell.service."""
 _DISK = "disk"
 _TRANSLATED_MB = 128
-"""Of translated code, then QEMU begins anew. It forgets a page's code one piece at a time, searching
-all of that page's pieces for each: with its own limit of 1 GB, and 2,000 programs that each map
-their libraries elsewhere, clearing one page took QEMU 7.2 minutes, and the watchdog ended the device.
+"""Of translated code, then QEMU begins anew. It drops a page's pieces of it one by one, searching
+all of them for each: with its own limit of 1 GB, and thousands of programs that each map their
+libraries elsewhere, QEMU 7.2 stood in one page for many seconds, and the watchdog ended the device.
 """
 
 
