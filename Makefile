@@ -14,7 +14,7 @@ THE_REST := $(addprefix --ignore=,$(CHEAP) tests/conformance) tests
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run attack atomic matrix release-demo deb firmware-source images qemu qemu-test qemu-bench qemu-cuts docker-test deb-test test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
+.PHONY: help run attack atomic matrix release-demo deb firmware-source images qemu qemu-test qemu-report qemu-bench qemu-cuts docker-test deb-test test check lint ebpf bench bench-readme coverage fuzz powercut torture lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -80,8 +80,13 @@ test: lint ebpf ## everything this machine can run; what it cannot is skipped wi
 
 qemu-test: $(VENV)/ready ebpf ## real boots: attacks, updates, failures (ARCH=arm64; SCOPE=acceptance for what .ci/run plays)
 	@$(SETUP) programs images
-	@for arch in $(or $(ARCH),arm64 amd64 armhf); do VEDETTE_QEMU_ARCH=$$arch $(PY) -m pytest \
-		-m "$(or $(SCOPE),not acceptance)" --durations=0 --durations-min=1 $(ARGS) tests/device || exit 1; done
+	@code=0; for arch in $(or $(ARCH),arm64 amd64 armhf); do VEDETTE_QEMU_ARCH=$$arch $(PY) -m pytest \
+		-m "$(or $(SCOPE),not acceptance)" --durations=0 --durations-min=1 $(ARGS) tests/device \
+		|| { code=$$?; [ $$code -eq 1 ] || break; }; done; \
+	$(PY) -m vedette_dev qemu-report && exit $$code
+
+qemu-report: $(VENV)/ready ## what qemu-test and qemu-cuts of this clone saw, into agent/docs/images.md
+	@exec $(PY) -m vedette_dev qemu-report --page agent/docs/images.md $(ARGS)
 
 qemu-bench: $(VENV)/ready ebpf ## what the agent costs on the images, written into agent/docs/images.md (ARCH=arm64)
 	@$(SETUP) programs images

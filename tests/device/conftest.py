@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.device._device import ARCH, REPOSITORY, Device, data_of
+from tests.device._report import Outcomes
 
 from vedette_dev.device import tests_disk
 from vedette_dev.device.site import Site
@@ -14,6 +15,12 @@ from vedette_dev.guests import Guest, GuestSettings
 from vedette_dev.images import Image, built
 
 TEST_S = 1800
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep how each test ends, for the report."""
+    if ARCH:
+        config.pluginmanager.register(Outcomes())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""`python -m vedette_dev qemu-bench|qemu-cuts`: what is measured and cut on booted images."""
+"""`python -m vedette_dev qemu-bench|qemu-cuts|qemu-report`: what is seen of booted images."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from pathlib import Path
 from vedette.cli._command_line import Parser
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+CUT_ARCHES = ("arm64", "amd64")
+"""Whose power cuts are a promise; armhf's can be made by the same command."""
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add them."""
     _add_qemu_bench(commands)
     _add_qemu_cuts(commands)
+    _add_qemu_report(commands)
 
 
 def _add_qemu_bench(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -43,6 +46,20 @@ def _add_qemu_cuts(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_page(parser)
     _add_scratch(parser, "qemu-cuts")
     parser.set_defaults(call=_qemu_cuts)
+
+
+def _add_qemu_report(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser(
+        "qemu-report", help="what the tests of booted images came to: times, cuts, bricks"
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", default=REPOSITORY / "build/qemu-test",
+        help="with the outcomes of make qemu-test; gets report.md (default: build/qemu-test)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="write the table there, too, between its marks"
+    )
+    parser.set_defaults(call=_qemu_report)
 
 
 def _add_arch(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +122,17 @@ def _one_campaign(arch: str, options: argparse.Namespace) -> bool:
             campaign.tell(report, folder / campaign.REPORT, options.page)
             print(json.dumps(report, indent=1))
     return report is not None and not report["problems"]
+
+
+def _qemu_report(options: argparse.Namespace) -> int:
+    from vedette_dev.device import campaign, outcomes  # noqa: PLC0415
+
+    cuts = {arch: REPOSITORY / "build/qemu-cuts" / arch / campaign.REPORT for arch in CUT_ARCHES}
+    print(outcomes.write(options.folder, cuts), end="")
+    print(f"report    {options.folder / 'report.md'}")
+    if options.page is not None:
+        outcomes.put(options.folder, options.page)
+    return 0
 
 
 def _say(line: str) -> None:

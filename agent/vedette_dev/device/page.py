@@ -5,13 +5,16 @@ Rule: what a run did not measure stays as another one wrote it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 from vedette.errors import DeviceError
 
 
-def put(page: Path, name: str, command: str, head: str, rows: Sequence[str]) -> None:
+def put(
+    page: Path, name: str, command: str, head: str, rows: Sequence[str], key_cells: int = 1
+) -> None:
     """Write rows into the table of this name; those of the same architectures are replaced.
 
     Args:
@@ -20,6 +23,8 @@ def put(page: Path, name: str, command: str, head: str, rows: Sequence[str]) -> 
         command: that writes it, as its first mark has it.
         head: the table's first two lines.
         rows: each with the architecture in its first cell.
+        key_cells: how many cells, from the first, say what a row is about: a row stays unless
+            another one is about the same.
 
     Raises:
         DeviceError: the page has no such marks.
@@ -30,11 +35,12 @@ def put(page: Path, name: str, command: str, head: str, rows: Sequence[str]) -> 
     inside, is_ended, after = rest.partition(end)
     if not found or not is_ended:
         raise DeviceError(f"{page}: expected the lines {begin} and {end}")
-    archs = {_arch(row) for row in rows}
-    kept = [row for row in inside.splitlines()[2:] if _arch(row) not in archs]
-    table = "".join(f"{row}\n" for row in sorted([*kept, *rows], key=_arch))
+    about = {_key(row, key_cells) for row in rows}
+    kept = [row for row in inside.splitlines()[2:] if _key(row, key_cells) not in about]
+    order = functools.partial(_key, cells=key_cells)
+    table = "".join(f"{row}\n" for row in sorted([*kept, *rows], key=order))
     page.write_text(f"{before}{begin}\n{head}{table}{end}{after}")
 
 
-def _arch(row: str) -> str:
-    return row.strip("| ").partition(" ")[0]
+def _key(row: str, cells: int) -> tuple[str, ...]:
+    return tuple(cell.strip() for cell in row.split("|")[1 : cells + 1])

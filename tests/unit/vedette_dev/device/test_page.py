@@ -36,6 +36,15 @@ def test_another_architecture_stays_as_another_run_wrote_it(tmp_path: Path) -> N
     assert text.partition(HEAD)[2].startswith(f"| amd64 | 9 |\n| arm64 | 500 |\n{END}")
 
 
+def test_a_row_is_about_as_many_cells_as_it_says(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(EMPTY)
+    for row in ("| arm64 | clock | 1 |", "| arm64 | broken | 2 |", "| arm64 | clock | 3 |"):
+        put(page, "cuts", "make qemu-cuts", HEAD, [row], key_cells=2)
+    rows = page.read_text().partition(HEAD)[2]
+    assert rows.startswith(f"| arm64 | broken | 2 |\n| arm64 | clock | 3 |\n{END}")
+
+
 @pytest.mark.parametrize("text", ["nothing\n", f"{BEGIN}\n", f"{END}\n"])
 def test_a_page_without_marks_is_refused_and_stays(text: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
