@@ -74,6 +74,7 @@ def play(disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         yield Play(guest, tmp_path)
 
 
+@pytest.mark.thorough
 def test_one_device_lives_through_cuts_at_slot_environment_and_data(play: Play) -> None:
     play.play(3, Town("told"))
     assert [one.moment.rpartition(" ")[2] for one in play.ledger.live] == [
@@ -85,6 +86,7 @@ def test_one_device_lives_through_cuts_at_slot_environment_and_data(play: Play) 
     assert not play.guest.is_running
 
 
+@pytest.mark.thorough
 def test_more_cuts_go_on_with_a_device_that_begins_anew(play: Play) -> None:
     play.play(1, Town("told"))
     play.play(2, Town("told"))
@@ -106,6 +108,7 @@ def test_a_device_that_has_committed_is_cut_at_rest_and_another_one_begins(
     assert play.ledger.live[0].verdict.problems, "a commit that was told and is not on the disk"
 
 
+@pytest.mark.thorough
 def test_a_device_that_stands_still_after_a_cut_is_a_brick_and_another_one_begins(
     play: Play,
 ) -> None:
