@@ -3,6 +3,8 @@
 Rule 1: read at once: the owner of a connection is asked while it lives.
 Rule 2: a buffer that overflowed (ENOBUFS) is EventsLost, and what is still open is asked for.
 Rule 3: what only passes through this host and the sensor's own probe become no events.
+Rule 4: where the kernel tells who began a connection (_beginners.py), that goes before the owner of
+its socket, which is searched in /proc; both are asked again for what was still beginning.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vedette.codec import bpf, conntrack
 from vedette.codec.addresses import address_text
@@ -29,6 +31,9 @@ from vedette.sensors._host_addresses import HostAddresses
 from vedette.sensors._owners import OwnerFinder
 from vedette.sensors._probe import Endpoint
 from vedette.sensors._sockets import socket_of
+
+if TYPE_CHECKING:
+    from vedette.sensors._beginners import Beginners
 
 NAME: Final = "conntrack"
 
@@ -56,6 +61,7 @@ class FlowWatch:
     Attributes:
         probe: the endpoint of the proof under way: seeing it calls `proved`.
         on_many_flows: called after each `many_flows` flows.
+        without_beginners: why the kernel does not tell who began a connection, "" where it does.
     """
 
     def __init__(
@@ -76,6 +82,8 @@ class FlowWatch:
             ("in", "out", "dropped", "overflows", "forwarded", "unasked", "unfiltered"), 0
         )
         self._owners = OwnerFinder()
+        self.without_beginners = ""
+        self._beginners = self._open_beginners(stack)
         self._diag = NetlinkTalk(NETLINK_SOCK_DIAG)
         stack.callback(self._diag.close)
         self._addresses = HostAddresses(self._addresses_changed)
@@ -90,8 +98,9 @@ class FlowWatch:
         stack.callback(self._stop)
 
     def counters(self) -> Mapping[str, int]:
-        """Flows and what became of them, with the owner search's counts."""
-        return {**self._counts, **self._owners.counts}
+        """Flows and what became of them, with the counts of beginners and of the owner search."""
+        told = {} if self._beginners is None else self._beginners.counters()
+        return {**self._counts, **self._owners.counts, **told}
 
     def hand_on(self, batch: Sequence[Event]) -> None:
         """Count and emit a batch."""
@@ -103,6 +112,18 @@ class FlowWatch:
         asyncio.get_running_loop().remove_reader(self._socket)
         if self._resync_timer is not None:
             self._resync_timer.cancel()
+
+    def _open_beginners(self, stack: ExitStack) -> Beginners | None:
+        # Late: rule 5 of ports/sensor.py.
+        from vedette.sensors._beginners import Beginners  # noqa: PLC0415
+
+        try:
+            beginners = Beginners()
+        except (OSError, ParseError, ValueError) as error:
+            self.without_beginners = str(error)
+            return None
+        stack.callback(beginners.close)
+        return beginners
 
     def _filter(self) -> None:
         """Have the kernel drop what is not ours; where it refuses, `_ours` does that."""
@@ -180,7 +201,11 @@ class FlowWatch:
         return Connection(*flow[:5], is_initiated, uid, inode)
 
     def _opened(self, connections: Sequence[Connection], at_s: float) -> list[Event]:
-        pids = self._owners.find((connection.inode for connection in connections), at_s)
+        pids = self._begun_by(connections)
+        left = [one for one in connections if one not in pids]
+        by_inode = self._owners.find((one.inode for one in left), at_s)
+        pids |= {one: by_inode[one.inode] for one in left if one.inode in by_inode}
+        pids |= self._begun_by([one for one in left if one not in pids])
         return [
             ConnectionOpened(
                 at_s,
@@ -191,11 +216,19 @@ class FlowWatch:
                 connection.source_port,
                 address_text(connection.destination),
                 connection.destination_port,
-                pids.get(connection.inode, 0),
+                pids.get(connection, 0),
                 connection.uid,
             )
             for connection in connections
         ]
+
+    def _begun_by(self, connections: Sequence[Connection]) -> dict[Connection, int]:
+        """Who began these, as far as the kernel told by now."""
+        began = [one for one in connections if one.is_initiated and one.protocol == "tcp"]
+        if self._beginners is None or not began:
+            return {}
+        self._beginners.look()
+        return {one: pid for one in began if (pid := self._beginners.take(one[1:5]))}
 
     def _addresses_changed(self) -> None:
         self._filter()

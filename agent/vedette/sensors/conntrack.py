@@ -42,9 +42,9 @@ class ConntrackSensor(Sensor):
             event_class=EventClass.NETWORK,
             name=NAME,
             rank=80,
-            sees="every connection from and to this host, with the process where it lives 1 ms",
+            sees="every connection from and to this host, with the process where it began here by "
+            "TCP, or lives 1 ms",
             misses=(
-                "the process of most connections that close at once",
                 "whom of those that connect to this host to block: a first packet can be forged",
                 "what a router forwards, and containers with a network of their own",
                 "broadcast and multicast received",
@@ -54,11 +54,13 @@ class ConntrackSensor(Sensor):
                 "kernel: CONFIG_NF_CONNTRACK, CONFIG_NF_CT_NETLINK, CONFIG_NF_CONNTRACK_EVENTS",
                 "kernel: CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET, CONFIG_NFT_CT",
                 "kernel: CONFIG_INET_DIAG and CONFIG_INET_UDP_DIAG (for owners)",
-                "capabilities: CAP_NET_ADMIN, and CAP_SYS_PTRACE for owners (run as root)",
+                "kernel: CONFIG_PERF_EVENTS and CONFIG_EVENT_TRACING (for who began a connection)",
+                "tracefs mounted at /sys/kernel/tracing",
+                "capabilities: CAP_NET_ADMIN; for owners CAP_SYS_PTRACE, CAP_PERFMON (run as root)",
             ),
         ),
     )
-    capabilities: ClassVar[frozenset[str]] = frozenset({"net_admin", "sys_ptrace"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"net_admin", "perfmon", "sys_ptrace"})
 
     def __init__(self, context: SensorContext) -> None:
         super().__init__(context)
@@ -70,6 +72,14 @@ class ConntrackSensor(Sensor):
     def counters(self) -> Mapping[str, int]:
         """Flows and what became of them; "owner_found" of "owner_sought" is the hit rate."""
         return {} if self._watch is None else self._watch.counters()
+
+    def blind_spots(self, event_class: EventClass) -> tuple[str, ...]:
+        """Whose process is not known where the kernel does not tell who begins a connection."""
+        del event_class
+        if self._watch is None or not self._watch.without_beginners:
+            return ()
+        why = self._watch.without_beginners
+        return (f"the process of most connections that close at once: {why}",)
 
     @classmethod
     def restore(cls, run_dir: Path) -> list[str]:
