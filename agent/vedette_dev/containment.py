@@ -196,7 +196,8 @@ def _excused(missed: Contained, tiers: Mapping[str, str]) -> Contained:
     needed = missed.attack.answer_needs_tier
     if not (watching := watching_instead(needed, tiers)):
         return missed
-    reason = f"nobody to answer: {needed[0]} is watched by {watching} here, {needed[1]} tells who"
+    who = " or ".join(needed[1:])
+    reason = f"nobody to answer: {needed[0]} is watched by {watching} here, {who} tells who"
     return replace(missed, reason=reason, is_missed=False)
 
 

@@ -36,7 +36,7 @@ class Attack(NamedTuple):
         steps: for each thing that must be told, prefixes of Sigma tags, one of which its incident
             carries; most attacks have one step.
         needs_root: why an ordinary user cannot see it, or "".
-        needs_tier: class and tier without which it cannot be seen, or ("", "").
+        needs_tier: a class and the tiers of which one must watch it, or it cannot be seen; or ().
         answer_needs_tier: the same, without which it is told and yet nobody is known to answer.
         act: plays it on a stage and returns the random word that names this run.
     """
@@ -46,8 +46,8 @@ class Attack(NamedTuple):
     steps: tuple[tuple[str, ...], ...]
     needs_root: str
     act: Callable[[Stage], str]
-    needs_tier: tuple[str, str] = ("", "")
-    answer_needs_tier: tuple[str, str] = ("", "")
+    needs_tier: tuple[str, ...] = ()
+    answer_needs_tier: tuple[str, ...] = ()
 
 
 class Arrival(NamedTuple):
@@ -142,8 +142,8 @@ def _load(name: str) -> Attack:
         steps=tuple(map(tuple, getattr(module, "STEPS", ()))) or (tuple(module.EXPECTS),),
         needs_root=getattr(module, "NEEDS_ROOT", ""),
         act=module.act,
-        needs_tier=getattr(module, "NEEDS_TIER", ("", "")),
-        answer_needs_tier=getattr(module, "ANSWER_NEEDS_TIER", ("", "")),
+        needs_tier=getattr(module, "NEEDS_TIER", ()),
+        answer_needs_tier=getattr(module, "ANSWER_NEEDS_TIER", ()),
     )
 
 
@@ -187,16 +187,16 @@ def _excuse(attack: Attack, tiers: Mapping[str, str], *, is_root: bool) -> str:
     if attack.needs_root and not is_root:
         return f"not visible without root: {attack.needs_root}"
     if watching := watching_instead(attack.needs_tier, tiers):
-        event_class, tier = attack.needs_tier
+        event_class, tier = attack.needs_tier[0], " or ".join(attack.needs_tier[1:])
         return f"not visible: {event_class} is watched by {watching} here, it plays for {tier}"
     return ""
 
 
-def watching_instead(needed: tuple[str, str], tiers: Mapping[str, str]) -> str:
-    """What watches a class where another tier is needed; "" where none is, or it is that one."""
-    event_class, tier = needed
+def watching_instead(needed: tuple[str, ...], tiers: Mapping[str, str]) -> str:
+    """What watches a class where another tier is needed; "" where none is, or it is one of them."""
+    event_class, *enough = needed or ("",)
     watching = tiers.get(event_class, "") or "nothing"
-    return watching if event_class and watching != tier else ""
+    return watching if event_class and watching not in enough else ""
 
 
 def _await_steps(

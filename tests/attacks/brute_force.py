@@ -19,7 +19,7 @@ from vedette_dev.stage import LINGER_S, Stage
 TECHNIQUE = "T1110.001"
 STEPS = (("attack.t1110",), ("attack.t1078", "attack.t1021", "attack.t1110"))
 NEEDS_TIER = ("log", "log_file")
-ANSWER_NEEDS_TIER = ("network", "ebpf")
+ANSWER_NEEDS_TIER = ("network", "ebpf", "conntrack")
 GUESSES = 24
 LOGIN_PORTS = (22, 23, 2222, 2323)
 _SERVER = """

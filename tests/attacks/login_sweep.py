@@ -13,7 +13,7 @@ from vedette_dev.stage import LINGER_S, Stage
 TECHNIQUE = "T1021"
 EXPECTS = ("attack.t1021", "attack.t1046", "attack.t1018")
 NEEDS_ROOT = "refused connections are gone before /proc/net can be read"
-ANSWER_NEEDS_TIER = ("network", "ebpf")
+ANSWER_NEEDS_TIER = ("network", "ebpf", "conntrack")
 HOSTS = 90
 _SWEEP = f"""
 import socket, sys, time

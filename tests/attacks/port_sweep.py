@@ -12,7 +12,7 @@ from vedette_dev.stage import LINGER_S, Stage
 TECHNIQUE = "T1046"
 EXPECTS = ("attack.t1046",)
 NEEDS_ROOT = "refused connections are gone before /proc/net can be read"
-ANSWER_NEEDS_TIER = ("network", "ebpf")
+ANSWER_NEEDS_TIER = ("network", "ebpf", "conntrack")
 
 PORTS = 120
 _SWEEP = f"""

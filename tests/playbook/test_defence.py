@@ -166,12 +166,20 @@ def written(at_s: float) -> FileChanged:
     return FileChanged(at_s, "fanotify", "modified", path, "", 0, 0o100600, 0, False, "")
 
 
-def connected(address: str, at_s: float, *, protocol: str = "tcp", ours: bool = True) -> Event:
+def connected(
+    address: str,
+    at_s: float,
+    *,
+    protocol: str = "tcp",
+    ours: bool = True,
+    is_established: bool = False,
+) -> Event:
     here = ("10.0.0.5", 40_000)
     there = (address, 4444)
     source, destination = (here, there) if ours else (there, (here[0], 4444))
     return ConnectionOpened(
-        at_s, "ebpf", protocol, ours, *source, *destination, 0, 0  # type: ignore[arg-type]
+        at_s, "conntrack", protocol, ours, *source, *destination,  # type: ignore[arg-type]
+        0, 0, is_established,
     )  # fmt: skip
 
 
@@ -273,7 +281,8 @@ def test_a_peer_is_blocked_only_where_a_tcp_connection_showed_it() -> None:
     story.see(1.0, connected("198.51.100.9", 1.0, protocol="udp"))
     assert story.orders() == []
     story.see(2.0, connected("198.51.100.9", 2.0))
-    story.see(3.0, connected("2001:db8::7", 3.0, ours=False))
+    story.see(3.0, connected("203.0.113.6", 3.0, ours=False))  # by a first packet: anybody's
+    story.see(4.0, connected("2001:db8::7", 4.0, ours=False, is_established=True))
     assert [order.target for order in story.orders()] == [
         PeerTarget("198.51.100.9"), PeerTarget("2001:db8::7"),
     ]  # fmt: skip

@@ -66,7 +66,7 @@ def test_an_open_connection_is_told_once_with_its_process(
             await sensor.prove("abcdefghij")
             assert [event[1:] for event in collected.events] == [
                 ("procnet", "tcp", True, address, client.getsockname()[1],
-                 address, server.getsockname()[1], os.getpid(), 0)
+                 address, server.getsockname()[1], os.getpid(), 0, False)
             ]  # fmt: skip
             assert before.getsockname()[1] != client.getsockname()[1]
 

@@ -25,11 +25,11 @@ EVENT_FIELDS: Mapping[str, frozenset[str]] = {
     )),
     "network_connection": frozenset((
         *_PROCESS, "Initiated", "Protocol", "SourceIp", "SourcePort", "DestinationIp",
-        "DestinationPort", "DestinationHostname",
+        "DestinationPort", "DestinationHostname", "Established",
     )),
     "network_sweep": frozenset((
         *_PROCESS, "SweepKind", "DistinctCount", "SourceIp", "DestinationIp", "DestinationPort",
-        "Initiated", "Protocol",
+        "Initiated", "Protocol", "Established",
     )),
     "dns_query": frozenset(("QueryName", "QueryType")),
     "kernel_activity": frozenset((*_PROCESS, "Activity", "Target")),

@@ -36,6 +36,7 @@ DOMAINS: Mapping[str, Domain] = {
     "DestinationIp": _ADDRESS,
     "DestinationPort": _NUMBER,
     "DistinctCount": _NUMBER,
+    "Established": _FLAG,
     "Executable": _FLAG,
     "Initiated": Domain("words", ("true", "false")),
     "IsDirectory": _FLAG,

@@ -47,6 +47,8 @@ _LACKS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("file_event", "fanotify"): ("Digest",),
     ("file_event", "inotify"): ("Digest", *_WRITER),
     ("file_event", "scan"): ("OldFilename",),
+    ("network_connection", "procnet"): ("Established",),
+    ("network_sweep", "procnet"): ("Established",),
 }
 
 _VALUES: Mapping[tuple[str, str, str], frozenset[str]] = {

@@ -183,6 +183,7 @@ class RecordReader:
                 *destination,
                 pid,
                 -1 if uid == _UNSET_ID else uid,
+                is_established=not is_initiated,  # network.h, rule 1
             )
         )
 

@@ -14,9 +14,15 @@ from vedette.errors import ParseError
 
 TRACEPOINT: Final = "sock/inet_sock_set_state"
 
+TCP_ESTABLISHED: Final = 1
 TCP_SYN_SENT: Final = 2
-FILTER: Final = f"protocol == 6 && (newstate == {TCP_SYN_SENT} || oldstate == {TCP_SYN_SENT})"
-"""What leaves sockets of connections that this host begins: the attempt, and what became of it."""
+TCP_SYN_RECV: Final = 3
+FILTER: Final = (
+    f"protocol == 6 && (newstate == {TCP_SYN_SENT} || oldstate == {TCP_SYN_SENT} || "
+    f"(oldstate == {TCP_SYN_RECV} && newstate == {TCP_ESTABLISHED}))"
+)
+"""Of connections that this host begins the attempt and what became of it; of those that come in the
+end of the handshake."""
 
 _AF_INET: Final = 2
 _MAPPED: Final = bytes(10) + b"\xff\xff"

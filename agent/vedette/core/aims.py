@@ -1,9 +1,9 @@
 """From a finding to what a step of a playbook acts on.
 
 Rule 1: what the finding does not say for certain is no target: nothing is guessed.
-Rule 2: a peer is one only when a TCP connection showed it that we began, or that was finished: the
-sender of a datagram, or of a handshake's first packet, may be anybody, and naming a victim there
-must not make us block it.
+Rule 2: a peer is one only when a TCP connection showed it that we began, or that was established:
+the sender of a datagram, or of a handshake's first packet, may be anybody, and naming a victim
+there must not make us block it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,6 @@ from vedette.model.response import (
     Target,
     UnitTarget,
 )
-
-FINISHED = frozenset({"ebpf"})
-"""Sources that tell of a connection to this host when its handshake is over; others tell of its
-first packet."""
 
 
 def target_of(step: Step, seen: Sighting, table: ProcessTable) -> Target | None:
@@ -74,7 +70,7 @@ def _path(path: str, sha256: str) -> FileTarget | None:
 def _peer(seen: Sighting) -> PeerTarget | None:
     fields = seen.fields
     is_ours = fields.get("Initiated") == "true"
-    if fields.get("Protocol") != "tcp" or not (is_ours or seen.tier in FINISHED):
+    if fields.get("Protocol") != "tcp" or not (is_ours or "Established" in fields):
         return None
     address = fields.get("DestinationIp" if is_ours else "SourceIp", "")
     return PeerTarget(address) if address else None

@@ -120,6 +120,8 @@ def network_connection(
         fields["SourceIp"] = event.source_ip
     if event.source_port:
         fields["SourcePort"] = str(event.source_port)
+    if event.is_established:
+        fields["Established"] = "true"
     if name:
         fields["DestinationHostname"] = name
     if process is None and event.uid >= 0:
@@ -139,6 +141,8 @@ def network_sweep(sweep: Sweep, process: Process | None, users: Users) -> Fields
         "Initiated": "true" if sweep.connection.is_initiated else "false",
         "Protocol": sweep.connection.protocol,
     }
+    if sweep.connection.is_established:
+        fields["Established"] = "true"
     _who(fields, process, users)
     return fields
 

@@ -102,7 +102,11 @@ Protocol: TypeAlias = Literal["tcp", "udp", "icmp", "other"]
 
 
 class ConnectionOpened(NamedTuple):
-    """A connection was begun from (initiated) or to this host; addresses are in text form."""
+    """A connection was begun from (initiated) or to this host; addresses are in text form.
+
+    `is_established`: the handshake of one that came in was seen to be over, so that the other end
+    is where it says.
+    """
 
     at_s: float
     tier: str
@@ -114,6 +118,7 @@ class ConnectionOpened(NamedTuple):
     destination_port: int
     pid: int
     uid: int
+    is_established: bool = False
 
 
 class ListenerOpened(NamedTuple):

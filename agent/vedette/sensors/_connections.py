@@ -41,6 +41,11 @@ class Connection(NamedTuple):
     uid: int
     inode: int
 
+    @property
+    def ends(self) -> tuple[bytes, int, bytes, int]:
+        """Address and port of who began it, then those of the other end."""
+        return self[1:5]
+
 
 class Connections:
     """Remembers what was told, and finds what was not."""

@@ -3,8 +3,8 @@
 Rule 1: read at once: the owner of a connection is asked while it lives.
 Rule 2: a buffer that overflowed (ENOBUFS) is EventsLost, and what is still open is asked for.
 Rule 3: what only passes through this host and the sensor's own probe become no events.
-Rule 4: where the kernel tells who began a connection (_beginners.py), that goes before the owner of
-its socket, which is searched in /proc; both are asked again for what was still beginning.
+Rule 4: where the kernel tells who began a connection (_tcp_states.py), that goes before the owner
+of its socket, which is searched in /proc; it is asked again for what was still beginning.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from vedette.sensors._probe import Endpoint
 from vedette.sensors._sockets import socket_of
 
 if TYPE_CHECKING:
-    from vedette.sensors._beginners import Beginners
+    from vedette.sensors._handshakes import Handshakes
+    from vedette.sensors._tcp_states import TcpStates
 
 NAME: Final = "conntrack"
 
@@ -61,7 +62,7 @@ class FlowWatch:
     Attributes:
         probe: the endpoint of the proof under way: seeing it calls `proved`.
         on_many_flows: called after each `many_flows` flows.
-        without_beginners: why the kernel does not tell who began a connection, "" where it does.
+        stateless: why the kernel does not tell of the states of TCP, "" where it does.
     """
 
     def __init__(
@@ -82,8 +83,9 @@ class FlowWatch:
             ("in", "out", "dropped", "overflows", "forwarded", "unasked", "unfiltered"), 0
         )
         self._owners = OwnerFinder()
-        self.without_beginners = ""
-        self._beginners = self._open_beginners(stack)
+        self.stateless = ""
+        self._handshakes: Handshakes | None = None
+        self._states = self._open_states(stack)
         self._diag = NetlinkTalk(NETLINK_SOCK_DIAG)
         stack.callback(self._diag.close)
         self._addresses = HostAddresses(self._addresses_changed)
@@ -98,8 +100,8 @@ class FlowWatch:
         stack.callback(self._stop)
 
     def counters(self) -> Mapping[str, int]:
-        """Flows and what became of them, with the counts of beginners and of the owner search."""
-        told = {} if self._beginners is None else self._beginners.counters()
+        """Flows and what became of them, and the counts of TCP's states and the owner search."""
+        told = {} if self._states is None else self._states.counters()
         return {**self._counts, **self._owners.counts, **told}
 
     def hand_on(self, batch: Sequence[Event]) -> None:
@@ -113,17 +115,20 @@ class FlowWatch:
         if self._resync_timer is not None:
             self._resync_timer.cancel()
 
-    def _open_beginners(self, stack: ExitStack) -> Beginners | None:
+    def _open_states(self, stack: ExitStack) -> TcpStates | None:
         # Late: rule 5 of ports/sensor.py.
-        from vedette.sensors._beginners import Beginners  # noqa: PLC0415
+        from vedette.sensors._handshakes import Handshakes  # noqa: PLC0415
+        from vedette.sensors._tcp_states import TcpStates  # noqa: PLC0415
 
         try:
-            beginners = Beginners()
+            states = TcpStates()
         except (OSError, ParseError, ValueError) as error:
-            self.without_beginners = str(error)
+            self.stateless = str(error)
             return None
-        stack.callback(beginners.close)
-        return beginners
+        stack.callback(states.close)
+        self._handshakes = Handshakes(states, self.hand_on)
+        stack.callback(self._handshakes.close)
+        return states
 
     def _filter(self) -> None:
         """Have the kernel drop what is not ours; where it refuses, `_ours` does that."""
@@ -182,7 +187,7 @@ class FlowWatch:
                 self._counts["forwarded"] += 1
         return ours
 
-    def _events(self, flows: Sequence[Flow], at_s: float) -> list[Event]:
+    def _events(self, flows: Sequence[Flow], at_s: float) -> list[ConnectionOpened]:
         """The connections of flows, in their order; one owner search serves all."""
         connections = [
             self._connection(flow, is_asked=number < ASKED_PER_TURN)
@@ -200,13 +205,13 @@ class FlowWatch:
         uid, inode = (-1, 0) if record is None else (record.uid, record.inode)
         return Connection(*flow[:5], is_initiated, uid, inode)
 
-    def _opened(self, connections: Sequence[Connection], at_s: float) -> list[Event]:
+    def _opened(self, connections: Sequence[Connection], at_s: float) -> list[ConnectionOpened]:
         pids = self._begun_by(connections)
         left = [one for one in connections if one not in pids]
         by_inode = self._owners.find((one.inode for one in left), at_s)
         pids |= {one: by_inode[one.inode] for one in left if one.inode in by_inode}
         pids |= self._begun_by([one for one in left if one not in pids])
-        return [
+        events = [
             ConnectionOpened(
                 at_s,
                 NAME,
@@ -221,14 +226,18 @@ class FlowWatch:
             )
             for connection in connections
         ]
+        if self._handshakes is None:
+            return events
+        ends = (connection.ends for connection in connections)
+        return self._handshakes.take(list(zip(ends, events, strict=True)))
 
     def _begun_by(self, connections: Sequence[Connection]) -> dict[Connection, int]:
         """Who began these, as far as the kernel told by now."""
         began = [one for one in connections if one.is_initiated and one.protocol == "tcp"]
-        if self._beginners is None or not began:
+        if self._states is None or not began:
             return {}
-        self._beginners.look()
-        return {one: pid for one in began if (pid := self._beginners.take(one[1:5]))}
+        self._states.look()
+        return {one: pid for one in began if (pid := self._states.begun_by(one.ends))}
 
     def _addresses_changed(self) -> None:
         self._filter()

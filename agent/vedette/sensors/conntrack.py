@@ -45,7 +45,6 @@ class ConntrackSensor(Sensor):
             sees="every connection from and to this host, with the process where it began here by "
             "TCP, or lives 1 ms",
             misses=(
-                "whom of those that connect to this host to block: a first packet can be forged",
                 "what a router forwards, and containers with a network of their own",
                 "broadcast and multicast received",
                 "raw sockets that bypass the IP layer (AF_PACKET)",
@@ -74,12 +73,17 @@ class ConntrackSensor(Sensor):
         return {} if self._watch is None else self._watch.counters()
 
     def blind_spots(self, event_class: EventClass) -> tuple[str, ...]:
-        """Whose process is not known where the kernel does not tell who begins a connection."""
+        """What cannot be known where the kernel does not tell of the states of TCP."""
         del event_class
-        if self._watch is None or not self._watch.without_beginners:
+        if self._watch is None or not self._watch.stateless:
             return ()
-        why = self._watch.without_beginners
-        return (f"the process of most connections that close at once: {why}",)
+        return tuple(
+            f"{missed}: {self._watch.stateless}"
+            for missed in (
+                "the process of most connections that close at once",
+                "whom of those that connect to this host to block, as a first packet can be forged",
+            )
+        )
 
     @classmethod
     def restore(cls, run_dir: Path) -> list[str]:

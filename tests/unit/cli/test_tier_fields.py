@@ -86,6 +86,9 @@ def of_ebpf() -> list[Event]:
             1, ebpf.KIND_CONNECTION, ebpf.IS_INITIATED, 11, 0, 6, 2, 1, 2, 0, bytes(range(16)),
             bytes(range(16)),
         ),
+        ebpf.SOCKET.pack(
+            1, ebpf.KIND_CONNECTION, 0, 11, 0, 6, 2, 1, 2, 0, bytes(range(16)), bytes(range(16)),
+        ),
         ebpf.SOCKET.pack(1, ebpf.KIND_LISTENER, 0, 11, 0, 6, 2, 1, 2, 0, bytes(16), bytes(16)),
         ebpf.ACTIVITY.pack(1, ebpf.KIND_ACTIVITY, 0, 11, 0, 4, 5, 0) + b"/mnt\0",
     )  # fmt: skip
@@ -129,7 +132,10 @@ def of_scan() -> list[Event]:
 
 
 def connections(tier: str) -> list[Event]:
-    opened = ConnectionOpened(1.0, tier, "tcp", True, "192.0.2.1", 1, "192.0.2.2", 2, 11, 0)
+    is_told = tier != "procnet"
+    opened = ConnectionOpened(
+        1.0, tier, "tcp", True, "192.0.2.1", 1, "192.0.2.2", 2, 11, 0, is_told
+    )
     return [opened, ListenerOpened(1.0, tier, "tcp", "::", 80, 11, 0)]
 
 

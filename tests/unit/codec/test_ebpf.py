@@ -154,7 +154,9 @@ def test_a_connection_is_told_from_who_began_it() -> None:
     ]
     theirs = socket(ebpf.KIND_CONNECTION, 0, 10, V6, bytes(15) + b"\1")
     assert read(theirs) == [
-        ConnectionOpened(12.3456789, "ebpf", "tcp", False, "::1", 23, "2001:db8::1", 4000, 42, 1000)
+        ConnectionOpened(
+            12.3456789, "ebpf", "tcp", False, "::1", 23, "2001:db8::1", 4000, 42, 1000, True
+        )
     ]
 
 

@@ -48,13 +48,15 @@ def test_an_attack_that_no_response_can_act_on_is_a_miss() -> None:
 
 
 def test_what_names_nobody_is_excused_where_the_source_is_another_than_the_attack_needs() -> None:
-    sweep = ATTACK._replace(answer_needs_tier=("network", "ebpf"))
+    sweep = ATTACK._replace(answer_needs_tier=("network", "ebpf", "conntrack"))
     missed = _judge(sweep, (), (), 100.0, "")
-    excused = _excused(missed, {"network": "conntrack"})
+    excused = _excused(missed, {"network": "procnet"})
     assert (missed.is_missed, excused.is_missed) == (True, False)
-    assert excused.reason.startswith("nobody to answer: network is watched by conntrack")
+    assert excused.reason.startswith("nobody to answer: network is watched by procnet")
+    assert excused.reason.endswith("ebpf or conntrack tells who")
     assert _excused(missed, {"network": "ebpf"}) is missed
-    assert _excused(judge(), {"network": "conntrack"}).is_missed
+    assert _excused(missed, {"network": "conntrack"}) is missed
+    assert _excused(judge(), {"network": "procnet"}).is_missed
 
 
 @pytest.mark.parametrize(
