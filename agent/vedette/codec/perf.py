@@ -27,6 +27,7 @@ _RECORD_SAMPLE: Final = 9  # PERF_RECORD_SAMPLE
 _HEADER: Final = Struct("=IHH")  # type, misc, size of all
 _SAMPLE: Final = Struct("=IIQI")  # pid, tid, time, bytes of the raw data
 _LOST: Final = Struct("=QQ")  # id, how many
+_INTEGERS: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}  # struct's codes by size
 _FIELD: Final = re.compile(
     r"^\tfield:[^;]*?(\w+)(?:\[[^];]*\])?;\toffset:(\d{1,5});\tsize:(\d{1,5});", re.MULTILINE
 )
@@ -120,9 +121,6 @@ def _layout(
         yield f"{offset - at}x"
         yield code.lower() if kinds[name] == "signed" else code
         at = offset + size
-
-
-_INTEGERS: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def _header(data: bytes, offset: int) -> tuple[int, int]:
