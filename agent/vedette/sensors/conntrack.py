@@ -47,6 +47,7 @@ class ConntrackSensor(Sensor):
             misses=(
                 "what a router forwards, and containers with a network of their own",
                 "broadcast and multicast received",
+                "whom to block of those whose connection is sent to another port or address here",
                 "raw sockets that bypass the IP layer (AF_PACKET)",
             ),
             lift=(
